@@ -1,0 +1,222 @@
+"""HelperEvents: what happened to an agent. The names and fields are fixed; ``docs/events.md`` lists them."""
+
+import json
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter
+
+from hyperhive.domain.value import Value
+
+
+class HelperEvent(Value):
+    """Base of all events.
+
+    ``kind`` names the event on every stream; ``agent`` is whom it is about, ``None`` for the hive itself. The
+    order of a class's fields is their order in the envelope.
+    """
+
+    kind: str
+    agent: str | None = None
+
+
+class Spawned(HelperEvent):
+    kind: Literal["spawned"] = "spawned"
+    ok: bool
+    note: str = ""
+
+
+class Started(HelperEvent):
+    kind: Literal["started"] = "started"
+
+
+class Stopped(HelperEvent):
+    kind: Literal["stopped"] = "stopped"
+    by: str
+
+
+class Rebuilt(HelperEvent):
+    kind: Literal["rebuilt"] = "rebuilt"
+    ok: bool
+    revision: str = ""
+    note: str = ""
+
+
+class Destroyed(HelperEvent):
+    kind: Literal["destroyed"] = "destroyed"
+
+
+class ContainerCrash(HelperEvent):
+    kind: Literal["container_crash"] = "container_crash"
+    note: str = ""
+    exit: str | None = None
+
+
+class NeedsLogin(HelperEvent):
+    kind: Literal["needs_login"] = "needs_login"
+
+
+class LoggedIn(HelperEvent):
+    kind: Literal["logged_in"] = "logged_in"
+
+
+class NeedsUpdate(HelperEvent):
+    kind: Literal["needs_update"] = "needs_update"
+    recorded: str
+    current: str
+
+
+class AgentRecovered(HelperEvent):
+    kind: Literal["agent_recovered"] = "agent_recovered"
+    attempt: int
+    error: str
+
+
+class AgentQuarantined(HelperEvent):
+    kind: Literal["agent_quarantined"] = "agent_quarantined"
+    error: str
+
+
+class TransientSet(HelperEvent):
+    kind: Literal["transient_set"] = "transient_set"
+    transient: str
+
+
+class TransientCleared(HelperEvent):
+    kind: Literal["transient_cleared"] = "transient_cleared"
+
+
+class Paused(HelperEvent):
+    kind: Literal["paused"] = "paused"
+
+
+class Resumed(HelperEvent):
+    kind: Literal["resumed"] = "resumed"
+
+
+class ApprovalRequested(HelperEvent):
+    """``approval`` holds the kind of the approval: ``kind`` is taken by the envelope."""
+
+    kind: Literal["approval_requested"] = "approval_requested"
+    id: int
+    approval: str
+
+
+class ApprovalResolved(HelperEvent):
+    kind: Literal["approval_resolved"] = "approval_resolved"
+    id: int
+    approval: str
+    decision: str
+    sha: str | None = None
+    tag: str | None = None
+    note: str = ""
+
+
+class QuestionAsked(HelperEvent):
+    kind: Literal["question_asked"] = "question_asked"
+    id: int
+
+
+class QuestionAnswered(HelperEvent):
+    kind: Literal["question_answered"] = "question_answered"
+    id: int
+    answer: str
+    by: str
+
+
+class MessageSent(HelperEvent):
+    """``from`` is a keyword in Python; the envelope spells it as fixed."""
+
+    kind: Literal["message_sent"] = "message_sent"
+    id: int
+    sender: str = Field(serialization_alias="from", validation_alias="from")
+    to: str
+
+
+class MessageDelivered(HelperEvent):
+    kind: Literal["message_delivered"] = "message_delivered"
+    id: int
+
+
+class TurnStarted(HelperEvent):
+    kind: Literal["turn_started"] = "turn_started"
+    turn: int
+    sender: str = Field(serialization_alias="from", validation_alias="from")
+
+
+class TurnEnded(HelperEvent):
+    kind: Literal["turn_ended"] = "turn_ended"
+    turn: int
+    ok: bool
+    note: str = ""
+
+
+AnyEvent = Annotated[
+    Spawned
+    | Started
+    | Stopped
+    | Rebuilt
+    | Destroyed
+    | ContainerCrash
+    | NeedsLogin
+    | LoggedIn
+    | NeedsUpdate
+    | AgentRecovered
+    | AgentQuarantined
+    | TransientSet
+    | TransientCleared
+    | Paused
+    | Resumed
+    | ApprovalRequested
+    | ApprovalResolved
+    | QuestionAsked
+    | QuestionAnswered
+    | MessageSent
+    | MessageDelivered
+    | TurnStarted
+    | TurnEnded,
+    Field(discriminator="kind"),
+]
+EVENT: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
+
+TOLD_TO_MANAGER = frozenset(
+    {
+        "spawned",
+        "stopped",
+        "rebuilt",
+        "destroyed",
+        "container_crash",
+        "needs_login",
+        "logged_in",
+        "needs_update",
+        "agent_quarantined",
+        "approval_resolved",
+        "question_answered",
+    }
+)
+"""The kinds that reach the manager's inbox as well."""
+
+
+class Recorded(Value):
+    """An event as it was recorded: numbered and dated. ``text`` is its envelope, encoded once."""
+
+    seq: int
+    ts: datetime
+    kind: str
+    agent: str | None
+    text: str
+
+
+def envelope(seq: int, ts: datetime, event: HelperEvent) -> str:
+    """The JSON envelope of ``event``: ``seq``, ``ts``, ``kind``, ``agent``, then its own fields.
+
+    One line of ASCII: safe in any stream, whatever an agent put into a field.
+    """
+    fields: dict[str, Any] = event.model_dump(mode="json", by_alias=True)
+    body = {"seq": seq, "ts": stamp(ts), "kind": fields.pop("kind"), "agent": fields.pop("agent"), **fields}
+    return json.dumps(body, separators=(",", ":"))
+
+
+def stamp(moment: datetime) -> str:
+    """``moment`` (UTC) as RFC 3339 with milliseconds, e.g. ``2026-01-31T12:00:00.000Z``."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"

@@ -1,0 +1,67 @@
+"""What is recorded of an agent, so that actor and daemon go on where they were."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from hyperhive.domain.axes import Axes, Transient
+
+
+class Intended(StrEnum):
+    """What should be the case with the container, whatever is."""
+
+    RUNNING = "running"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """A container that runs or ran. Pid and start time together name a process; the boot id makes it unique.
+
+    Args:
+        pid: the container's leader on the host: when it ends, everything in the container has ended.
+        start_ticks: the leader's start time, field 22 of ``/proc/PID/stat``.
+        boot: the host's boot id.
+    """
+
+    runtime: str
+    pid: int
+    start_ticks: int
+    boot: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRecord:
+    """One agent's row.
+
+    Args:
+        id: its incarnation; a name that is used again gets another.
+        transient_by: who asked for the operation under way.
+        rejected_login: fingerprint of the credentials that the API refused with 401.
+        built_revision, built_config: what the container's generation was built from.
+        session: Claude Code's session id, to resume.
+        acked_boot, acked_n: the last report of the harness that was dealt with.
+    """
+
+    id: int
+    name: str
+    role: str
+    created: datetime
+    since: datetime
+    intended: Intended = Intended.STOPPED
+    axes: Axes = field(default_factory=Axes)
+    transient: Transient | None = None
+    transient_since: datetime | None = None
+    transient_by: str | None = None
+    paused: bool = False
+    quarantined: str | None = None
+    last_error: str | None = None
+    handle: Handle | None = None
+    generation: int = 0
+    built_revision: str = ""
+    built_config: str = ""
+    model: str = ""
+    rejected_login: str | None = None
+    session: str | None = None
+    acked_boot: str | None = None
+    acked_n: int = 0

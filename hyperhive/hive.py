@@ -1,0 +1,205 @@
+"""Hive: the async façade that web, mcp and link share. Snapshot, events, commands; it hides threads and actors."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Literal
+
+from hyperhive.domain.messages import Message
+from hyperhive.domain.turns import TurnItem
+from hyperhive.domain.views import ApprovalView, HiveSnapshot, KeptView, MessageView, QuestionView
+from hyperhive.domain.wire import FromHost, Hello, Report, Welcome
+
+
+class Action(StrEnum):
+    """What can be done to an agent by name."""
+
+    START = "start"
+    STOP = "stop"
+    RESTART = "restart"
+    UPDATE = "update"
+    PAUSE = "pause"
+    RESUME = "resume"
+
+
+@dataclass(frozen=True, slots=True)
+class Operated:
+    """A command that was accepted. ``ok`` is ``None`` while it is under way; ``note`` says what came of it."""
+
+    agent: str
+    transient: str | None
+    ok: bool | None = None
+    note: str = ""
+
+
+class Session:
+    """The host's end of one harness connection; ``link`` implements it, on the event loop."""
+
+    def send(self, line: FromHost) -> None:
+        """Send a line, if the connection still stands. Never blocks."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """End the connection."""
+        raise NotImplementedError
+
+
+class Hive:
+    """One hive, as its doors see it. Everything here runs on the event loop and has a deadline.
+
+    Refusals are ``errors.Refused`` (``Invalid``, ``Unknown``), a deadline is ``errors.Deadline``. ``by`` is who
+    asks (``operator`` or an agent's name) as the door knows it, never as an argument of the caller's says.
+    """
+
+    # -- reading: no actor is asked
+
+    def snapshot(self) -> HiveSnapshot:
+        """The hive as of its last event."""
+        raise NotImplementedError
+
+    def snapshot_json(self) -> bytes:
+        """The snapshot as JSON, encoded once per change."""
+        raise NotImplementedError
+
+    def stream(
+        self, *, after: int | None, kinds: frozenset[str] | None = None, views: bool = False
+    ) -> AsyncIterator[bytes]:
+        """Server-sent events as encoded bytes, one or more whole frames at a time.
+
+        Args:
+            after: resume behind this event; ``None``: from now on.
+            kinds: only these kinds; ``None``: all.
+            views: also frames without a number for what is no event: ``event: state`` first, with the whole
+                snapshot, then ``event: patch`` whenever something changed, with
+                ``{"agents":[changed agent views],"gone":[names],...changed top-level parts}``.
+
+        A comment goes out every 15 s; ``event: resync`` ends the stream when what was asked for is gone or the
+        reader fell behind.
+        """
+        raise NotImplementedError
+
+    async def events(
+        self, *, after: int = 0, limit: int = 1000, kinds: frozenset[str] | None = None
+    ) -> list[str]:
+        """Recorded events behind ``after``, as JSON envelopes, oldest first."""
+        raise NotImplementedError
+
+    async def messages(self, *, peer: str | None = None, after: int = 0, limit: int = 200) -> tuple[MessageView, ...]:
+        """Messages behind id ``after``, oldest first; with ``peer`` those it sent or got. ``after=0``: the last ones."""
+        raise NotImplementedError
+
+    async def turns(self, name: str, *, after: int = 0, limit: int = 500) -> tuple[TurnItem, ...]:
+        """Turn events of an agent behind id ``after``, oldest first; ``after=0``: the last ones."""
+        raise NotImplementedError
+
+    def follow_turns(self, name: str, *, after: int = 0) -> AsyncIterator[TurnItem]:
+        """The same, and then live."""
+        raise NotImplementedError
+
+    async def logs(self, name: str, *, lines: int = 100) -> str:
+        """The tail of the container's log."""
+        raise NotImplementedError
+
+    def follow_logs(self, name: str, *, lines: int = 100) -> AsyncIterator[str]:
+        """The tail, and then what is appended, in whole lines."""
+        raise NotImplementedError
+
+    async def agent_config(self, name: str) -> str:
+        """The config file the container was built from."""
+        raise NotImplementedError
+
+    async def stats(self, *, since: float = 86400.0, agent: str | None = None) -> list[dict[str, Any]]:
+        """One row a finished turn within the last ``since`` seconds: agent, turn, started, ended, ok, tokens, cost."""
+        raise NotImplementedError
+
+    def metrics(self) -> list[tuple[str, dict[str, str], float]]:
+        """Samples for ``/metrics``: name, labels, value."""
+        raise NotImplementedError
+
+    def changes(self) -> AsyncIterator[frozenset[str]]:
+        """Names of agents whose view changed, batch by batch, for resource notifications."""
+        raise NotImplementedError
+
+    # -- agents
+
+    async def spawn(self, name: str, *, by: str) -> Operated:
+        """Make an agent and start it. A kept name takes up its folders again."""
+        raise NotImplementedError
+
+    async def operate(self, action: Action, name: str, *, by: str, wait: float = 0.0) -> Operated:
+        """Do ``action``; returns once it is under way, or with ``wait`` > 0 when it ended (at most so many seconds)."""
+        raise NotImplementedError
+
+    async def destroy(self, name: str, *, purge: bool = False, by: str) -> Operated:
+        """End an agent; its folders are kept unless ``purge``."""
+        raise NotImplementedError
+
+    async def revive(self, name: str, *, by: str) -> Operated:
+        """Spawn a kept agent again."""
+        raise NotImplementedError
+
+    async def purge(self, name: str, *, by: str) -> KeptView:
+        """Delete a kept agent's folders."""
+        raise NotImplementedError
+
+    # -- messages
+
+    async def send(self, *, sender: str, to: str, body: str) -> Message:
+        """Send a message; it is durable when this returns."""
+        raise NotImplementedError
+
+    async def recv(self, agent: str, *, wait: float = 0.0, limit: int = 1) -> tuple[Message, ...]:
+        """Take unread messages; waits up to ``wait`` seconds (at most 180) for the first.
+
+        Safe to cancel: what was not returned stays unread. An agent's messages are acknowledged when the turn
+        that took them ends, the operator's at once.
+        """
+        raise NotImplementedError
+
+    # -- what waits for the operator
+
+    async def ask(
+        self, agent: str, *, question: str, options: tuple[str, ...] = (), multi: bool = False, ttl: float | None = None
+    ) -> QuestionView:
+        """Ask the operator; the answer comes as a message."""
+        raise NotImplementedError
+
+    async def answer(self, id: int, *, answer: str, by: str) -> QuestionView:
+        """Answer a question. Refused when it is closed, naming who closed it."""
+        raise NotImplementedError
+
+    async def cancel_question(self, id: int, *, by: str) -> QuestionView:
+        """Close a question unanswered; the asker is told."""
+        raise NotImplementedError
+
+    async def request_spawn(self, name: str, *, by: str) -> ApprovalView:
+        """Ask the operator for a new agent."""
+        raise NotImplementedError
+
+    async def decide(
+        self, id: int, *, decision: Literal["approve", "deny", "revise"], note: str = "", by: str
+    ) -> ApprovalView:
+        """Decide an approval, once."""
+        raise NotImplementedError
+
+    async def approval_diff(self, id: int) -> str:
+        """What would change, as a unified diff."""
+        raise NotImplementedError
+
+    # -- harnesses
+
+    async def harness_hello(self, name: str, hello: Hello, session: Session) -> Welcome:
+        """A harness connected; ``session`` replaces any earlier one. May raise ``Refused``."""
+        raise NotImplementedError
+
+    async def harness_report(self, name: str, session: Session, n: int, report: Report) -> None:
+        """Hand on a report; its acknowledgement goes out over ``session`` when it was dealt with."""
+        raise NotImplementedError
+
+    async def harness_items(self, name: str, session: Session, items: tuple[TurnItem, ...]) -> None:
+        """Hand on turn events."""
+        raise NotImplementedError
+
+    async def harness_gone(self, name: str, session: Session) -> None:
+        """The connection ended."""
+        raise NotImplementedError
