@@ -84,7 +84,9 @@ class Hive:
         """Recorded events behind ``after``, as JSON envelopes, oldest first."""
         raise NotImplementedError
 
-    async def messages(self, *, peer: str | None = None, after: int = 0, limit: int = 200) -> tuple[MessageView, ...]:
+    async def messages(
+        self, *, peer: str | None = None, after: int = 0, limit: int = 200
+    ) -> tuple[MessageView, ...]:
         """Messages behind id ``after``, oldest first; with ``peer`` those it sent or got. ``after=0``: the last ones."""
         raise NotImplementedError
 
@@ -159,7 +161,13 @@ class Hive:
     # -- what waits for the operator
 
     async def ask(
-        self, agent: str, *, question: str, options: tuple[str, ...] = (), multi: bool = False, ttl: float | None = None
+        self,
+        agent: str,
+        *,
+        question: str,
+        options: tuple[str, ...] = (),
+        multi: bool = False,
+        ttl: float | None = None,
     ) -> QuestionView:
         """Ask the operator; the answer comes as a message."""
         raise NotImplementedError

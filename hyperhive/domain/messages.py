@@ -46,7 +46,9 @@ def check_body(body: str) -> str:
     try:
         size = len(body.encode())
     except UnicodeEncodeError:
-        raise Invalid("A message must be valid Unicode; it holds a lone surrogate.", code="bad-body") from None
+        raise Invalid(
+            "A message must be valid Unicode; it holds a lone surrogate.", code="bad-body"
+        ) from None
     if size > MAX_BODY:
         raise Invalid(
             f"The message has {size} bytes, {MAX_BODY} are allowed; put the rest in a file and name it.",

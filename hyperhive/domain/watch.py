@@ -21,7 +21,11 @@ def step(
     """
     before = recorded or Axes()
     after = before.merged(seen.axes)
-    return after, (*_container(agent, before, seen, under), *_login(agent, before, after), *_revision(agent, before, seen))
+    return after, (
+        *_container(agent, before, seen, under),
+        *_login(agent, before, after),
+        *_revision(agent, before, seen),
+    )
 
 
 def _container(
