@@ -1,0 +1,251 @@
+"""FakeHive: the façade in memory, refusing as the real one does. For tests of the doors, and for designers."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from hyperhive.domain.events import (
+    ApprovalRequested,
+    ApprovalResolved,
+    Destroyed,
+    MessageSent,
+    Paused,
+    QuestionAnswered,
+    QuestionAsked,
+    Resumed,
+    TransientSet,
+)
+from hyperhive.domain.messages import MAX_BATCH, MAX_WAIT, Message, check_body
+from hyperhive.domain.names import MANAGER, OPERATOR, check_name
+from hyperhive.domain.turns import TurnItem
+from hyperhive.domain.views import ApprovalView, KeptView, QuestionView
+from hyperhive.domain.wire import Hello, Report, Welcome
+from hyperhive.errors import Invalid, Refused, Unknown
+from hyperhive.hive import Action, Operated, Session
+from tests.fakes.hive_state import Call, FakeState
+from tests.fakes.samples import agent_view, message_view
+
+__all__ = ["Call", "FakeHive"]
+
+_TRANSIENTS = {
+    Action.START: "starting",
+    Action.STOP: "stopping",
+    Action.RESTART: "restarting",
+    Action.UPDATE: "rebuilding",
+}
+
+
+class FakeHive(FakeState):
+    """A hive without actors, threads or disk: ``FakeHive(snapshot("manager", "alice"))``.
+
+    ``calls`` holds what it was asked; ``publish``, ``replace``, ``settle``, ``add_turn_item`` and
+    ``append_log`` make things happen; ``fail_with`` is raised by the next calls.
+    """
+
+    # -- agents
+
+    async def spawn(self, name: str, *, by: str) -> Operated:
+        self._note("spawn", name=name, by=by)
+        check_name(name)
+        if self._snapshot.agent(name) is not None:
+            raise Refused(f"There is already an agent '{name}'; choose another name.", code="exists")
+        self._set(kept=tuple(kept for kept in self._snapshot.kept if kept.name != name))
+        self.replace(agent_view(name, container="stopped", pid=None, ready=False))
+        return self._begin(name, "spawning")
+
+    async def operate(self, action: Action, name: str, *, by: str, wait: float = 0.0) -> Operated:
+        self._note("operate", action=action, name=name, by=by, wait=wait)
+        agent = self._agent(name)
+        if action in (Action.PAUSE, Action.RESUME):
+            paused = action is Action.PAUSE
+            self.publish(Paused(agent=name) if paused else Resumed(agent=name))
+            self.replace(agent.model_copy(update={"paused": paused, "quarantined": None}))
+            return Operated(name, None, ok=True)
+        if name == by and action is Action.UPDATE:
+            raise Refused("An agent cannot rebuild itself; the operator can.", code="not-itself")
+        if agent.transient not in (None, _TRANSIENTS[action]):
+            raise Refused(f"'{name}' is {agent.transient}; wait until that has ended.", code="busy")
+        idle = {Action.START: "running", Action.STOP: "stopped"}.get(action)
+        if agent.transient is None and agent.container == idle:
+            return Operated(name, None, ok=True, note=f"It is {idle} already.")
+        operated = self._begin(name, _TRANSIENTS[action])
+        if wait > 0:
+            await self._wait(lambda: self._agent(name).transient is None, wait)
+            return Operated(name, None, ok=True)
+        return operated
+
+    async def destroy(self, name: str, *, purge: bool = False, by: str) -> Operated:
+        self._note("destroy", name=name, purge=purge, by=by)
+        agent = self._agent(name)
+        if agent.role == MANAGER:
+            raise Refused("The manager cannot be destroyed; stop it instead.", code="manager-stays")
+        self._set(agents=tuple(a for a in self._snapshot.agents if a.name != name))
+        if not purge:
+            self._set(kept=(*self._snapshot.kept, KeptView(name=name, since=datetime.now(UTC))))
+        self.publish(Destroyed(agent=name))
+        self.feed.patch({"agents": [], "gone": [name], "kept": self._part("kept")})
+        self._tell(name)
+        return Operated(name, "destroying")
+
+    async def revive(self, name: str, *, by: str) -> Operated:
+        self._kept(name)
+        return await self.spawn(name, by=by)
+
+    async def purge(self, name: str, *, by: str) -> KeptView:
+        self._note("purge", name=name, by=by)
+        kept = self._kept(name)
+        self._set(kept=tuple(k for k in self._snapshot.kept if k.name != name), told="kept")
+        return kept
+
+    # -- messages
+
+    async def send(self, *, sender: str, to: str, body: str) -> Message:
+        self._note("send", sender=sender, to=to, body=body)
+        check_body(body)
+        if to != OPERATOR:
+            self._agent(to)
+        message = Message(id=len(self.letters) + 1, sender=sender, to=to, body=body, ts=datetime.now(UTC))
+        self.letters.append(message)
+        if to == OPERATOR:
+            self._set(inbox=(*self._snapshot.inbox, message_view(message)), told="inbox")
+        self.publish(MessageSent(agent=sender, id=message.id, sender=sender, to=to))
+        self._tell(to)
+        return message
+
+    async def recv(self, agent: str, *, wait: float = 0.0, limit: int = 1) -> tuple[Message, ...]:
+        self._note("recv", agent=agent, wait=wait, limit=limit)
+        if not 0 <= wait <= MAX_WAIT:
+            raise Invalid(f"wait_seconds must be 0 to {MAX_WAIT:.0f}.", code="bad-wait")
+        if wait > 0:
+            await self._wait(lambda: bool(self._unread(agent)), wait)
+        taken = self._unread(agent)[: min(limit, MAX_BATCH)]
+        for message in taken:
+            self.letters[message.id - 1] = message.model_copy(update={"state": "done"})
+        return tuple(taken)
+
+    # -- what waits for the operator
+
+    async def ask(
+        self,
+        agent: str,
+        *,
+        question: str,
+        options: tuple[str, ...] = (),
+        multi: bool = False,
+        ttl: float | None = None,
+    ) -> QuestionView:
+        self._note("ask", agent=agent, question=question, options=options, multi=multi, ttl=ttl)
+        now = datetime.now(UTC)
+        asked = QuestionView(
+            id=max((q.id for q in self._snapshot.questions), default=0) + 1,
+            agent=agent,
+            question=question,
+            options=options,
+            multi=multi,
+            asked=now,
+            deadline=None if ttl is None else now + timedelta(seconds=ttl),
+        )
+        self._set(questions=(*self._snapshot.questions, asked), told="questions")
+        self.publish(QuestionAsked(agent=agent, id=asked.id))
+        return asked
+
+    async def answer(self, id: int, *, answer: str, by: str) -> QuestionView:
+        self._note("answer", id=id, answer=answer, by=by)
+        closed = self._close_question(id, {"state": "answered", "answer": answer, "by": by})
+        self.publish(QuestionAnswered(agent=closed.agent, id=id, answer=answer, by=by))
+        return closed
+
+    async def cancel_question(self, id: int, *, by: str) -> QuestionView:
+        self._note("cancel_question", id=id, by=by)
+        return self._close_question(id, {"state": "cancelled", "by": by})
+
+    async def request_spawn(self, name: str, *, by: str) -> ApprovalView:
+        self._note("request_spawn", name=name, by=by)
+        check_name(name)
+        if self._snapshot.agent(name) is not None:
+            raise Refused(f"There is already an agent '{name}'; choose another name.", code="exists")
+        known = self._snapshot.approvals
+        asked = ApprovalView(
+            id=max((a.id for a in known), default=0) + 1,
+            kind="spawn",
+            agent=name,
+            requested_by=by,
+            requested=datetime.now(UTC),
+        )
+        self._set(approvals=(*known, asked), told="approvals")
+        self.publish(ApprovalRequested(agent=name, id=asked.id, approval="spawn"))
+        return asked
+
+    async def decide(
+        self, id: int, *, decision: Literal["approve", "deny", "revise"], note: str = "", by: str
+    ) -> ApprovalView:
+        self._note("decide", id=id, decision=decision, note=note, by=by)
+        found = self._approval(id)
+        if found.state != "pending":
+            raise Refused(f"Approval {id} was {found.state} by {found.by}.", code="already-decided")
+        state = {"approve": "approved", "deny": "denied", "revise": "revise"}[decision]
+        decided = found.model_copy(update={"state": state, "note": note, "by": by})
+        rest = tuple(decided if a.id == id else a for a in self._snapshot.approvals)
+        self._set(approvals=rest, told="approvals")
+        self.publish(
+            ApprovalResolved(agent=found.agent, id=id, approval=found.kind, decision=state, note=note)
+        )
+        if decision == "approve":
+            await self.spawn(found.agent, by=by)
+        return decided
+
+    async def approval_diff(self, id: int) -> str:
+        return f"--- /dev/null\n+++ b/{self._approval(id).agent}/agent.toml\n"
+
+    # -- harnesses: recorded, nothing more
+
+    async def harness_hello(self, name: str, hello: Hello, session: Session) -> Welcome:
+        self._note("harness_hello", name=name, hello=hello)
+        return Welcome(agent=name, role=self._agent(name).role)
+
+    async def harness_report(self, name: str, session: Session, n: int, report: Report) -> None:
+        self._note("harness_report", name=name, n=n, report=report)
+
+    async def harness_items(self, name: str, session: Session, items: tuple[TurnItem, ...]) -> None:
+        for item in items:
+            self.add_turn_item(name, item)
+
+    async def harness_gone(self, name: str, session: Session) -> None:
+        self._note("harness_gone", name=name)
+
+    # -- inside
+
+    def _kept(self, name: str) -> KeptView:
+        found = next((kept for kept in self._snapshot.kept if kept.name == check_name(name)), None)
+        if found is None:
+            raise Unknown(f"Nothing is kept of '{name}'.", code="unknown-kept")
+        return found
+
+    def _approval(self, id: int) -> ApprovalView:
+        found = next((a for a in self._snapshot.approvals if a.id == id), None)
+        if found is None:
+            raise Unknown(f"There is no approval {id}.", code="unknown-approval")
+        return found
+
+    def _close_question(self, id: int, fields: dict[str, Any]) -> QuestionView:
+        found = next((q for q in self._snapshot.questions if q.id == id), None)
+        if found is None:
+            raise Unknown(f"There is no question {id}.", code="unknown-question")
+        if found.state != "open":
+            raise Refused(f"Question {id} was {found.state} by {found.by}.", code="closed")
+        closed = found.model_copy(update=fields)
+        rest = tuple(closed if q.id == id else q for q in self._snapshot.questions)
+        self._set(questions=rest, told="questions")
+        return closed
+
+    def _unread(self, agent: str) -> list[Message]:
+        return [m for m in self.letters if m.to == agent and m.state == "unread"]
+
+    def _begin(self, name: str, transient: str) -> Operated:
+        if self._agent(name).transient is None:
+            self.publish(TransientSet(agent=name, transient=transient))
+            begun = {"transient": transient, "transient_since": datetime.now(UTC)}
+            self.replace(self._agent(name).model_copy(update=begun))
+            if self._settle_after is not None:
+                asyncio.get_running_loop().call_later(self._settle_after, self.settle, name)
+        return Operated(name, transient)

@@ -1,0 +1,226 @@
+"""What the fake hive knows, and reading it; ``tests.fakes.hive`` adds the commands."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from hyperhive.domain.agent_config import DEFAULT
+from hyperhive.domain.events import (
+    HelperEvent,
+    Rebuilt,
+    Recorded,
+    Spawned,
+    Started,
+    Stopped,
+    TransientCleared,
+)
+from hyperhive.domain.messages import Message
+from hyperhive.domain.names import OPERATOR, check_name
+from hyperhive.domain.turns import TurnItem
+from hyperhive.domain.views import AgentView, HiveSnapshot, MessageView
+from hyperhive.errors import Unknown
+from hyperhive.hive import Hive
+from tests.fakes.feed import Feed
+from tests.fakes.samples import message_view
+
+
+@dataclass(frozen=True)
+class Call:
+    """A command as it arrived."""
+
+    verb: str
+    args: dict[str, Any]
+
+
+class FakeState(Hive):
+    """A hive to look at, without actors, threads or disk.
+
+    Args:
+        snapshot: what is there at the beginning.
+        settle: seconds after which an operation ends by itself; ``None``: when ``settle(name)`` is called.
+        heartbeat: seconds between the stream's comments.
+    """
+
+    def __init__(
+        self, snapshot: HiveSnapshot, *, settle: float | None = None, heartbeat: float = 15.0
+    ) -> None:
+        self.calls: list[Call] = []
+        self.logs_of: dict[str, list[str]] = {}
+        self.turns_of: dict[str, list[TurnItem]] = {}
+        self.samples: list[tuple[str, dict[str, str], float]] = [
+            ("hyperhive_agents", {"container": "running"}, float(len(snapshot.agents)))
+        ]
+        self.finished_turns: list[dict[str, Any]] = []
+        self.fail_with: Exception | None = None
+        self.feed = Feed(seq=snapshot.seq, heartbeat=heartbeat)
+        self.letters: list[Message] = []
+        self._snapshot = snapshot
+        self._settle_after = settle
+        self._waiters: set[asyncio.Event] = set()
+        self._change_log: list[frozenset[str]] = []
+
+    # -- what a test does to it
+
+    def publish(self, event: HelperEvent) -> Recorded:
+        """Record ``event`` and send it to all streams."""
+        recorded = self.feed.publish(event)
+        self._snapshot = self._snapshot.model_copy(update={"seq": recorded.seq})
+        return recorded
+
+    def replace(self, agent: AgentView) -> None:
+        """Put ``agent`` in the place of the one with its name, or add it."""
+        others = list(self._snapshot.agents)
+        at = next((n for n, a in enumerate(others) if a.name == agent.name), len(others))
+        others[at : at + 1] = [agent]
+        self._set(agents=tuple(others))
+        self.feed.patch({"agents": [agent.model_dump(mode="json", by_alias=True)], "gone": []})
+        self._tell(agent.name)
+
+    def settle(self, name: str) -> None:
+        """End the operation that is under way with ``name``, well."""
+        agent = self._agent(name)
+        ended = {"transient": None, "transient_since": None}
+        match agent.transient:
+            case "stopping":
+                running: dict[str, Any] = {"container": "stopped", "pid": None, "ready": False}
+                event: HelperEvent = Stopped(agent=name, by=OPERATOR)
+            case "rebuilding":
+                running, event = {"revision": "up-to-date"}, Rebuilt(agent=name, ok=True)
+            case "spawning":
+                running, event = {"container": "running", "ready": True}, Spawned(agent=name, ok=True)
+            case _:
+                running = {"container": "running", "pid": 4712, "ready": True}
+                event = Started(agent=name)
+        self.publish(event)
+        self.publish(TransientCleared(agent=name))
+        self.replace(agent.model_copy(update=ended | running))
+
+    def add_turn_item(self, name: str, item: TurnItem) -> None:
+        """Append a turn event, numbered."""
+        kept = self.turns_of.setdefault(name, [])
+        kept.append(item.model_copy(update={"id": len(kept) + 1}))
+        self._tell(name)
+
+    def append_log(self, name: str, line: str) -> None:
+        """Append a line to the container's log."""
+        self.logs_of.setdefault(name, []).append(line)
+        self._tell(name)
+
+    # -- reading
+
+    def snapshot(self) -> HiveSnapshot:
+        return self._snapshot
+
+    def snapshot_json(self) -> bytes:
+        return self._snapshot.model_dump_json(by_alias=True).encode()
+
+    def stream(
+        self, *, after: int | None, kinds: frozenset[str] | None = None, views: bool = False
+    ) -> AsyncIterator[bytes]:
+        self._note("stream", after=after, kinds=kinds, views=views)
+        return self.feed.stream(after=after, kinds=kinds, state=self.snapshot_json() if views else None)
+
+    async def events(
+        self, *, after: int = 0, limit: int = 1000, kinds: frozenset[str] | None = None
+    ) -> list[str]:
+        return [event.text for event in self.feed.after(after, limit=limit, kinds=kinds)]
+
+    async def messages(
+        self, *, peer: str | None = None, after: int = 0, limit: int = 200
+    ) -> tuple[MessageView, ...]:
+        self._note("messages", peer=peer, after=after, limit=limit)
+        if peer is not None and peer != OPERATOR:
+            self._agent(peer)
+        found = [m for m in self.letters if m.id > after and (peer is None or peer in (m.sender, m.to))]
+        chosen = found[:limit] if after else found[-limit:]
+        return tuple(message_view(message) for message in chosen)
+
+    async def turns(self, name: str, *, after: int = 0, limit: int = 500) -> tuple[TurnItem, ...]:
+        self._note("turns", name=name, after=after, limit=limit)
+        self._agent(name)
+        found = [item for item in self.turns_of.get(name, []) if item.id > after]
+        return tuple(found[:limit] if after else found[-limit:])
+
+    async def follow_turns(self, name: str, *, after: int = 0) -> AsyncIterator[TurnItem]:
+        self._agent(name)
+        while True:
+            for item in self.turns_of.get(name, [])[after:]:
+                after = item.id
+                yield item
+            await self._wait(lambda seen=after: len(self.turns_of.get(name, [])) > seen)
+
+    async def logs(self, name: str, *, lines: int = 100) -> str:
+        self._note("logs", name=name, lines=lines)
+        self._agent(name)
+        return "".join(f"{line}\n" for line in self.logs_of.get(name, [])[-lines:])
+
+    async def follow_logs(self, name: str, *, lines: int = 100) -> AsyncIterator[str]:
+        self._agent(name)
+        log = self.logs_of.setdefault(name, [])
+        at = max(0, len(log) - lines)
+        while True:
+            for line in log[at:]:
+                at += 1
+                yield line
+            await self._wait(lambda seen=at: len(log) > seen)
+
+    async def agent_config(self, name: str) -> str:
+        self._agent(name)
+        return DEFAULT
+
+    async def stats(self, *, since: float = 86400.0, agent: str | None = None) -> list[dict[str, Any]]:
+        self._note("stats", since=since, agent=agent)
+        if agent is not None:
+            self._agent(agent)
+        return [row for row in self.finished_turns if agent is None or row["agent"] == agent]
+
+    def metrics(self) -> list[tuple[str, dict[str, str], float]]:
+        return list(self.samples)
+
+    async def changes(self) -> AsyncIterator[frozenset[str]]:
+        at = len(self._change_log)
+        while True:
+            await self._wait(lambda seen=at: len(self._change_log) > seen)
+            batch = frozenset[str]().union(*self._change_log[at:])
+            at = len(self._change_log)
+            yield batch
+
+    # -- inside
+
+    def _note(self, verb: str, **args: Any) -> None:
+        self.calls.append(Call(verb, args))
+        if self.fail_with is not None:
+            raise self.fail_with
+
+    def _agent(self, name: str) -> AgentView:
+        found = self._snapshot.agent(check_name(name))
+        if found is None:
+            known = ", ".join(agent.name for agent in self._snapshot.agents) or "none"
+            raise Unknown(f"There is no agent '{name}'; there are: {known}.", code="unknown-agent")
+        return found
+
+    def _part(self, part: str) -> Any:
+        return json.loads(self.snapshot_json())[part]
+
+    def _set(self, *, told: str | None = None, **parts: Any) -> None:
+        self._snapshot = self._snapshot.model_copy(update=parts)
+        if told is not None:
+            self.feed.patch({"agents": [], "gone": [], told: self._part(told)})
+
+    def _tell(self, name: str) -> None:
+        self._change_log.append(frozenset({name}))
+        waiters, self._waiters = self._waiters, set()
+        for waiter in waiters:
+            waiter.set()
+
+    async def _wait(self, predicate: Callable[[], bool], seconds: float | None = None) -> None:
+        """Return when ``predicate`` holds or ``seconds`` have passed."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not predicate():
+                    woken = asyncio.Event()
+                    self._waiters.add(woken)
+                    await woken.wait()
