@@ -1,4 +1,4 @@
-"""FakeHive: the façade in memory, refusing as the real one does. For tests of the doors, and for designers."""
+"""FakeHive: the façade in memory, refusing as the real one does. For tests of doors, and for designers."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -150,7 +150,7 @@ class FakeState(Hive):
             for item in self.turns_of.get(name, [])[after:]:
                 after = item.id
                 yield item
-            await self._wait(lambda seen=after: len(self.turns_of.get(name, [])) > seen)
+            await self._longer(self.turns_of.setdefault(name, []), after)
 
     async def logs(self, name: str, *, lines: int = 100) -> str:
         self._note("logs", name=name, lines=lines)
@@ -165,7 +165,7 @@ class FakeState(Hive):
             for line in log[at:]:
                 at += 1
                 yield line
-            await self._wait(lambda seen=at: len(log) > seen)
+            await self._longer(log, at)
 
     async def agent_config(self, name: str) -> str:
         self._agent(name)
@@ -183,7 +183,7 @@ class FakeState(Hive):
     async def changes(self) -> AsyncIterator[frozenset[str]]:
         at = len(self._change_log)
         while True:
-            await self._wait(lambda seen=at: len(self._change_log) > seen)
+            await self._longer(self._change_log, at)
             batch = frozenset[str]().union(*self._change_log[at:])
             at = len(self._change_log)
             yield batch
@@ -215,6 +215,9 @@ class FakeState(Hive):
         waiters, self._waiters = self._waiters, set()
         for waiter in waiters:
             waiter.set()
+
+    async def _longer(self, items: Sized, seen: int) -> None:
+        await self._wait(lambda: len(items) > seen)
 
     async def _wait(self, predicate: Callable[[], bool], seconds: float | None = None) -> None:
         """Return when ``predicate`` holds or ``seconds`` have passed."""
