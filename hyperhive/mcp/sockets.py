@@ -1,0 +1,193 @@
+"""The agents' MCP sockets: one per agent, which is that agent and nobody else.
+
+Nothing here imports the SDK before the first connection: it costs 0.4 s, and the dashboard answers meanwhile.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from hyperhive.domain.names import check_name
+from hyperhive.errors import Broken
+from hyperhive.hive import Hive
+
+if TYPE_CHECKING:
+    from hyperhive.mcp.server import HiveServer
+
+MAX_CONNECTIONS = 16
+"""Connections on one agent's socket; a further one is closed."""
+MAX_LINE = 4 * 1024 * 1024
+"""Bytes of one message."""
+MAX_PATH = 107
+"""Bytes of a socket's path that the kernel takes."""
+CLOSE_DEADLINE = 5.0
+"""Seconds that ending an agent's connections may take."""
+
+Role = Literal["agent", "manager"]
+_log = logging.getLogger(__name__)
+
+
+class _Door:
+    """One agent's socket and who is connected to it."""
+
+    def __init__(self, *, name: str, role: str, path: Path, build: "Callable[[], HiveServer]") -> None:
+        self.name = name
+        self.role = role
+        self.path = path
+        self._build = build
+        self._building = asyncio.Lock()
+        self._server: HiveServer | None = None
+        self._listener: asyncio.Server | None = None
+        self._inode = 0
+        self._connections: set[asyncio.Task[None]] = set()
+
+    @property
+    def stands(self) -> bool:
+        """Whether the socket is still there and still ours."""
+        with contextlib.suppress(OSError):
+            return self._listener is not None and self.path.lstat().st_ino == self._inode
+        return False
+
+    async def listen(self) -> None:
+        """Replace whatever is at the path by a socket that listens."""
+        bound = _bind(self.path)
+        self._inode = self.path.lstat().st_ino
+        self._listener = await asyncio.start_unix_server(self._connected, sock=bound, limit=MAX_LINE)
+
+    async def aclose(self) -> None:
+        """Stop listening, end the connections, remove the socket."""
+        if self.stands:
+            self.path.unlink(missing_ok=True)
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        ending = tuple(self._connections)
+        for connection in ending:
+            connection.cancel()
+        if ending:
+            await asyncio.wait(ending, timeout=CLOSE_DEADLINE)
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._connections) >= MAX_CONNECTIONS:
+            _log.warning("'%s' has %d MCP connections; one more was refused.", self.name, MAX_CONNECTIONS)
+            writer.transport.abort()
+            return
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            session = await asyncio.to_thread(_session_module)
+            async with self._building:
+                if self._server is None:
+                    self._server = await asyncio.to_thread(self._build)
+            await session.LineSession(reader=reader, writer=writer).serve(self._server)
+        except Exception:
+            # One connection's fault ends that connection.
+            _log.exception("An MCP connection of '%s' failed.", self.name)
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError, TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await writer.wait_closed()
+
+
+class McpSockets:
+    """Opens and closes agents' MCP sockets at ``run/agents/<name>/mcp.sock``. On the event loop.
+
+    Args:
+        run: the folder of the sockets; see ``docs/operate.md``.
+    """
+
+    def __init__(self, *, hive: Hive, run: Path) -> None:
+        self._hive = hive
+        self._run = run
+        self._doors: dict[str, _Door] = {}
+        self._changing = asyncio.Lock()
+
+    async def open(self, name: str, role: str) -> None:
+        """Listen for agent ``name``; nothing happens if that is so already.
+
+        Args:
+            role: ``agent`` or ``manager``: which tools there are.
+
+        Raises:
+            Invalid: the name cannot name an agent.
+            Broken: the socket cannot be made.
+        """
+        path = self._run / "agents" / check_name(name) / "mcp.sock"
+        async with self._changing:
+            door = self._doors.get(name)
+            if door is not None and door.role == role and door.stands:
+                return
+            if door is not None:
+                await self._doors.pop(name).aclose()
+            hive = self._hive
+            door = _Door(name=name, role=role, path=path, build=lambda: _build(hive, name, role))
+            try:
+                await door.listen()
+            except OSError as error:
+                reason = error.strerror or str(error)
+                raise Broken(
+                    f"The MCP socket of '{name}' cannot be made at {path}: {reason}; check that folder."
+                ) from error
+            self._doors[name] = door
+
+    async def close(self, name: str) -> None:
+        """Stop listening for agent ``name`` and end its connections; one that is not open is no error."""
+        async with self._changing:
+            door = self._doors.pop(name, None)
+            if door is not None:
+                await door.aclose()
+
+    async def aclose(self) -> None:
+        """Close all."""
+        async with self._changing:
+            doors, self._doors = tuple(self._doors.values()), {}
+            await asyncio.gather(*(door.aclose() for door in doors))
+
+    async def warm(self) -> None:
+        """Import the SDK now, in a thread, so that the first connection does not wait for it."""
+        await asyncio.to_thread(_session_module)
+
+
+def _bind(path: Path) -> socket.socket:
+    """A socket bound at ``path``, 0600, in a folder with 0700. Follows no link that stands there."""
+    if len(os.fsencode(path)) > MAX_PATH:
+        raise OSError(0, f"the path has more than {MAX_PATH} bytes; set HYPERHIVE_RUN to a shorter folder")
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.parent.chmod(0o700)
+    path.unlink(missing_ok=True)
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    # Through the mask and not chmod: the agent may write in this folder, and chmod would follow its link.
+    mask = os.umask(0o177)
+    try:
+        bound.bind(str(path))
+    except OSError:
+        bound.close()
+        raise
+    finally:
+        os.umask(mask)
+    return bound
+
+
+def _session_module():  # type: ignore[no-untyped-def]
+    from hyperhive.mcp import session
+
+    return session
+
+
+def _build(hive: Hive, name: str, role: str) -> "HiveServer":
+    if role == "manager":
+        from hyperhive.mcp.manager import manager_server
+
+        return manager_server(hive=hive, name=name)
+    from hyperhive.mcp.agent import agent_server
+
+    return agent_server(hive=hive, name=name)
