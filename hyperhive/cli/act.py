@@ -1,0 +1,141 @@
+"""The commands that change something."""
+
+import sys
+from typing import Any
+
+from hyperhive.cli.errors import CommandError, NoDaemon, Usage
+from hyperhive.cli.hive import daemon, find, print_json, segment, state, text_of
+from hyperhive.cli.outcome import Outcome, wait
+from hyperhive.cli.parse import Args, whole
+from hyperhive.cli.show import line, safe
+from hyperhive.cli.wire import Daemon
+
+
+def spawn(args: Args) -> int:
+    """``spawn NAME``"""
+    hive = daemon()
+    after = int(state(hive)["seq"])
+    begun = _accepted(args.word("name"), hive.json("POST", "/api/agents", {"name": args.word("name")}))
+    return _finish(args, hive, after, [begun])
+
+
+def operate(args: Args) -> int:
+    """``start``, ``stop``, ``restart``, ``update``, ``pause`` and ``resume``"""
+    hive = daemon()
+    snapshot = state(hive)
+    every = args.on("all")
+    names = [a["name"] for a in snapshot["agents"]] if every else [args.word("name")]
+    action = args.command.name
+    begun = [_try(hive, name, action) if every else _operate(hive, name, action) for name in names]
+    return _finish(args, hive, int(snapshot["seq"]), begun)
+
+
+def _operate(hive: Daemon, name: str, action: str) -> Outcome:
+    return _accepted(name, hive.json("POST", f"/api/agents/{segment(name)}/{action}"))
+
+
+def _try(hive: Daemon, name: str, action: str) -> Outcome:
+    # With --all one agent's refusal is its own line; the others are asked all the same.
+    try:
+        return _operate(hive, name, action)
+    except NoDaemon:
+        raise
+    except CommandError as refusal:
+        return Outcome(name, None, False, refusal.message)
+
+
+def destroy(args: Args) -> int:
+    """``destroy NAME``"""
+    hive = daemon()
+    name = args.word("name")
+    snapshot = state(hive)
+    find(snapshot, name)
+    purge = args.on("purge")
+    if purge and not args.on("yes"):
+        _confirm(name)
+    query = "?purge=true" if purge else ""
+    begun = _accepted(name, hive.json("DELETE", f"/api/agents/{segment(name)}{query}"))
+    return _finish(args, hive, int(snapshot["seq"]), [begun])
+
+
+def _confirm(name: str) -> None:
+    if not sys.stdin.isatty():
+        raise Usage(f"--purge deletes the folders of '{name}' for good; say --yes to mean it.")
+    sys.stderr.write(f"This deletes all folders of '{name}' for good. Type its name to go on: ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip() != name:
+        raise CommandError(f"Nothing was done: what was typed is not '{name}'.")
+
+
+def _accepted(name: str, answer: dict[str, Any]) -> Outcome:
+    transient = answer.get("transient")
+    ok = answer.get("ok")
+    return Outcome(
+        name, transient, True if ok is None and transient is None else ok, answer.get("note") or ""
+    )
+
+
+def _finish(args: Args, hive: Daemon, after: int, begun: list[Outcome]) -> int:
+    text = not args.on("json")
+    ended: list[Outcome] = []
+    if text and not args.on("no_wait"):
+        for outcome in begun:
+            if outcome.ok is None:
+                line(f"{outcome.agent}: {safe(outcome.transient)}…")
+        sys.stdout.flush()
+    for outcome in begun if args.on("no_wait") else wait(hive, after, begun):
+        ended.append(outcome)
+        if text:
+            _say(args.command.name, outcome)
+    if not text:
+        values = [outcome._asdict() for outcome in ended]
+        print_json(values if args.on("all") else values[0])
+    if text and not ended:
+        line("There are no agents.")
+    return 0 if all(outcome.ok is not False for outcome in ended) else 1
+
+
+def _say(action: str, outcome: Outcome) -> None:
+    note = safe(outcome.note)
+    if outcome.ok is False:
+        sys.stdout.flush()
+        sys.stderr.write(f"hyperhive: {outcome.agent}: {action} failed: {note or 'see its log'}\n")
+    elif outcome.ok is None:
+        line(f"{outcome.agent}: {safe(outcome.transient)}; the outcome is an event.")
+    else:
+        line(f"{outcome.agent}: {action} done{f' ({note})' if note else ''}.")
+
+
+def send(args: Args) -> int:
+    """``send NAME TEXT``"""
+    message = daemon().json("POST", "/api/messages", {"to": args.word("name"), "body": text_of(args)})
+    if args.on("json"):
+        return print_json(message)
+    line(f"Message {message['id']} is in the inbox of {safe(args.word('name'))}.")
+    return 0
+
+
+def decide(args: Args) -> int:
+    """``approve``, ``deny`` and ``revise``"""
+    number = whole(args.word("id"), "ID")
+    note = args.text("note") or ""
+    if args.command.name == "revise" and not note.strip():
+        raise Usage(f"revise wants --note: what is to be changed. Usage: {args.command.usage}")
+    target = f"/api/approvals/{number}/{args.command.name}"
+    decided = daemon().json("POST", target, {"note": note})
+    if args.on("json"):
+        return print_json(decided)
+    line(
+        f"Approval {number} ({safe(decided['kind'])} of {safe(decided['agent'])}): {safe(decided['state'])}."
+    )
+    return 0
+
+
+def answer(args: Args) -> int:
+    """``answer ID TEXT``"""
+    number = whole(args.word("id"), "ID")
+    closed = daemon().json("POST", f"/api/questions/{number}/answer", {"answer": text_of(args)})
+    if args.on("json"):
+        return print_json(closed)
+    line(f"Question {number} is answered; {safe(closed['agent'])} gets it as a message.")
+    return 0

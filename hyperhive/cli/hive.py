@@ -1,0 +1,81 @@
+"""The daemon as the commands ask it: its state, its paths, its JSON on stdout."""
+
+import json
+import os
+import sys
+from typing import Any
+
+from hyperhive.cli.errors import CommandError
+from hyperhive.cli.parse import Args
+from hyperhive.cli.show import line, safe
+from hyperhive.cli.wire import Daemon, run_folder
+
+State = dict[str, Any]
+
+
+def daemon() -> Daemon:
+    """The daemon whose socket is in the run folder."""
+    return Daemon(path=os.path.join(run_folder(), "host.sock"))
+
+
+def state(hive: Daemon) -> State:
+    """The snapshot of everything."""
+    found: State = hive.json("GET", "/api/state")
+    return found
+
+
+def find(snapshot: State, name: str) -> dict[str, Any]:
+    """An agent of a snapshot.
+
+    Raises:
+        CommandError: there is none; names those there are.
+    """
+    for agent in snapshot["agents"]:
+        if agent["name"] == name:
+            found: dict[str, Any] = agent
+            return found
+    known = ", ".join(agent["name"] for agent in snapshot["agents"]) or "none"
+    kept = any(kept["name"] == name for kept in snapshot["kept"])
+    hint = f" Its folders are kept; 'hyperhive spawn {name}' takes them up again." if kept else ""
+    raise CommandError(f"There is no agent '{name}'. There are: {known}.{hint}")
+
+
+def segment(word: str) -> str:
+    """``word`` as one segment of a path."""
+    plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+    return "".join(
+        char if char in plain else "".join(f"%{byte:02X}" for byte in char.encode(errors="surrogatepass"))
+        for char in word
+    )
+
+
+def print_json(value: object) -> int:
+    """Print ``value`` as JSON, in ASCII: safe in any terminal. Returns the exit code 0."""
+    line(json.dumps(value, indent=2))
+    return 0
+
+
+def headline(snapshot: State) -> str:
+    """One line on the hive: whether it rehearses or is live, what it runs on, what troubles it."""
+    hive = snapshot["hive"]
+    walls = hive["runtime"] if hive["confined"] else f"{hive['runtime']} (no walls)"
+    mode = "REHEARSAL (scripted model)" if hive["mode"] == "rehearsal" else "live"
+    parts = [safe(hive["name"]), mode, walls, f"hyperhive {hive['version']}", *map(safe, hive["trouble"])]
+    return " · ".join(parts)
+
+
+def text_of(args: Args) -> str:
+    """The argument TEXT; ``-`` means what stdin holds.
+
+    Raises:
+        CommandError: stdin is not UTF-8.
+    """
+    text = args.word("text")
+    if text != "-":
+        return text
+    try:
+        return sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError:
+        raise CommandError(
+            "What came on stdin is not UTF-8 text; send text, or put it in a file and name it."
+        ) from None

@@ -1,0 +1,137 @@
+"""The commands that need this machine: the daemon itself, a terminal, a browser, the version."""
+
+import os
+import sys
+
+from hyperhive.cli.errors import CommandError, Usage
+from hyperhive.cli.hive import daemon, find, headline, print_json, segment, state
+from hyperhive.cli.parse import Args
+from hyperhive.cli.show import line, safe
+
+_CREDENTIALS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL", "CLAUDE_CODE_OAUTH_TOKEN")
+
+
+def up(args: Args) -> int:
+    """``up``"""
+    flags: dict[str, object] = {
+        key: args.text(key) for key in ("home", "host", "runtime") if args.text(key) is not None
+    }
+    if args.text("port") is not None:
+        flags["port"] = args.number("port", 65_535)
+    flags |= {key: True for key in ("rehearse", "public") if args.on(key)}
+    # The daemon's parts take half a second to import: no other command pays for them.
+    from pydantic import ValidationError
+
+    from hyperhive.errors import HiveError
+    from hyperhive.settings import Settings
+
+    try:
+        settings = Settings(**flags)  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise Usage(" ".join(_setting(dict(e)) for e in error.errors(include_url=False))) from None
+    from hyperhive.daemon import run
+
+    try:
+        return int(run(settings, open_browser=not args.on("no_browser")))
+    except HiveError as error:
+        raise CommandError(error.message) from None
+
+
+def _setting(error: dict[str, object]) -> str:
+    place = error["loc"]
+    name = ".".join(map(str, place)) if isinstance(place, tuple) else str(place)
+    reason = "there is no such setting" if error["type"] == "extra_forbidden" else str(error["msg"])
+    return f"Setting '{name}': {reason}; see docs/operate.md for what it may be."
+
+
+def open_dashboard(args: Args) -> int:
+    """``open``"""
+    url = str(daemon().json("POST", "/api/entry-link")["url"])
+    if args.on("json"):
+        return print_json({"url": url})
+    line(safe(url))
+    sys.stdout.flush()
+    if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        import webbrowser
+
+        webbrowser.open(url)
+    return 0
+
+
+def token(args: Args) -> int:
+    """``token``"""
+    found = str(daemon().json("GET", "/api/token")["token"])
+    if args.on("json"):
+        return print_json({"token": found})
+    line(safe(found))
+    return 0
+
+
+def version(args: Args) -> int:
+    """``version``"""
+    from hyperhive import __version__
+
+    if args.on("json"):
+        return print_json({"version": __version__})
+    line(f"hyperhive {__version__}")
+    return 0
+
+
+def shell(args: Args) -> int:
+    """``shell NAME``: becomes the command that enters the container."""
+    name = args.word("name")
+    hive = daemon()
+    find(state(hive), name)
+    argv = [str(word) for word in hive.json("GET", f"/api/agents/{segment(name)}/shell")["argv"]]
+    sys.stdout.flush()
+    try:
+        os.execvp(argv[0], argv)
+    except OSError as error:
+        raise CommandError(
+            f"{argv[0]} could not be started: {error.strerror}; run this as the daemon's user."
+        ) from None
+
+
+def login(args: Args) -> int:
+    """``login NAME``: Claude Code's own login, in this terminal, into the agent's folder."""
+    import subprocess
+
+    name = args.word("name")
+    hive = daemon()
+    snapshot = state(hive)
+    find(snapshot, name)
+    place = hive.json("GET", f"/api/agents/{segment(name)}/login")
+    folder, claude = str(place["folder"]), str(place["claude"])
+    _own(folder)
+    line(headline(snapshot))
+    line(f"Claude Code's login for '{name}': open the address it prints, then paste the code here.")
+    sys.stdout.flush()
+    env = {key: value for key, value in os.environ.items() if key not in _CREDENTIALS}
+    try:
+        code = subprocess.call([claude, "auth", "login"], env={**env, "CLAUDE_CONFIG_DIR": folder})
+    except OSError as error:
+        raise CommandError(
+            f"{claude} could not be started: {error.strerror}; see 'hyperhive doctor'."
+        ) from None
+    if code != 0:
+        raise CommandError(
+            f"The login of '{name}' was not completed (Claude Code ended with {code}); try again."
+        )
+    rehearsal = " The hive is in rehearsal: start it again without --rehearse to use it."
+    line(f"'{name}' is logged in.{rehearsal if snapshot['hive']['mode'] == 'rehearsal' else ''}")
+    return 0
+
+
+def _own(folder: str) -> None:
+    try:
+        owner = os.stat(folder).st_uid
+    except OSError as error:
+        raise CommandError(
+            f"No access to {folder}: {error.strerror}; "
+            "a login works only on the hive's host, as the daemon's user."
+        ) from None
+    if owner != os.geteuid():
+        raise CommandError(
+            f"{folder} belongs to uid {owner}; "
+            "a login works only as the daemon's user, or its files would not be the agent's."
+        )

@@ -1,0 +1,98 @@
+"""What a terminal gets to see: tables, moments, and nothing that could steer it."""
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+
+_COLOURS = {"good": "32", "warn": "33", "bad": "31", "dim": "2", "bold": "1"}
+_TONES = {
+    "running": "good", "logged-in": "good", "up-to-date": "good", "ok": "good",
+    "stopped": "dim", "unknown": "warn", "needs-login": "warn", "stale": "warn", "warn": "warn",
+    "quarantined": "bad", "fail": "bad", "failed": "bad",
+}  # fmt: skip
+
+
+def safe(text: object, *, lines: bool = False) -> str:
+    """``text`` with everything made visible that a terminal would obey or a reader be deceived by.
+
+    Args:
+        lines: keep line breaks and tabs; otherwise they become spaces.
+    """
+    raw = str(text)
+    if raw.isascii() and raw.isprintable():
+        return raw
+    return "".join(_shown(char, lines) for char in raw)
+
+
+def _shown(char: str, lines: bool) -> str:
+    if char in "\n\t":
+        return char if lines else " "
+    if char.isprintable():
+        return char
+    if char == "\r" and lines:
+        return ""
+    code = ord(char)
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def coloured() -> bool:
+    """Whether colours go to stdout: a terminal that is not dumb, and no ``NO_COLOR``."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def paint(text: str, tone: str) -> str:
+    """``text`` in a tone (``good``, ``warn``, ``bad``, ``dim``, ``bold``), where colours are wanted."""
+    code = _COLOURS.get(tone)
+    return f"\x1b[{code}m{text}\x1b[0m" if code and coloured() else text
+
+
+def line(text: str = "") -> None:
+    """Print one line."""
+    sys.stdout.write(text + "\n")
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print aligned columns under a head; the last column is as long as it is."""
+    cells = [[safe(cell) if cell not in (None, "") else "-" for cell in row] for row in rows]
+    widths = [max(map(_width, column)) for column in zip(head, *cells, strict=True)]
+    line(paint(_row(head, widths, plain=True), "dim"))
+    for row in cells:
+        line(_row(row, widths))
+
+
+def _row(cells: Sequence[str], widths: Sequence[int], *, plain: bool = False) -> str:
+    padded = [cell + " " * (width - _width(cell)) for cell, width in zip(cells, widths, strict=True)]
+    padded[-1] = cells[-1]
+    if not plain:
+        padded = [paint(cell, _TONES.get(cell.strip(), "")) for cell in padded]
+    return "  ".join(padded).rstrip()
+
+
+def _width(text: str) -> int:
+    if text.isascii():
+        return len(text)
+    from unicodedata import combining, east_asian_width
+
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def cut(text: object, width: int = 72) -> str:
+    """The beginning of ``text`` on one line."""
+    flat = " ".join(str(text).split())
+    return flat if len(flat) <= width else flat[: width - 1] + "…"
+
+
+def moment(stamp: object) -> str:
+    """An RFC 3339 moment as local time: the clock when it was today, else the date too."""
+    if not stamp:
+        return "-"
+    from datetime import datetime
+
+    try:
+        when = datetime.fromisoformat(str(stamp)).astimezone()
+    except ValueError:
+        return str(stamp)
+    today = datetime.now().astimezone().date()
+    return when.strftime("%H:%M:%S" if when.date() == today else "%Y-%m-%d %H:%M:%S")
