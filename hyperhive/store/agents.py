@@ -1,0 +1,182 @@
+"""Agents: one row an incarnation, and the names whose folders were kept."""
+
+from datetime import datetime
+
+from hyperhive.domain.axes import Axes, Container, Login, Revision, Transient
+from hyperhive.domain.names import OPERATOR
+from hyperhive.domain.records import AgentRecord, Handle, Intended
+from hyperhive.domain.views import KeptView
+from hyperhive.errors import Gone, Refused, Unknown
+from hyperhive.store.sql import Connection, Param, Reading, Row, from_micros, to_micros
+
+OPERATORS_BOX = 0
+
+_COLUMNS = (
+    "id, name, role, created, since, intended, container, login, revision, boot, transient, transient_since,"
+    " transient_by, paused, quarantined, last_error, handle_runtime, handle_pid, handle_start, handle_boot,"
+    " generation, built_revision, built_config, model, rejected_login, session, acked_boot, acked_n"
+)
+_SAVED = _COLUMNS.removeprefix("id, name, role, created, ")
+_SAVE = (
+    f"UPDATE agents SET {', '.join(f'{column.strip()} = ?' for column in _SAVED.split(','))}"
+    " WHERE id = ? AND ended IS NULL"
+)
+
+
+def box_of(sql: Reading, name: str) -> int | None:
+    """Where mail to ``name`` goes now: an incarnation, 0 for the operator, ``None``: nowhere."""
+    if name == OPERATOR:
+        return OPERATORS_BOX
+    row = sql.one("SELECT id FROM agents WHERE name = ? AND ended IS NULL", name)
+    return None if row is None else int(row[0])
+
+
+def last_box_of(sql: Reading, name: str) -> int | None:
+    """The newest incarnation that had ``name``, living or ended."""
+    row = sql.one("SELECT max(id) FROM agents WHERE name = ?", name)
+    return None if row is None else row[0]
+
+
+def live_box_of(sql: Reading, name: str) -> int:
+    """The incarnation of the living agent called ``name``.
+
+    Raises:
+        Unknown: when there is none.
+    """
+    box = box_of(sql, name)
+    if box is None:
+        raise Unknown(f"There is no agent called '{name}'; spawn it first.", code="unknown-agent")
+    return box
+
+
+class AgentReads:
+    """Reads of agents."""
+
+    __slots__ = ("_sql",)
+
+    def __init__(self, sql: Reading) -> None:
+        self._sql = sql
+
+    def get(self, name: str) -> AgentRecord | None:
+        """The living agent of that name."""
+        row = self._sql.one(f"SELECT {_COLUMNS} FROM agents WHERE name = ? AND ended IS NULL", name)
+        return None if row is None else _record(row)
+
+    def all(self) -> list[AgentRecord]:
+        """All living agents, by name."""
+        rows = self._sql.all(f"SELECT {_COLUMNS} FROM agents WHERE ended IS NULL ORDER BY name")
+        return [_record(row) for row in rows]
+
+    def kept(self) -> list[KeptView]:
+        """Destroyed agents whose folders were kept, by name. ``logged_in`` is for the caller to fill."""
+        rows = self._sql.all("SELECT name, since FROM kept ORDER BY name")
+        return [KeptView(name=name, since=from_micros(since)) for name, since in rows]
+
+    def ever(self, name: str) -> bool:
+        """Whether an agent of that name exists or existed."""
+        return last_box_of(self._sql, name) is not None
+
+
+class Agents(AgentReads):
+    """Agents in a transaction."""
+
+    __slots__ = ("_now", "_write")
+
+    def __init__(self, sql: Connection, now: datetime) -> None:
+        super().__init__(sql)
+        self._write = sql
+        self._now = now
+
+    def insert(self, name: str, role: str, intended: Intended) -> AgentRecord:
+        """A new incarnation of ``name``, which is no longer among the kept.
+
+        Raises:
+            Refused: when the name is taken.
+        """
+        if box_of(self._sql, name) is not None:
+            raise Refused(f"'{name}' exists already; choose another name.", code="name-taken")
+        moment = to_micros(self._now)
+        self._write.run(
+            "INSERT INTO agents (name, role, created, since, intended) VALUES (?, ?, ?, ?, ?)",
+            *(name, role, moment, moment, intended.value),
+        )
+        self.forget(name)
+        record = self.get(name)
+        assert record is not None
+        return record
+
+    def save(self, record: AgentRecord) -> None:
+        """Store all that can change of an agent.
+
+        Raises:
+            Gone: when that incarnation was destroyed.
+        """
+        if self._write.run(_SAVE, *_values(record), record.id).rowcount != 1:
+            raise Gone(f"'{record.name}' was destroyed; nothing was recorded.", code="agent-gone")
+
+    def remove(self, name: str, keep: bool) -> None:
+        """End the agent; with ``keep`` its name is listed among the kept.
+
+        Raises:
+            Unknown: when there is none of that name.
+        """
+        box = live_box_of(self._sql, name)
+        moment = to_micros(self._now)
+        self._write.run("UPDATE agents SET ended = ? WHERE id = ?", moment, box)
+        if keep:
+            self._write.run("INSERT OR REPLACE INTO kept (name, since) VALUES (?, ?)", name, moment)
+
+    def forget(self, name: str) -> None:
+        """Take ``name`` off the kept."""
+        self._write.run("DELETE FROM kept WHERE name = ?", name)
+
+
+def _record(row: Row) -> AgentRecord:
+    (id, name, role, created, since, intended, container, login, revision, boot, *rest) = row
+    (transient, transient_since, transient_by, paused, quarantined, last_error, *rest) = rest
+    (runtime, pid, start, handle_boot, generation, built_revision, built_config, model, *rest) = rest
+    (rejected_login, session, acked_boot, acked_n) = rest
+    return AgentRecord(
+        id=id,
+        name=name,
+        role=role,
+        created=from_micros(created),
+        since=from_micros(since),
+        intended=Intended(intended),
+        axes=Axes(
+            container=None if container is None else Container(container),
+            login=None if login is None else Login(login),
+            revision=None if revision is None else Revision(revision),
+            boot=boot,
+        ),
+        transient=None if transient is None else Transient(transient),
+        transient_since=None if transient_since is None else from_micros(transient_since),
+        transient_by=transient_by,
+        paused=bool(paused),
+        quarantined=quarantined,
+        last_error=last_error,
+        handle=None if runtime is None else Handle(runtime, pid, start, handle_boot),
+        generation=generation,
+        built_revision=built_revision,
+        built_config=built_config,
+        model=model,
+        rejected_login=rejected_login,
+        session=session,
+        acked_boot=acked_boot,
+        acked_n=acked_n,
+    )
+
+
+def _values(record: AgentRecord) -> tuple[Param, ...]:
+    axes, handle = record.axes, record.handle
+    since = record.transient_since
+    return (
+        to_micros(record.since),
+        record.intended.value,
+        *(axes.container, axes.login, axes.revision, axes.boot),
+        *(record.transient, None if since is None else to_micros(since), record.transient_by),
+        *(int(record.paused), record.quarantined, record.last_error),
+        *((None,) * 4 if handle is None else (handle.runtime, handle.pid, handle.start_ticks, handle.boot)),
+        *(record.generation, record.built_revision, record.built_config, record.model),
+        *(record.rejected_login, record.session, record.acked_boot, record.acked_n),
+    )

@@ -1,0 +1,253 @@
+"""The hive database: one connection that writes, in transactions; a few that read beside it."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+
+from hyperhive.domain.events import TOLD_TO_MANAGER, HelperEvent, Recorded
+from hyperhive.domain.names import MANAGER, SYSTEM
+from hyperhive.domain.parts import InboxDepth
+from hyperhive.errors import Broken
+from hyperhive.store.agents import AgentReads, Agents, box_of
+from hyperhive.store.approvals import ApprovalReads, Approvals
+from hyperhive.store.events import EventReads, Events
+from hyperhive.store.messages import MessageReads, Messages
+from hyperhive.store.meta import Meta, MetaReads
+from hyperhive.store.opening import migrations, open_reader, open_writer
+from hyperhive.store.questions import QuestionReads, Questions
+from hyperhive.store.sql import Connection, Param, Reading, Row, utc_now
+from hyperhive.store.turns import TurnReads, Turns
+
+MAX_READERS = 8
+"""Connections that read at the same time; further readers wait their turn."""
+READ_DEADLINE = 10.0
+"""Seconds a reader waits for its turn."""
+
+
+class Reader:
+    """The repositories, to read from: what is committed, each call on its own. For any thread."""
+
+    __slots__ = ("agents", "approvals", "events", "messages", "meta", "questions", "turns")
+
+    def __init__(self, sql: Reading) -> None:
+        self.agents = AgentReads(sql)
+        self.messages = MessageReads(sql)
+        self.turns = TurnReads(sql)
+        self.questions = QuestionReads(sql)
+        self.approvals = ApprovalReads(sql)
+        self.events = EventReads(sql)
+        self.meta = MetaReads(sql)
+
+
+class Tx:
+    """A transaction: the repositories, and what will be told and shown once it is committed.
+
+    Args:
+        now: the moment of everything in it.
+    """
+
+    __slots__ = (
+        "_sql", "agents", "approvals", "emitted", "events", "messages", "meta", "now", "questions", "shown",
+        "turns",
+    )  # fmt: skip
+
+    def __init__(self, sql: Connection, now: datetime) -> None:
+        self._sql = sql
+        self.now = now
+        self.agents = Agents(sql, now)
+        self.messages = Messages(sql, now)
+        self.turns = Turns(sql, now)
+        self.questions = Questions(sql, now)
+        self.approvals = Approvals(sql, now)
+        self.events = Events(sql, now)
+        self.meta = Meta(sql)
+        self.emitted: list[Recorded] = []
+        self.shown: list[object] = []
+
+    @contextmanager
+    def isolated(self) -> Iterator[None]:
+        """A part that takes effect whole or not at all, whatever becomes of the others; what fails is raised.
+
+        Raises:
+            Broken: when the transaction has ended already; SQLite ends it on some failures of the machine.
+        """
+        sql = self._sql
+        if not sql.in_transaction:
+            raise _lost()
+        emitted, shown = len(self.emitted), len(self.shown)
+        sql.run("SAVEPOINT part")
+        try:
+            yield
+            sql.run("RELEASE part")
+        except BaseException:
+            del self.emitted[emitted:]
+            del self.shown[shown:]
+            if sql.in_transaction:
+                sql.run("ROLLBACK TO part")
+                sql.run("RELEASE part")
+            raise
+
+    def emit(self, event: HelperEvent) -> Recorded:
+        """Record ``event``; the kinds the manager is told of also go to its inbox, if there is a manager."""
+        recorded = self.events.append(event)
+        self.emitted.append(recorded)
+        its_own = event.kind == "spawned" and event.agent == MANAGER
+        if event.kind in TOLD_TO_MANAGER and not its_own and box_of(self._sql, MANAGER) is not None:
+            self.messages.insert(SYSTEM, MANAGER, recorded.text)
+            self.show(InboxDepth(MANAGER, self.messages.depth(MANAGER)))
+        return recorded
+
+    def show(self, part: object) -> None:
+        """Hand ``part`` (see ``domain/parts.py``) to the snapshot once this is committed."""
+        self.shown.append(part)
+
+
+def _lost() -> Broken:
+    return Broken("The transaction was ended by an earlier failure; try again.", code="transaction-lost")
+
+
+class _Pool:
+    """Reading connections, lent for one statement each, so that a thousand threads share a few."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._free: list[Connection] = []
+        self._turn = threading.BoundedSemaphore(MAX_READERS)
+        self._closed = False
+
+    def one(self, sql: str, *params: Param) -> Row | None:
+        with self._lent() as connection:
+            return connection.one(sql, *params)
+
+    def all(self, sql: str, *params: Param) -> list[Row]:
+        with self._lent() as connection:
+            return connection.all(sql, *params)
+
+    @contextmanager
+    def _lent(self) -> Iterator[Connection]:
+        if not self._turn.acquire(timeout=READ_DEADLINE):
+            raise Broken("The hive database is too busy to be read; try again.", code="busy")
+        try:
+            if self._closed:
+                raise Broken("The hive database is closed; start the daemon again.", code="closed")
+            # list.pop and append are atomic: the semaphore bounds, the list only holds.
+            try:
+                connection = self._free.pop()
+            except IndexError:
+                connection = open_reader(self._path)
+            try:
+                yield connection
+            except BaseException:
+                connection.close()
+                raise
+            self._free.append(connection)
+        finally:
+            self._turn.release()
+
+    def close(self) -> None:
+        """Close all connections once their statements have ended."""
+        self._closed = True
+        taken = sum(self._turn.acquire(timeout=READ_DEADLINE / MAX_READERS) for _ in range(MAX_READERS))
+        while self._free:
+            self._free.pop().close()
+        for _ in range(taken):
+            self._turn.release()
+
+
+class Database:
+    """``hive.sqlite``. Transactions belong to one thread at a time, the reader to all.
+
+    Args:
+        path: the file; its folder is the hive's home.
+        now: the clock of transactions.
+    """
+
+    def __init__(self, path: Path, *, now: Callable[[], datetime] = utc_now) -> None:
+        self._path = path
+        self._now = now
+        self._writer: Connection | None = None
+        self._pool: _Pool | None = None
+        self._reader: Reader | None = None
+
+    def open(self) -> None:
+        """Open the database; make or migrate it as needed.
+
+        Raises:
+            Broken: with what is wrong and what to do.
+        """
+        self._writer = open_writer(self._path, migrations())
+        self._pool = _Pool(self._path)
+        self._reader = Reader(self._pool)
+
+    def begin(self) -> Tx:
+        """Begin a transaction. One that was left open by a caller who died is rolled back first.
+
+        Raises:
+            Broken: when the database cannot be written; trying again later is right.
+        """
+        if self._reader is None:
+            raise Broken("The hive database is not open; start the daemon again.", code="closed")
+        self.rollback()
+        if self._writer is None:
+            self._writer = open_writer(self._path, migrations())
+        self._writer.run("BEGIN IMMEDIATE")
+        return Tx(self._writer, self._now())
+
+    def commit(self) -> None:
+        """Make the transaction durable.
+
+        Raises:
+            Broken: when it could not be; then nothing of it is stored.
+        """
+        writer = self._writer
+        if writer is None or not writer.in_transaction:
+            raise _lost()
+        try:
+            writer.run("COMMIT")
+        except BaseException:
+            self.rollback()
+            raise
+
+    def rollback(self) -> None:
+        """Undo the transaction, if one is open. Never fails: a connection that cannot is replaced."""
+        writer = self._writer
+        if writer is None or not writer.in_transaction:
+            return
+        try:
+            writer.run("ROLLBACK")
+        except Exception:
+            self._writer = None
+            with suppress(Exception):
+                writer.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Tx]:
+        """A transaction for the length of a block: committed at its end, rolled back when it raises."""
+        tx = self.begin()
+        try:
+            yield tx
+        except BaseException:
+            self.rollback()
+            raise
+        self.commit()
+
+    def reader(self) -> Reader:
+        """The repositories to read from, for any thread, beside a writer that writes."""
+        if self._reader is None:
+            raise Broken("The hive database is not open; start the daemon again.", code="closed")
+        return self._reader
+
+    def close(self) -> None:
+        """Close everything; an open transaction is rolled back. May be called twice."""
+        self._reader = None
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
+        if self._writer is not None:
+            self.rollback()
+            # Last one out: this also folds the write-ahead log into the file.
+            if self._writer is not None:
+                self._writer.close()
+            self._writer = None

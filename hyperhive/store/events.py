@@ -1,0 +1,82 @@
+"""The record of events: numbered without a gap, kept as the text that was told."""
+
+import re
+from datetime import datetime
+from typing import Any
+
+from hyperhive.domain.events import HelperEvent, Recorded, envelope
+from hyperhive.store.sql import Connection, Reading, Row, clean, from_micros, to_micros
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class EventReads:
+    """Reads of events."""
+
+    __slots__ = ("_sql",)
+
+    def __init__(self, sql: Reading) -> None:
+        self._sql = sql
+
+    def after(self, seq: int, limit: int, kinds: frozenset[str] | None) -> list[Recorded]:
+        """At most ``limit`` events behind ``seq``, oldest first; of these kinds, ``None``: of all."""
+        wanted = "" if kinds is None else f"AND kind IN ({', '.join('?' * len(kinds))})"
+        rows = self._sql.all(
+            f"SELECT seq, ts, kind, agent, text FROM events WHERE seq > ? {wanted} ORDER BY seq LIMIT ?",
+            *[seq, *sorted(kinds or ()), limit],
+        )
+        return [_recorded(row) for row in rows]
+
+    def newest(self) -> int:
+        """The highest number given so far; 0 when there was no event yet. Pruning does not change it."""
+        row = self._sql.one("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
+        return 0 if row is None else int(row[0])
+
+    def oldest(self) -> int:
+        """The lowest number still kept; 0 when nothing is."""
+        row = self._sql.one("SELECT min(seq) FROM events")
+        return 0 if row is None or row[0] is None else int(row[0])
+
+
+class Events(EventReads):
+    """Events in a transaction."""
+
+    __slots__ = ("_now", "_write")
+
+    def __init__(self, sql: Connection, now: datetime) -> None:
+        super().__init__(sql)
+        self._write = sql
+        self._now = now
+
+    def append(self, event: HelperEvent) -> Recorded:
+        """Number and record ``event``. What came from an agent and is no valid Unicode is replaced."""
+        # Read anew each time: the number goes back with a savepoint, so no rollback leaves a gap.
+        seq = self.newest() + 1
+        text = envelope(seq, self._now, event)
+        if "\\ud" in text:
+            event = _cleaned(event)
+            text = envelope(seq, self._now, event)
+        self._write.run(
+            "INSERT INTO events (seq, ts, kind, agent, text) VALUES (?, ?, ?, ?, ?)",
+            *(seq, to_micros(self._now), event.kind, event.agent, text),
+        )
+        return Recorded(seq=seq, ts=self._now, kind=event.kind, agent=event.agent, text=text)
+
+    def prune(self, keep: int) -> int:
+        """Delete all but the newest ``keep`` events; how many that were. Numbers are never used again."""
+        cursor = self._write.run("DELETE FROM events WHERE seq <= ?", self.newest() - keep)
+        return cursor.rowcount
+
+
+def _cleaned(event: HelperEvent) -> HelperEvent:
+    fields: dict[str, Any] = {
+        name: clean(value)
+        for name, value in event
+        if isinstance(value, str) and _SURROGATE.search(value) is not None
+    }
+    return event.model_copy(update=fields)
+
+
+def _recorded(row: Row) -> Recorded:
+    seq, ts, kind, agent, text = row
+    return Recorded(seq=seq, ts=from_micros(ts), kind=kind, agent=agent, text=text)

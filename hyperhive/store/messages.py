@@ -1,0 +1,194 @@
+"""Messages: durable, taken once at a time, acknowledged or put back.
+
+``unread`` → ``taken`` (by a turn) → ``read``; back to ``unread`` when the turn failed, ``set-aside`` after too
+many deliveries, ``dropped`` with a destroyed agent. Mail belongs to a box, an incarnation of an agent: a name
+that is used again never sees what was there before.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from hyperhive.domain.messages import MAX_ATTEMPTS, MAX_BATCH, MAX_BATCH_BYTES, Message
+from hyperhive.domain.names import OPERATOR
+from hyperhive.domain.views import MessageView
+from hyperhive.store.agents import OPERATORS_BOX, box_of, last_box_of, live_box_of
+from hyperhive.store.sql import Connection, Reading, Row, from_micros, to_micros
+
+_COLUMNS = "id, sender, recipient, body, ts, state, turn"
+_VIEW = "id, sender, recipient, body, ts, state"
+_UNREAD = f"SELECT {_COLUMNS} FROM messages WHERE box = ? AND state = 'unread' ORDER BY id LIMIT ?"
+_TAKE = "UPDATE messages SET state = ?, turn = ? WHERE box = ? AND state = 'unread' AND id <= ?"
+_SETTLED = "('read', 'set-aside', 'dropped')"
+
+
+class MessageReads:
+    """Reads of messages."""
+
+    __slots__ = ("_sql",)
+
+    def __init__(self, sql: Reading) -> None:
+        self._sql = sql
+
+    def get(self, id: int) -> Message | None:
+        """The message with that id."""
+        row = self._sql.one(f"SELECT {_COLUMNS} FROM messages WHERE id = ?", id)
+        return None if row is None else _message(row)
+
+    def depth(self, to: str) -> int:
+        """How many messages ``to`` has not read; 0 for a name that nobody has."""
+        box = box_of(self._sql, to)
+        return 0 if box is None else self._depth(box)
+
+    def _depth(self, box: int) -> int:
+        row = self._sql.one("SELECT count(*) FROM messages WHERE box = ? AND state = 'unread'", box)
+        return 0 if row is None else int(row[0])
+
+    def conversation(self, peer: str | None, after: int, limit: int) -> list[MessageView]:
+        """Messages behind id ``after``, oldest first; with ``peer`` those it sent or got.
+
+        ``after`` 0: the last ``limit``. By name: what earlier incarnations wrote belongs to the history.
+        """
+        order, flip = ("DESC", True) if after <= 0 else ("ASC", False)
+        tail = f"ORDER BY id {order} LIMIT ?"
+        if peer is None:
+            rows = self._sql.all(f"SELECT {_VIEW} FROM messages WHERE id > ? {tail}", after, limit)
+        else:
+            half = f"SELECT * FROM (SELECT {_VIEW} FROM messages WHERE {{}} AND id > ? {tail})"
+            rows = self._sql.all(
+                f"{half.format('sender = ?')} UNION {half.format('recipient = ?')} {tail}",
+                *(peer, after, limit, peer, after, limit, limit),
+            )
+        return [_view(row) for row in (reversed(rows) if flip else rows)]
+
+    def inbox(self, limit: int = 100) -> list[MessageView]:
+        """The last ``limit`` messages to the operator, newest last."""
+        rows = self._sql.all(
+            f"SELECT {_VIEW} FROM messages WHERE recipient = ? ORDER BY id DESC LIMIT ?", OPERATOR, limit
+        )
+        return [_view(row) for row in reversed(rows)]
+
+
+class Messages(MessageReads):
+    """Messages in a transaction."""
+
+    __slots__ = ("_now", "_write")
+
+    def __init__(self, sql: Connection, now: datetime) -> None:
+        super().__init__(sql)
+        self._write = sql
+        self._now = now
+
+    def insert(self, sender: str, to: str, body: str) -> Message:
+        """A new unread message to the operator or to the living agent ``to``.
+
+        Raises:
+            Unknown: when nobody has that name.
+        """
+        box = live_box_of(self._sql, to)
+        cursor = self._write.run(
+            "INSERT INTO messages (box, sender, recipient, body, ts) VALUES (?, ?, ?, ?, ?)",
+            *(box, sender, to, body, to_micros(self._now)),
+        )
+        assert cursor.lastrowid is not None
+        return Message(id=cursor.lastrowid, sender=sender, to=to, body=body, ts=self._now)
+
+    def take(
+        self, to: str, *, turn: int | None, limit: int = MAX_BATCH, max_bytes: int = MAX_BATCH_BYTES
+    ) -> list[Message]:
+        """Hand over the oldest unread messages.
+
+        Args:
+            turn: who takes them; until it ends they are nobody else's. ``None``: read at once.
+            limit, max_bytes: at most so many messages and bytes of bodies, but always one if there is one.
+        """
+        box = box_of(self._sql, to)
+        if box is None or limit < 1:
+            return []
+        state = "read" if turn is None else "taken"
+        rows: list[Row] = []
+        size = 0
+        cursor = self._write.run(_UNREAD, box, limit)
+        for row in cursor:
+            size += len(row[3]) if row[3].isascii() else len(row[3].encode())
+            if rows and size > max_bytes:
+                break
+            rows.append(row)
+        cursor.close()
+        if not rows:
+            return []
+        # They are the oldest unread ones without a hole, so a bound on the id names exactly them.
+        self._write.run(_TAKE, state, turn, box, rows[-1][0])
+        return [_message((*row[:5], state, turn)) for row in rows]
+
+    def ack_turn(self, turn: int) -> int:
+        """What ``turn`` took is read; how many that were."""
+        cursor = self._write.run(
+            "UPDATE messages SET state = 'read' WHERE turn = ? AND state = 'taken'", turn
+        )
+        return cursor.rowcount
+
+    def requeue_turn(self, turn: int, *, counted: bool) -> tuple[list[Message], list[Message]]:
+        """Put back what ``turn`` took, in its old order.
+
+        Args:
+            counted: it counts as an attempt; at ``MAX_ATTEMPTS`` a message is set aside.
+
+        Returns:
+            What is unread again, and what was set aside.
+        """
+        rows = self._write.all(
+            f"SELECT {_COLUMNS}, attempts FROM messages WHERE turn = ? AND state = 'taken' ORDER BY id", turn
+        )
+        requeued: list[Message] = []
+        aside: list[Message] = []
+        for *row, attempts in rows:
+            tries = attempts + counted
+            pile, state = (aside, "set-aside") if tries >= MAX_ATTEMPTS else (requeued, "unread")
+            self._write.run(
+                "UPDATE messages SET state = ?, turn = NULL, attempts = ? WHERE id = ?", state, tries, row[0]
+            )
+            pile.append(_message((*row[:5], state, None)))
+        return requeued, aside
+
+    def requeue(self, ids: Sequence[int]) -> None:
+        """Put back messages that were handed over and did not arrive, without counting an attempt."""
+        self._write.run_many(
+            "UPDATE messages SET state = 'unread', turn = NULL WHERE id = ? AND state IN ('taken', 'read')",
+            [(id,) for id in ids],
+        )
+
+    def drop(self, to: str) -> int:
+        """Drop what the newest incarnation of ``to``, living or ended, has not read; how many that were."""
+        box = last_box_of(self._sql, to)
+        if box is None:
+            return 0
+        unread = self._write.run(
+            "UPDATE messages SET state = 'dropped' WHERE box = ? AND state = 'unread'", box
+        )
+        # The taken ones of the whole hive are few; without the hint the planner may read every message.
+        taken = self._write.run(
+            "UPDATE messages INDEXED BY messages_taken SET state = 'dropped'"
+            " WHERE state = 'taken' AND box = ?",
+            box,
+        )
+        return unread.rowcount + taken.rowcount
+
+    def prune(self, keep: int) -> int:
+        """Delete messages older than the newest ``keep`` that wait for nobody living; how many that were."""
+        cursor = self._write.run(
+            "DELETE FROM messages WHERE id <= (SELECT max(id) FROM messages) - ?"
+            f" AND (state IN {_SETTLED} OR box NOT IN (SELECT id FROM agents WHERE ended IS NULL"
+            " UNION SELECT ?))",
+            *(keep, OPERATORS_BOX),
+        )
+        return cursor.rowcount
+
+
+def _message(row: Row) -> Message:
+    id, sender, to, body, ts, state, turn = row
+    return Message(id=id, sender=sender, to=to, body=body, ts=from_micros(ts), state=state, turn=turn)
+
+
+def _view(row: Row) -> MessageView:
+    id, sender, to, body, ts, state = row
+    return MessageView(id=id, sender=sender, to=to, body=body, ts=from_micros(ts), state=state)

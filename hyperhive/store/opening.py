@@ -1,0 +1,164 @@
+"""Opening the database: made, checked and migrated, or refused with one sentence that says what to do."""
+
+import os
+import sqlite3
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+from hyperhive.errors import Broken
+from hyperhive.store.sql import Connection, failure
+
+APPLICATION_ID = 0x48495645
+"""``HIVE``: says in the file's header whose it is."""
+BUSY_TIMEOUT = 5_000
+"""Milliseconds to wait for another process's lock."""
+
+_STATEMENTS = 256
+_SETUP = (
+    "PRAGMA synchronous = FULL",  # a commit that was acknowledged survives a power cut
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA temp_store = MEMORY",
+    "PRAGMA cache_size = -16384",
+    "PRAGMA journal_size_limit = 67108864",
+)
+
+
+def migrations() -> tuple[str, ...]:
+    """The steps from an empty database to the present schema; the version is how many were taken."""
+    folder = resources.files("hyperhive.store") / "migrations"
+    files = sorted(
+        (file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name
+    )
+    return tuple(file.read_text(encoding="utf-8") for file in files)
+
+
+def open_writer(path: Path, steps: Sequence[str]) -> Connection:
+    """The connection that writes; the database is made or migrated as needed.
+
+    Args:
+        steps: the migrations; the schema's version is their number.
+
+    Raises:
+        Broken: with what is wrong and what to do.
+    """
+    try:
+        _make_private(path)
+        unclean = _holds_bytes(path.with_name(path.name + "-wal"))
+        connection = connect(path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise Broken(
+            f"{path} cannot be opened ({reason}); check that its folder is there and writable for this user.",
+            code="cannot-open",
+        ) from error
+    try:
+        _check_ours(connection, path, len(steps))
+        if unclean:
+            _check_whole(connection, path)
+        connection.run("PRAGMA journal_mode = WAL")
+        for statement in _SETUP:
+            connection.run(statement)
+        _migrate(connection, steps)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def open_reader(path: Path) -> Connection:
+    """A connection that cannot write."""
+    connection = connect(path, mode="ro")
+    connection.run("PRAGMA query_only = ON")
+    connection.run("PRAGMA temp_store = MEMORY")
+    return connection
+
+
+def connect(path: Path, *, mode: str = "rw") -> Connection:
+    """A bare connection to an existing file, for whichever one thread uses it at a time."""
+    try:
+        raw = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode={mode}",
+            uri=True,
+            isolation_level=None,
+            timeout=BUSY_TIMEOUT / 1000,
+            check_same_thread=False,
+            cached_statements=_STATEMENTS,
+        )
+    except sqlite3.DatabaseError as error:
+        raise failure(error, path) from error
+    return Connection(raw, path)
+
+
+def _make_private(path: Path) -> None:
+    """Folder 0700, file 0600. A folder that holds other things already keeps its mode: it is not ours."""
+    folder = path.parent
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if path.exists() or not any(folder.iterdir()):
+        folder.chmod(0o700)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    path.chmod(0o600)
+
+
+def _holds_bytes(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0
+
+
+def _check_ours(connection: Connection, path: Path, newest: int) -> None:
+    """Refuse foreign files and newer schemas before anything is written."""
+    application = _number(connection, "PRAGMA application_id")
+    version = _number(connection, "PRAGMA user_version")
+    empty = connection.one("SELECT 1 FROM sqlite_master LIMIT 1") is None and version == 0
+    if application != APPLICATION_ID and not (empty and application == 0):
+        raise Broken(
+            f"{path} is not a hyperhive database; move it away or choose another --home.", code="not-hive"
+        )
+    if version > newest:
+        raise Broken(
+            f"{path} was written by a newer hyperhive (schema {version}, this one knows {newest});"
+            " install that version again, or restore an older backup.",
+            code="newer-schema",
+        )
+
+
+def _check_whole(connection: Connection, path: Path) -> None:
+    row = connection.one("PRAGMA quick_check(1)")
+    if row is None or row[0] != "ok":
+        finding = " ".join(str(row[0]).split())[:200] if row else "no answer"
+        raise Broken(
+            f"{path} is damaged ({finding}); restore it from a backup, or move it away to begin anew.",
+            code="damaged",
+        )
+
+
+def _migrate(connection: Connection, steps: Sequence[str]) -> None:
+    """Take the missing steps, each whole or not at all."""
+    for number in range(_number(connection, "PRAGMA user_version") + 1, len(steps) + 1):
+        connection.run("BEGIN IMMEDIATE")
+        try:
+            for statement in _statements(steps[number - 1]):
+                connection.run(statement)
+            connection.run(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.run(f"PRAGMA user_version = {number}")
+            connection.run("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.raw.rollback()
+            raise
+
+
+def _statements(script: str) -> list[str]:
+    """The statements of a script. sqlite3's own executescript would commit before each."""
+    found: list[str] = []
+    pending = ""
+    for line in script.splitlines(keepends=True):
+        pending += line
+        if sqlite3.complete_statement(pending):
+            found.append(pending)
+            pending = ""
+    return found
+
+
+def _number(connection: Connection, pragma: str) -> int:
+    row = connection.one(pragma)
+    return 0 if row is None else int(row[0])
