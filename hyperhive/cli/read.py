@@ -13,6 +13,10 @@ from hyperhive.cli.wire import Daemon, Frame
 
 RECENT = 50
 """Events shown when no number is given."""
+MAX_LINES = 10_000
+"""Lines of a log that the daemon gives at once."""
+MAX_TAKES = 100
+"""Batches of messages taken at once: more than an inbox holds."""
 _ENVELOPE = ("seq", "ts", "kind", "agent")
 
 
@@ -76,7 +80,8 @@ def _value(key: str, value: object) -> str:
 
 def inbox(args: Args) -> int:
     """``inbox``"""
-    messages = state(daemon())["inbox"]
+    hive = daemon()
+    messages = _taken(hive) if args.on("take") else state(hive)["inbox"]
     if args.on("json"):
         return print_json(messages)
     for message in messages:
@@ -84,6 +89,16 @@ def inbox(args: Args) -> int:
         line(safe(message["body"], lines=True))
         line()
     return _none(messages, "No messages for you.")
+
+
+def _taken(hive: Daemon) -> list[dict[str, Any]]:
+    taken: list[dict[str, Any]] = []
+    for _ in range(MAX_TAKES):
+        batch = hive.json("POST", "/api/inbox/take", {})["messages"]
+        taken += batch
+        if not batch:
+            break
+    return taken
 
 
 def pending(args: Args) -> int:
@@ -145,10 +160,10 @@ def stats(args: Args) -> int:
     name = args.words.get("name")
     if name is not None:
         find(state(hive), name)
-    rows = hive.json("GET", "/api/stats" + (f"?agent={segment(name)}" if name else ""))
+    answer = hive.json("GET", "/api/stats" + (f"?agent={segment(name)}" if name else ""))
     if args.on("json"):
-        return print_json(rows)
-    rows = rows if isinstance(rows, list) else next(v for v in rows.values() if isinstance(v, list))
+        return print_json(answer)
+    rows = answer["turns"]
     if rows:
         totals = _totals(rows)
         table(("AGENT", "TURNS", "FAILED", "IN", "OUT", "CACHED", "COST"), totals)
@@ -170,7 +185,7 @@ def _totals(rows: list[dict[str, Any]]) -> list[tuple[object, ...]]:
 
 def logs(args: Args) -> int:
     """``logs NAME``"""
-    lines = args.number("lines", 100_000)
+    lines = args.number("lines", MAX_LINES)
     query = f"lines={100 if lines is None else lines}"
     target = f"/api/agents/{segment(args.word('name'))}/logs?{query}"
     if not args.on("follow"):

@@ -35,6 +35,7 @@ class Command(NamedTuple):
 
 JSON = Option("--json", "print JSON instead of text")
 ALL = Option("--all", "every agent")
+FOLLOW = Option("--follow", "go on with what comes")
 NO_WAIT = Option("--no-wait", "return at once; the outcome is an event")
 NOTE = Option("--note", "why, told to whoever asked", "TEXT")
 RUNTIMES = ("auto", "nixos", "nspawn", "bubblewrap", "process")
@@ -57,7 +58,7 @@ _HIVE = (
     Command("stats", ("[NAME]",), "turns, tokens and cost of the last day", (JSON,), "read:stats"),
     Command("open", (), "a fresh one-time entry link to the dashboard", (JSON,), "host:open_dashboard"),
     Command("token", (), "the operator's token", (JSON,), "host:token"),
-    Command("doctor", (), "what works on this machine, and what to do about the rest", (JSON,), "doctor:doctor"),
+    Command("doctor", (), "what works here, and what to do about the rest", (JSON,), "doctor:doctor"),
     Command("version", (), "the version", (JSON,), "host:version"),
 )  # fmt: skip
 
@@ -79,17 +80,17 @@ _AGENTS = (
     Command("shell", ("NAME",), "a shell in its container", (), "host:shell"),
     Command(
         "logs", ("NAME",), "its container's log",
-        (Option("--follow", "go on with what comes"), Option("--lines", "how many to begin with (100)", "N"), JSON),
+        (FOLLOW, Option("--lines", "how many to begin with (100)", "N"), JSON),
         "read:logs",
     ),
 )  # fmt: skip
 
 _MESSAGES = (
     Command("send", ("NAME", "TEXT"), "send it a message; '-' reads it from stdin", (JSON,), "act:send"),
-    Command("inbox", (), "messages to the operator", (JSON,), "read:inbox"),
+    Command("inbox", (), "messages to you", (Option("--take", "and mark them as read"), JSON), "read:inbox"),
     Command(
         "events", (), "what happened",
-        (Option("--follow", "go on with what comes"), Option("--after", "only behind this number", "N"), JSON),
+        (FOLLOW, Option("--after", "only behind this number", "N"), JSON),
         "read:events",
     ),
 )  # fmt: skip
