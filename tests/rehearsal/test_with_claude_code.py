@@ -1,0 +1,128 @@
+"""The rehearsal drives the real Claude Code binary, in two versions."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from hyperhive.rehearsal.scenario import parse
+from hyperhive.rehearsal.server import Rehearsal
+from tests.claude_versions import bundled_claude, need_other_claude
+from tests.rehearsal.claude import Claude
+
+pytestmark = pytest.mark.e2e
+
+SCENARIO = r"""
+pace = 0.0
+
+[[rule]]
+matches = '^work'
+[[rule.step]]
+say = "I count."
+[[rule.step]]
+use = "Bash"
+input = { command = "echo found $((40 + 2)) | tee count.txt", description = "Count" }
+find = { count = 'found (\d+)' }
+[[rule.step]]
+use = "Bash"
+input = { command = "echo again {count} && cat count.txt", description = "Again" }
+keep = "second"
+[[rule.step]]
+say = "It was {count}; then: {second}"
+
+[[rule]]
+matches = '^refuse'
+[[rule.step]]
+error = 401
+
+[[rule]]
+matches = '^limit'
+[[rule.step]]
+error = 429
+retry_after = 1
+[[rule.step]]
+say = "never"
+
+[[rule]]
+matches = '^patience'
+[[rule.step]]
+error = 429
+retry_after = 1
+seconds = 1
+[[rule.step]]
+say = "The limit is over."
+
+[[rule]]
+matches = '^cut'
+[[rule.step]]
+cut = true
+say = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
+
+[[rule]]
+[[rule.step]]
+say = "Hello {agent}, you said: {body}"
+"""
+
+
+@pytest.fixture
+async def base() -> AsyncIterator[str]:
+    rehearsal = Rehearsal(scenario=parse(SCENARIO, file="test.toml"))
+    yield await rehearsal.start()
+    await rehearsal.stop()
+
+
+@pytest.fixture(params=["bundled", "other"])
+def claude(request: pytest.FixtureRequest, base: str, tmp_path: Path) -> Claude:
+    path = bundled_claude() if request.param == "bundled" else need_other_claude()
+    return Claude(path=path, home=tmp_path, base=base)
+
+
+async def test_a_prompt_is_answered_with_text_and_tokens_are_counted(claude: Claude) -> None:
+    run = await claude.run("hi there")
+    assert run.result["result"] == "Hello alice, you said: hi there"
+    assert run.result["is_error"] is False
+    assert run.result["usage"]["output_tokens"] > 0
+    assert run.result["total_cost_usd"] > 0
+
+
+async def test_what_bash_really_printed_shapes_the_next_step(claude: Claude) -> None:
+    run = await claude.run("work")
+    assert run.calls() == ["Bash", "Bash"]
+    assert run.outcomes() == ["found 42", "again 42\nfound 42"]
+    assert run.result["result"] == "It was 42; then: again 42\nfound 42"
+    assert (claude.home / "state" / "count.txt").read_text() == "found 42\n"
+
+
+async def test_a_refused_login_is_told_as_such(claude: Claude) -> None:
+    run = await claude.run("refuse", CLAUDE_CODE_MAX_RETRIES="0")
+    assert run.result["is_error"] is True
+    assert run.result["api_error_status"] == 401
+
+
+async def test_a_rate_limit_is_retried_and_then_told(claude: Claude) -> None:
+    run = await claude.run("limit")
+    assert len(run.of("api_retry")) == 1
+    assert run.result["is_error"] is True
+    assert run.result["api_error_status"] == 429
+
+
+async def test_a_rate_limit_that_ends_is_sat_out(claude: Claude) -> None:
+    run = await claude.run("patience", CLAUDE_CODE_MAX_RETRIES="4")
+    assert run.of("api_retry")
+    assert run.result["result"] == "The limit is over."
+
+
+async def test_a_stream_that_breaks_off_does_not_end_the_turn_well(claude: Claude) -> None:
+    run = await claude.run("cut")
+    assert run.result["is_error"] is True
+
+
+async def test_a_session_is_resumed_after_compaction_and_goes_on(claude: Claude) -> None:
+    first = await claude.run("hi there")
+    resume = ("--resume", first.result["session_id"])
+    assert (await claude.run("work", *resume)).result["is_error"] is False
+    compacted = await claude.run("/compact", *resume)
+    assert compacted.of("compact_boundary")
+    again = await claude.run("work", *resume)
+    assert again.calls() == ["Bash", "Bash"]
+    assert again.result["result"].startswith("It was 42")
