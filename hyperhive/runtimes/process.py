@@ -1,0 +1,179 @@
+"""Containers without walls: a leader process holds the payload together, nothing confines it."""
+
+import os
+import signal
+import sys
+import time
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+
+from hyperhive.domain.records import Handle
+from hyperhive.errors import Broken, Deadline, HiveError, Refused
+from hyperhive.runtimes import proc, spawned
+from hyperhive.runtimes.base import Bind, LaunchSpec, Probe
+from hyperhive.runtimes.log import tail
+
+_LEADER = Path(__file__).with_name("leader.py")
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_LAST = 10.0
+"""Seconds that killed processes have to go away."""
+
+
+class Process:
+    """Runs the payload as plain processes of this user: they see and can do what the user sees and can do.
+
+    Args:
+        python: the interpreter that runs the leader.
+    """
+
+    name = "process"
+    confined = False
+
+    def __init__(self, *, python: Path | None = None) -> None:
+        self._python = str(python or sys.executable)
+        self._children = spawned.Children()
+
+    def probe(self) -> Probe:
+        """Processes work wherever this does, given pidfds (Linux 5.3) and ``/proc``."""
+        try:
+            os.close(os.pidfd_open(os.getpid()))
+            proc.boot_id()
+        except (OSError, AttributeError) as error:
+            return Probe(
+                works=False, reason=f"pidfds or /proc are missing: {error}", fix="use Linux 5.3 or newer"
+            )
+        return Probe(works=True)
+
+    def inside(self, spec_binds: tuple[Bind, ...], host: Path) -> Path:
+        """The host path itself: there is no inside."""
+        return host
+
+    def start(self, spec: LaunchSpec, *, deadline: float) -> Handle:
+        """Start the leader; see ``Runtime.start``."""
+        self._children.collect()
+        until = time.monotonic() + deadline
+        with spawned.only_one(spec.folder, spec.name):
+            if self.find(spec.folder, None) is not None:
+                raise Refused(f"'{spec.name}' already runs; stop it first.", code="already-running")
+            note = spawned.Note(uuid.uuid4().hex, self.name, spec.name, proc.boot_id())
+            spawned.write_note(spec.folder, note)
+            try:
+                pid = self._spawn(spec, note)
+                return self._await_payload(spec, pid, until)
+            except OSError as error:
+                self._end_marked(note)
+                raise Broken(f"'{spec.name}' did not start: {error}.", code="start-failed") from error
+            except HiveError:
+                self._end_marked(note)
+                raise
+
+    def stop(self, handle: Handle, *, grace: float) -> None:
+        """End the payload, then all that came of it; see ``Runtime.stop``."""
+        if not self.alive(handle):
+            return
+        mark = _mark_of(handle.pid)
+        pid, ticks = handle.pid, handle.start_ticks
+        proc.send(pid, ticks, signal.SIGTERM)
+        if not proc.wait_end(pid, ticks, timeout=grace):
+            # The leader ends everything on SIGUSR1 and can still tell how; only a stuck one is killed itself.
+            proc.send(pid, ticks, signal.SIGUSR1)
+            if not proc.wait_end(pid, ticks, timeout=_LAST):
+                proc.send(pid, ticks, signal.SIGKILL)
+        gone = proc.wait_end(pid, ticks, timeout=_LAST)
+        gone = (mark is None or proc.freeze_and_kill(lambda: proc.marked(mark), deadline=_LAST)) and gone
+        self._children.collect()
+        if not gone:
+            raise Broken(f"Processes of {pid} are still there after SIGKILL; look at ps.", code="stop-failed")
+
+    def find(self, folder: Path, recorded: Handle | None) -> Handle | None:
+        """The leader, by record or by status file and mark."""
+        self._children.collect()
+        if recorded is not None and recorded.runtime == self.name and self.alive(recorded):
+            return recorded
+        note, leader = spawned.read_note(folder, self.name), spawned.read_status(folder).leader
+        if note is None:
+            return None
+        candidates: Iterable[int] = (leader,) if leader is not None else proc.marked(note.mark)
+        for pid in candidates:
+            if proc.has_env(pid, note.mark) and _is_leader(pid):
+                return spawned.handle_of(self.name, pid)
+        return None
+
+    def alive(self, handle: Handle) -> bool:
+        """Whether the leader still runs."""
+        self._children.collect()
+        return handle.boot == proc.boot_id() and proc.is_alive(handle.pid, handle.start_ticks)
+
+    def exit_note(self, folder: Path, handle: Handle) -> str | None:
+        """What the leader wrote; without a word of it, it was killed."""
+        status = spawned.read_status(folder)
+        if status.leader != handle.pid or self.alive(handle):
+            return None
+        return status.exit or "killed by SIGKILL"
+
+    def sweep(self, folder: Path, name: str) -> None:
+        """End what a killed leader left behind, found by its mark."""
+        if self.find(folder, None) is not None:
+            return
+        note = spawned.read_note(folder, self.name)
+        if note is not None:
+            self._end_marked(note)
+        self._children.collect()
+        spawned.forget(folder)
+
+    def enter(self, handle: Handle, argv: tuple[str, ...]) -> tuple[str, ...]:
+        """The command itself, in the container's working directory."""
+        cwd = f"/proc/{handle.pid}/cwd"
+        return ("/bin/sh", "-c", 'cd -P "$1" && shift && exec "$@"', "sh", cwd, *argv)
+
+    def _spawn(self, spec: LaunchSpec, note: spawned.Note) -> int:
+        status = spawned.open_status(spec.folder)
+        try:
+            return self._children.spawn(
+                (self._python, "-I", "-S", str(_LEADER), str(status), *spec.argv),
+                env={"PATH": _PATH, "LANG": "C.UTF-8", **spec.env, spawned.MARK: note.id},
+                folder=spec.folder,
+                cwd=spec.workdir or Path("/"),
+                fds=(status,),
+            )
+        finally:
+            os.close(status)
+
+    def _await_payload(self, spec: LaunchSpec, pid: int, until: float) -> Handle:
+        ticks = proc.start_ticks(pid)
+        while ticks is not None and time.monotonic() < until:
+            status = spawned.read_status(spec.folder)
+            if status.leader is not None and any(not _is_leader(p) for p in proc.children(pid)):
+                return Handle(self.name, pid, ticks, proc.boot_id())
+            if proc.wait_end(pid, ticks, timeout=0.005):
+                break
+        said = tail(spec.folder / "log", lines=5, max_bytes=2000)
+        if ticks is None or not proc.is_alive(pid, ticks):
+            how = spawned.read_status(spec.folder).exit or "it ended at once"
+            raise Broken(f"'{spec.name}' did not start: {how}; its log ends: {said!r}.", code="start-failed")
+        raise Deadline(f"'{spec.name}' did not start in time; its log ends: {said!r}.", code="start-deadline")
+
+    def _end_marked(self, note: spawned.Note) -> None:
+        gone = proc.freeze_and_kill(lambda: proc.marked(note.mark), deadline=_LAST)
+        self._children.collect()
+        if not gone:
+            raise Broken(f"Processes of '{note.name}' are still there after SIGKILL.", code="stop-failed")
+
+
+def _mark_of(pid: int) -> bytes | None:
+    """The mark in a leader's environment."""
+    try:
+        entries = (proc.PROC / str(pid) / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return None
+    return next((entry for entry in entries if entry.startswith(spawned.MARK.encode() + b"=")), None)
+
+
+def _is_leader(pid: int) -> bool:
+    """Whether the process runs our leader: it, or its child before that has executed the payload."""
+    try:
+        words = (proc.PROC / str(pid) / "cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return os.fsencode(_LEADER) in words[:5]

@@ -1,0 +1,184 @@
+"""What a runtime keeps in a container's folder, and the processes it starts: noted, found again, reaped."""
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from hyperhive.domain.records import Handle
+from hyperhive.errors import Refused
+from hyperhive.runtimes import proc
+
+MARK = "HYPERHIVE_CONTAINER"
+"""The environment variable that holds a container's random id; only what we started carries it."""
+
+_NOTE = "container.json"
+_STATUS = "status"
+_LOG = "log"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What is written down before a container's first process starts.
+
+    Args:
+        id: random; the value of ``MARK`` in its processes' environment.
+    """
+
+    id: str
+    runtime: str
+    name: str
+    boot: str
+
+    @property
+    def mark(self) -> bytes:
+        """The entry in the environment that proves a process to be of this container."""
+        return f"{MARK}={self.id}".encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the status file says: the leader's pid, and how the payload ended."""
+
+    leader: int | None = None
+    exit: str | None = None
+
+
+def write_note(folder: Path, note: Note) -> None:
+    """Write the note, whole or not at all, and forget the last container's status."""
+    (folder / _STATUS).unlink(missing_ok=True)
+    fresh = folder / f"{_NOTE}.new"
+    fresh.write_text(json.dumps(asdict(note)))
+    fresh.replace(folder / _NOTE)
+
+
+def read_note(folder: Path, runtime: str) -> Note | None:
+    """The note of the container last started by ``runtime`` since the host booted."""
+    try:
+        note = Note(**json.loads((folder / _NOTE).read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+    return note if note.runtime == runtime and note.boot == proc.boot_id() else None
+
+
+def read_status(folder: Path) -> Status:
+    """The status file as far as it is written: JSON documents, one a line."""
+    try:
+        lines = (folder / _STATUS).read_bytes().splitlines()
+    except OSError:
+        return Status()
+    seen: dict[str, object] = {}
+    for line in lines:
+        with suppress(ValueError):
+            if isinstance(document := json.loads(line), dict):
+                seen.update(document)
+    leader, code = seen.get("child-pid"), seen.get("exit-code")
+    return Status(
+        leader if isinstance(leader, int) else None, exit_words(code) if isinstance(code, int) else None
+    )
+
+
+def exit_words(code: int) -> str:
+    """An exit code in words; above 128 it is a shell's way to name a signal."""
+    if code > 128:
+        with suppress(ValueError):
+            return f"killed by {signal.Signals(code - 128).name}"
+    return f"exit status {code}"
+
+
+def forget(folder: Path) -> None:
+    """Remove note and status of a container that has ended; its log stays."""
+    for name in (_NOTE, _STATUS):
+        (folder / name).unlink(missing_ok=True)
+
+
+def handle_of(runtime: str, pid: int) -> Handle | None:
+    """The handle of a process that runs now."""
+    found = proc.stat(pid)
+    if found is None or found.dead:
+        return None
+    return Handle(runtime, pid, found.start_ticks, proc.boot_id())
+
+
+def open_status(folder: Path) -> int:
+    """Open the status file for appending; the descriptor is the caller's."""
+    return os.open(folder / _STATUS, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+@contextmanager
+def only_one(folder: Path, name: str) -> Iterator[None]:
+    """Keep a second start with the same folder out.
+
+    Raises:
+        Refused: one is under way.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refused(f"'{name}' is being started already.", code="already-running") from None
+        yield
+    finally:
+        os.close(fd)
+
+
+class Children:
+    """The processes we started and have to reap. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: set[int] = set()
+
+    def spawn(
+        self, argv: Sequence[str], *, env: dict[str, str], folder: Path, cwd: Path, fds: tuple[int, ...] = ()
+    ) -> int:
+        """Start a process in a session of its own, with no tie to us; its output goes to the folder's log.
+
+        Args:
+            fds: descriptors it gets under the same numbers, besides 0 to 2; no others.
+
+        Returns:
+            Its pid.
+
+        Raises:
+            OSError: it cannot be executed.
+        """
+        mode = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        log = os.open(folder / _LOG, mode, 0o600)
+        try:
+            with self._lock:
+                process = subprocess.Popen(
+                    argv,
+                    env=env,
+                    cwd=cwd,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    pass_fds=fds,
+                    start_new_session=True,
+                )
+                self._running.add(process.pid)
+        finally:
+            os.close(log)
+        # It is reaped by its number, here or by init if it outlives us: Popen must not mind that it goes on.
+        process.returncode = 0
+        return process.pid
+
+    def collect(self) -> None:
+        """Reap those that have ended, so that none stays a zombie."""
+        with self._lock:
+            for pid in tuple(self._running):
+                try:
+                    done, _ = os.waitpid(pid, os.WNOHANG)
+                except ChildProcessError:
+                    done = pid
+                if done:
+                    self._running.discard(pid)
