@@ -1,0 +1,76 @@
+"""Runs the checks: lint, format, types and imports side by side, then tests. Output only of what fails.
+
+check.py            everything that is quick: the static checks, the tests without the marker e2e
+check.py --all      the static checks and all tests; further arguments go to pytest
+"""
+
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = ROOT / ".venv/bin"
+
+STATIC = {
+    "lint": ("ruff", "check", "."),
+    "format": ("ruff", "format", "--check", "."),
+    "imports": ("lint-imports",),
+    "types": ("mypy",),
+}
+DEADLINE = 300.0
+"""Seconds that one static check may take."""
+
+
+def main(argv: list[str]) -> int:
+    """Run the checks; 0 when all of them pass."""
+    every = "--all" in argv
+    rest = [word for word in argv if word != "--all"]
+    failed = static()
+    chosen = [] if every else ["-m", "not e2e", "-n", str(min(4, os.cpu_count() or 1)), "-q"]
+    code = subprocess.run(
+        [BIN / "pytest", *chosen, *rest], cwd=ROOT, env=environment(), check=False
+    ).returncode
+    if failed:
+        print(f"Failed before the tests: {', '.join(failed)}; see above.", flush=True)
+    return 1 if failed else code
+
+
+def static() -> list[str]:
+    """Run the static checks; returns the names of those that failed."""
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        results = list(pool.map(one, STATIC))
+    return [name for name, ok in zip(STATIC, results, strict=True) if not ok]
+
+
+def one(name: str) -> bool:
+    """Run a static check and tell how it went."""
+    began = time.monotonic()
+    command = [str(BIN / STATIC[name][0]), *STATIC[name][1:]]
+    try:
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE,
+            check=False,
+        )
+        ok, said = done.returncode == 0, done.stdout + done.stderr
+    except subprocess.TimeoutExpired:
+        ok, said = False, f"not done within {DEADLINE:.0f} s"
+    took = f"{time.monotonic() - began:.1f} s"
+    print(f"{name:<8} {'ok' if ok else 'FAILED'} ({took})" + ("" if ok else f"\n{said}"), flush=True)
+    return ok
+
+
+def environment() -> dict[str, str]:
+    """The caller's, with the programs in ``.venv`` behind the machine's own."""
+    return {**os.environ, "PATH": os.pathsep.join((os.environ.get("PATH", os.defpath), str(BIN)))}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
