@@ -1,0 +1,5 @@
+"""The host's end of the wire to the harnesses."""
+
+from hyperhive.link.link import Link
+
+__all__ = ["Link"]

@@ -1,0 +1,7 @@
+"""``python -m hyperhive.harness LAUNCH``."""
+
+import sys
+
+from hyperhive.harness.main import main
+
+sys.exit(main(sys.argv))

@@ -1,0 +1,109 @@
+"""Lines from a stream of an agent's: bounded in length, checked before they become values."""
+
+import asyncio
+
+from pydantic import ValidationError
+
+from hyperhive.domain.turns import MAX_ITEM, TurnItem
+from hyperhive.domain.wire import FROM_HARNESS, MAX_LINE, FromHarness, Hello, Items, Numbered
+
+CHUNK = 64 * 1024
+MAX_HELLO = 4 * 1024
+"""Bytes of a first line."""
+MAX_NUMBER = 2**53
+MAX_DATA = 64 * 1024
+"""Bytes of a turn item's data, as JSON; what is longer is left out."""
+
+
+class Malformed(ValueError):
+    """What came is no line of the protocol; the message says why."""
+
+
+class LineReader:
+    """Reads one line after the other and holds no more than one line and a chunk."""
+
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        self._reader = reader
+        self._held = bytearray()
+
+    async def line(self, *, limit: int = MAX_LINE) -> bytes | None:
+        """The next line without its end; ``None`` at the end of the stream.
+
+        Raises:
+            Malformed: the line is longer than ``limit``.
+        """
+        looked = 0
+        while (end := self._held.find(b"\n", looked)) < 0:
+            looked = len(self._held)
+            if looked > limit:
+                raise Malformed(f"a line of more than {limit} bytes")
+            chunk = await self._reader.read(CHUNK)
+            if not chunk:
+                return None
+            self._held += chunk
+        if end > limit:
+            raise Malformed(f"a line of more than {limit} bytes")
+        line = bytes(self._held[:end])
+        del self._held[: end + 1]
+        return line
+
+
+def parse(line: bytes) -> FromHarness:
+    """The value of a line.
+
+    Raises:
+        Malformed: it is none, or holds numbers nobody counts to.
+    """
+    try:
+        message = FROM_HARNESS.validate_json(line)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        place = ".".join(str(part) for part in first["loc"])[:100]
+        raise Malformed(f"{place}: {first['msg'][:200]}" if place else first["msg"][:200]) from None
+    if any(not 0 <= number < MAX_NUMBER for number in _numbers(message)):
+        raise Malformed("a number out of range")
+    return message
+
+
+def _numbers(message: FromHarness) -> tuple[int, ...]:
+    match message:
+        case Hello(turn=turn):
+            return () if turn is None else (turn,)
+        case Numbered(n=n, report=report):
+            return (n, getattr(report, "turn", 0), *_usage(report))
+        case Items(items=items):
+            return tuple(item.turn for item in items)
+    return ()
+
+
+def _usage(report: object) -> tuple[int, ...]:
+    usage = getattr(report, "usage", None)
+    if usage is None:
+        return ()
+    if not 0 <= usage.cost_usd < 1e9:
+        raise Malformed("a cost out of range")
+    return (
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.cache_read_tokens,
+        usage.cache_write_tokens,
+        usage.duration_ms,
+    )
+
+
+def bounded(items: tuple[TurnItem, ...]) -> tuple[TurnItem, ...]:
+    """``items`` within the bounds an honest harness keeps by itself; the number is the host's to give."""
+    return tuple(_bounded(item) for item in items)
+
+
+def _bounded(item: TurnItem) -> TurnItem:
+    changes: dict[str, object] = {}
+    if item.id:
+        changes["id"] = 0
+    if len(item.type) > 32:
+        changes["type"] = item.type[:32]
+    if len(item.text.encode()) > MAX_ITEM:
+        changes["text"] = item.text.encode()[:MAX_ITEM].decode(errors="ignore")
+    if item.data and len(item.model_dump_json(include={"data"})) > MAX_DATA:
+        changes["data"] = {}
+    return item.model_copy(update=changes) if changes else item
