@@ -1,0 +1,129 @@
+"""``/api/agents`` and ``/api/kept``: the agents' commands, logs, turns and configs."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from pydantic import TypeAdapter
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from hyperhive.domain.names import OPERATOR, check_name
+from hyperhive.domain.turns import TurnItem
+from hyperhive.domain.value import Value
+from hyperhive.errors import Unknown
+from hyperhive.hive import Action, Hive, Operated
+from hyperhive.web import asked
+from hyperhive.web.streams import Streams
+
+MOST_LINES = 10_000
+"""Lines of a log in one answer."""
+MOST_ITEMS = 2_000
+"""Turn events in one answer."""
+LONGEST_WAIT = 300
+"""Seconds that a command may wait for its outcome."""
+
+_OPERATED = TypeAdapter(Operated)
+
+
+class NewAgent(Value):
+    """``POST /api/agents``."""
+
+    name: str
+
+
+class AgentsApi:
+    """The routes about agents.
+
+    Args:
+        hive: the hive.
+        streams: where followed logs and turns count.
+    """
+
+    def __init__(self, *, hive: Hive, streams: Streams) -> None:
+        self._hive = hive
+        self._streams = streams
+
+    def routes(self) -> list[Route]:
+        """The routes."""
+        agent = "/api/agents/{name}"
+        return [
+            Route("/api/agents", self.spawn, methods=["POST"]),
+            Route(agent, self.destroy, methods=["DELETE"]),
+            *(Route(f"{agent}/{a}", self._operation(a), methods=["POST"], name=a) for a in Action),
+            Route(f"{agent}/logs", self.logs),
+            Route(f"{agent}/turns", self.turns),
+            Route("/api/agent-config/{name}", self.config),
+            Route("/api/kept/{name}/revive", self.revive, methods=["POST"]),
+            Route("/api/kept/{name}/purge", self.purge, methods=["POST"]),
+        ]
+
+    async def spawn(self, request: Request) -> Response:
+        new = await asked.body(request, NewAgent)
+        return _accepted(await self._hive.spawn(check_name(new.name), by=OPERATOR))
+
+    async def destroy(self, request: Request) -> Response:
+        name, purge = asked.name(request), asked.flag(request, "purge")
+        return _accepted(await self._hive.destroy(name, purge=purge, by=OPERATOR))
+
+    async def logs(self, request: Request) -> Response:
+        name = self._known(request)
+        lines = asked.query(request, "lines", default=100, most=MOST_LINES)
+        if not asked.flag(request, "follow"):
+            return PlainTextResponse(await self._hive.logs(name, lines=lines))
+        return self._follow(request, _log_frames(self._hive.follow_logs(name, lines=lines)))
+
+    async def turns(self, request: Request) -> Response:
+        name = self._known(request)
+        after = asked.resume(request) or 0
+        if not asked.flag(request, "follow"):
+            limit = asked.query(request, "limit", default=500, least=1, most=MOST_ITEMS)
+            items = await self._hive.turns(name, after=after, limit=limit)
+            return JSONResponse({"items": [item.model_dump(mode="json") for item in items]})
+        return self._follow(request, _turn_frames(self._hive.follow_turns(name, after=after)))
+
+    async def config(self, request: Request) -> Response:
+        return PlainTextResponse(await self._hive.agent_config(asked.name(request)))
+
+    async def revive(self, request: Request) -> Response:
+        return _accepted(await self._hive.revive(asked.name(request), by=OPERATOR))
+
+    async def purge(self, request: Request) -> Response:
+        kept = await self._hive.purge(asked.name(request), by=OPERATOR)
+        return JSONResponse(kept.model_dump(mode="json"))
+
+    def _operation(self, action: Action) -> Callable[[Request], Awaitable[Response]]:
+        async def operate(request: Request) -> Response:
+            name = asked.name(request)
+            wait = asked.query(request, "wait", default=0, most=LONGEST_WAIT)
+            return _accepted(await self._hive.operate(action, name, by=OPERATOR, wait=float(wait)))
+
+        return operate
+
+    def _known(self, request: Request) -> str:
+        """The name in the path, of an agent that exists: a stream cannot refuse once it has begun."""
+        name = asked.name(request)
+        if self._hive.snapshot().agent(name) is None:
+            known = ", ".join(agent.name for agent in self._hive.snapshot().agents) or "none"
+            raise Unknown(f"There is no agent '{name}'; there are: {known}.", code="unknown-agent")
+        return name
+
+    def _follow(self, request: Request, frames: AsyncIterator[ServerSentEvent]) -> Response:
+        self._streams.check()
+        guarded = self._streams.guard(request.scope, frames)
+        return EventSourceResponse(guarded, sep="\n", ping=15, send_timeout=60)
+
+
+async def _log_frames(lines: AsyncIterator[str]) -> AsyncIterator[ServerSentEvent]:
+    async for line in lines:
+        yield ServerSentEvent(line, event="log", sep="\n")
+
+
+async def _turn_frames(items: AsyncIterator[TurnItem]) -> AsyncIterator[ServerSentEvent]:
+    async for item in items:
+        yield ServerSentEvent(item.model_dump_json(), event="turn", id=str(item.id), sep="\n")
+
+
+def _accepted(operated: Operated) -> Response:
+    """202 while it is under way, 200 when it has ended."""
+    return JSONResponse(_OPERATED.dump_python(operated, mode="json"), 202 if operated.ok is None else 200)

@@ -1,0 +1,139 @@
+"""The HTTP faces of a hive: one for the operator over TCP, one for the command line on ``host.sock``."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from hyperhive.errors import HiveError
+from hyperhive.hive import Hive
+from hyperhive.web import assets, pages
+from hyperhive.web.agents_api import AgentsApi
+from hyperhive.web.asked import MAX_BODY
+from hyperhive.web.door import Door
+from hyperhive.web.headers import SecureHeaders
+from hyperhive.web.hive_api import HiveApi
+from hyperhive.web.limits import BodyLimit
+from hyperhive.web.login import Login
+from hyperhive.web.problems import Unexpected, on_hive_error, on_http_error
+from hyperhive.web.security import Security
+from hyperhive.web.streams import Streams
+
+Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
+
+
+def build(
+    *,
+    hive: Hive,
+    security: Security,
+    streams: Streams | None = None,
+    mcp_app: ASGIApp | None = None,
+    lifespan: Lifespan | None = None,
+    max_body: int = MAX_BODY,
+) -> Starlette:
+    """The operator's face: pages, API, streams and MCP, behind the login.
+
+    Args:
+        hive: the hive.
+        security: who may come in.
+        streams: the open streams, which the server ends when it stops; also at ``app.state.streams``.
+        mcp_app: answers ``/mcp`` exactly, as it stands in its own routes.
+        lifespan: what runs as long as the app.
+        max_body: bytes of a request's body.
+    """
+    streams = streams or Streams(alive=security.sessions.touch)
+    routes: list[BaseRoute] = [
+        *_shared(hive, streams),
+        *Login(security=security, streams=streams).routes(),
+        *assets.routes(),
+        Route("/", pages.hive_page),
+        Route("/agents/{name}", pages.agent_page),
+    ]
+    if mcp_app is not None:
+        routes.append(Route("/mcp", _AsIs(mcp_app), methods=["GET", "POST", "DELETE"]))
+    return _app(hive, streams, routes, [Middleware(Door, security=security)], lifespan, max_body)
+
+
+def build_host(
+    *,
+    hive: Hive,
+    security: Security | None = None,
+    streams: Streams | None = None,
+    lifespan: Lifespan | None = None,
+    max_body: int = MAX_BODY,
+) -> Starlette:
+    """The command line's face, for ``host.sock``: whoever can open the socket (0600) is the operator.
+
+    Args:
+        security: gives out entry links and the token; ``None``: there is nothing to log in to.
+    """
+    streams = streams or Streams()
+    routes = [*_shared(hive, streams), *(_Keys(security).routes() if security else [])]
+    return _app(hive, streams, routes, [], lifespan, max_body)
+
+
+def _shared(hive: Hive, streams: Streams) -> list[BaseRoute]:
+    return [
+        *HiveApi(hive=hive, streams=streams).routes(),
+        *AgentsApi(hive=hive, streams=streams).routes(),
+    ]
+
+
+def _app(
+    hive: Hive,
+    streams: Streams,
+    routes: list[BaseRoute],
+    doors: list[Middleware],
+    lifespan: Lifespan | None,
+    max_body: int,
+) -> Starlette:
+    app = Starlette(
+        routes=routes,
+        middleware=[
+            Middleware(SecureHeaders),
+            Middleware(Unexpected),
+            *doors,
+            Middleware(BodyLimit, most=max_body),
+        ],
+        exception_handlers={HTTPException: on_http_error, HiveError: on_hive_error},
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False
+    app.state.hive = hive
+    app.state.streams = streams
+    return app
+
+
+class _AsIs:
+    """Hands a request on to an app with its path as it came."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+
+class _Keys:
+    """What only the command line gets: entry links and the token."""
+
+    def __init__(self, security: Security) -> None:
+        self._security = security
+
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Route("/api/entry-link", self.entry_link, methods=["POST"]),
+            Route("/api/token", self.token, methods=["GET"]),
+        ]
+
+    async def entry_link(self, request: Request) -> Response:
+        return JSONResponse({"url": self._security.entry_link()})
+
+    async def token(self, request: Request) -> Response:
+        return JSONResponse({"token": self._security.token})

@@ -1,0 +1,140 @@
+"""The door: which Host is meant, where a request comes from, and whether the operator sent it. Pure ASGI."""
+
+from urllib.parse import quote
+
+from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocketClose
+
+from hyperhive.web.problems import problem
+from hyperhive.web.security import Security
+
+SESSION = "hyperhive.session"
+"""The scope's key for the session that the request belongs to; absent with a bearer token."""
+
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_OPEN = frozenset({"/healthz", "/login"})
+_BEARER_ONLY = "/mcp"
+_FOR_PROGRAMS = ("/api/", "/metrics", "/mcp")
+
+
+class Door:
+    """Lets in who may come in; everything else is answered here.
+
+    Args:
+        app: what is behind the door.
+        security: what to check against.
+    """
+
+    def __init__(self, app: ASGIApp, *, security: Security) -> None:
+        self._app = app
+        self._security = security
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        refusal = self._wrong_host(scope, headers) or _foreign(scope, headers)
+        if refusal is None and not _is_open(scope["path"]):
+            refusal = self._stranger(scope, headers)
+        if refusal is None:
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await WebSocketClose(1008)(scope, receive, send)
+        else:
+            await refusal(scope, receive, send)
+
+    def _wrong_host(self, scope: Scope, headers: Headers) -> Response | None:
+        hosts = headers.getlist("host")
+        server = scope.get("server")
+        if len(hosts) == 1 and self._security.answers_to(hosts[0], server[0] if server else None):
+            return None
+        return problem(
+            421,
+            "wrong-host",
+            "This hive does not answer to that host name; use the address it printed at its start, "
+            "or name the host in allowed_hosts.",
+        )
+
+    def _stranger(self, scope: Scope, headers: Headers) -> Response | None:
+        """Why the request is not the operator's, or ``None``. Notes the session."""
+        given = headers.getlist("authorization")
+        if given:
+            scheme, _, token = given[0].partition(" ")
+            if len(given) == 1 and scheme.lower() == "bearer" and self._security.is_token(token.strip()):
+                return None
+            return _login_wanted(
+                "bad-token", "The bearer token is wrong; 'hyperhive token' prints the right one."
+            )
+        if scope["path"] == _BEARER_ONLY:
+            return _login_wanted("login-needed", "This address wants the operator's token as bearer.")
+        cookie = HTTPConnection(scope).cookies.get(self._security.cookie)
+        key = self._security.sessions.find(cookie) if cookie else None
+        if key is not None:
+            scope[SESSION] = key
+            return None
+        if _wants_page(scope):
+            return _to_login(scope, headers)
+        if cookie:
+            return _login_wanted("session-over", "The session is over; log in again.")
+        return _login_wanted("login-needed", "Log in, or send the operator's token as bearer.")
+
+
+def bounce(target: str) -> Response:
+    """A page that goes on to ``target`` by itself.
+
+    A navigation that another site began carries no strict cookie, redirects included; one that
+    this page begins does.
+    """
+    address = quote(target, safe="/?=&%-._~")
+    body = f'<!doctype html><title>hyperhive</title><meta http-equiv="refresh" content="0;url={address}">'
+    return Response(body.replace("&", "&amp;"), media_type="text/html")
+
+
+def came_from_elsewhere(headers: Headers) -> bool:
+    """Whether another site began this request, as far as the browser says."""
+    return headers.get("sec-fetch-site", "none") not in ("same-origin", "none")
+
+
+def _foreign(scope: Scope, headers: Headers) -> Response | None:
+    """Refuses what another origin's page sends: changes, upgrades, and reads for programs."""
+    guarded = (
+        scope["type"] == "websocket"
+        or scope["method"] not in _SAFE
+        or scope["path"].startswith(_FOR_PROGRAMS)
+    )
+    if not guarded:
+        return None
+    # Ports are origins of their own but the same site: another local server's page is as foreign as any.
+    sites = headers.getlist("sec-fetch-site")
+    origins = headers.getlist("origin")
+    own = {f"http://{headers['host']}".lower(), f"https://{headers['host']}".lower()}
+    if all(site in ("same-origin", "none") for site in sites) and all(o.lower() in own for o in origins):
+        return None
+    return problem(403, "cross-site", "The request comes from another site's page; open the hive's own.")
+
+
+def _is_open(path: str) -> bool:
+    return path in _OPEN or path.startswith("/static/")
+
+
+def _wants_page(scope: Scope) -> bool:
+    if scope["type"] != "http" or scope["method"] not in _SAFE:
+        return False
+    return not scope["path"].startswith(_FOR_PROGRAMS)
+
+
+def _to_login(scope: Scope, headers: Headers) -> Response:
+    query = scope["query_string"].decode("latin-1")
+    here = quote(scope["path"], safe="/") + (f"?{query}" if query else "")
+    if came_from_elsewhere(headers) and here.startswith("/") and not here.startswith("//"):
+        return bounce(here)
+    target = "/login" if here == "/" else f"/login?next={quote(here, safe='')}"
+    return RedirectResponse(target, 303)
+
+
+def _login_wanted(code: str, detail: str) -> Response:
+    return problem(401, code, detail, {"WWW-Authenticate": 'Bearer realm="hyperhive"'})

@@ -1,0 +1,42 @@
+"""The bound on a request's body, whether it announces its length or comes in chunks. Pure ASGI."""
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from hyperhive.web.problems import Rejected, problem
+
+_CODE = "body-too-long"
+
+
+class BodyLimit:
+    """Answers 413 to a body that is too long.
+
+    Args:
+        app: what reads the body.
+        most: bytes.
+    """
+
+    def __init__(self, app: ASGIApp, *, most: int) -> None:
+        self._app = app
+        self._most = most
+        self._detail = f"A body may have {most} bytes; put large things in files and name them."
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        announced = Headers(scope=scope).get("content-length", "0")
+        if not announced.isdigit() or len(announced) > 18 or int(announced) > self._most:
+            await problem(413, _CODE, self._detail, {"Connection": "close"})(scope, receive, send)
+            return
+        arrived = 0
+
+        async def bounded() -> Message:
+            nonlocal arrived
+            message = await receive()
+            arrived += len(message.get("body", b""))
+            if arrived > self._most:
+                raise Rejected(413, _CODE, self._detail, {"Connection": "close"})
+            return message
+
+        await self._app(scope, bounded, send)

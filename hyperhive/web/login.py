@@ -1,0 +1,100 @@
+"""``/login`` and ``/logout``: the entry link, the form, the cookie."""
+
+from math import ceil
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from hyperhive.web import asked, pages
+from hyperhive.web.door import SESSION, bounce, came_from_elsewhere
+from hyperhive.web.security import Security
+from hyperhive.web.sessions import ABSOLUTE
+from hyperhive.web.streams import Streams
+
+
+class Login:
+    """The routes that open and close sessions.
+
+    Args:
+        security: the credentials.
+        streams: those of a closed session end.
+    """
+
+    def __init__(self, *, security: Security, streams: Streams) -> None:
+        self._security = security
+        self._streams = streams
+
+    def routes(self) -> list[Route]:
+        """The routes."""
+        return [
+            Route("/login", self.enter, methods=["GET"]),
+            Route("/login", self.submit, methods=["POST"]),
+            Route("/logout", self.leave, methods=["POST"]),
+        ]
+
+    async def enter(self, request: Request) -> Response:
+        """The form, or with an entry code straight in."""
+        code = request.query_params.get("entry")
+        if code is None:
+            if self._session(request) is not None:
+                return RedirectResponse(pages.safe_next(request.query_params.get("next")), 303)
+            return pages.login_page(request)
+        if request.method == "HEAD" or _is_preview(request):
+            # A link preview must not use up the code that a human is about to open.
+            return Response(status_code=204)
+        if self._security.redeem(code):
+            return self._welcome(request, "/")
+        if self._session(request) is not None:
+            return RedirectResponse("/", 303)
+        error = "This entry link was used or is too old. 'hyperhive open' prints a new one."
+        return pages.login_page(request, error, 401)
+
+    async def submit(self, request: Request) -> Response:
+        """The form with the token."""
+        address = request.client.host if request.client else ""
+        wait = self._security.throttle.wait(address)
+        if wait > 0:
+            seconds = ceil(wait)
+            page = pages.login_page(request, f"Too many wrong tokens. Try again in {seconds} s.", 429)
+            page.headers["Retry-After"] = str(seconds)
+            return page
+        fields = await asked.form(request)
+        if not self._security.is_token(fields.get("token", "").strip()):
+            self._security.throttle.fail(address)
+            return pages.login_page(request, "That is not the operator's token.", 401)
+        self._security.throttle.forgive(address)
+        return self._welcome(request, pages.safe_next(fields.get("next")))
+
+    async def leave(self, request: Request) -> Response:
+        """End the session and its streams."""
+        key = request.scope.get(SESSION)
+        if key is not None:
+            self._security.sessions.close(key)
+            self._streams.drop(key)
+        response = RedirectResponse("/login", 303)
+        response.delete_cookie(self._security.cookie, path="/", httponly=True, samesite="strict")
+        return response
+
+    def _session(self, request: Request) -> str | None:
+        cookie = request.cookies.get(self._security.cookie)
+        return self._security.sessions.find(cookie) if cookie else None
+
+    def _welcome(self, request: Request, target: str) -> Response:
+        elsewhere = came_from_elsewhere(request.headers)
+        response = bounce(target) if elsewhere else RedirectResponse(target, 303)
+        response.set_cookie(
+            self._security.cookie,
+            self._security.sessions.open(),
+            max_age=int(ABSOLUTE),
+            path="/",
+            secure=request.scope["scheme"] == "https",
+            httponly=True,
+            samesite="strict",
+        )
+        return response
+
+
+def _is_preview(request: Request) -> bool:
+    purposes = (request.headers.get(key, "") for key in ("sec-purpose", "purpose", "x-purpose", "x-moz"))
+    return any("prefetch" in purpose or "preview" in purpose for purpose in purposes)

@@ -1,0 +1,78 @@
+"""The HTTP server: uvicorn, told what this project needs and nothing that it would tell others."""
+
+import socket
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from hyperhive.web.streams import Streams
+
+GRACE = 3
+"""Seconds that requests under way may take to end when the server stops."""
+MOST_CONNECTIONS = 4_000
+"""Connections at once; further ones are answered 503."""
+
+
+class Server(uvicorn.Server):
+    """A server that ends its streams when it stops, so that stopping takes no grace period.
+
+    Signals are the daemon's: it sets ``should_exit``.
+
+    Args:
+        app: what to serve.
+        streams: the app's.
+        lifespan: whether the app has one.
+    """
+
+    def __init__(self, *, app: ASGIApp, streams: Streams, lifespan: bool = False) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="httptools",
+                ws="websockets-sansio",
+                lifespan="on" if lifespan else "off",
+                log_config=None,
+                # An access log would hold the entry codes.
+                access_log=False,
+                # Whoever runs a proxy names its host; what a header says of addresses is not believed.
+                proxy_headers=False,
+                server_header=False,
+                h11_max_incomplete_event_size=64 * 1024,
+                limit_concurrency=MOST_CONNECTIONS,
+                timeout_keep_alive=30,
+                timeout_graceful_shutdown=GRACE,
+                ws_max_size=1024 * 1024,
+            )
+        )
+        self._streams = streams
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop: no new connections, streams end, requests under way get ``GRACE`` seconds."""
+        self._streams.close()
+        await super().shutdown(sockets)
+
+
+async def serve(server: Server, bound: socket.socket) -> None:
+    """Serve on ``bound`` until ``server.should_exit``; leaves signals alone."""
+    # serve() would take the process's signals, which are the daemon's.
+    await server._serve([bound])
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket's base; port 0: any free one.
+
+    Raises:
+        OSError: the address is taken or is not this machine's.
+    """
+    family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind(address)
+        bound.setblocking(False)
+    except OSError:
+        bound.close()
+        raise
+    return bound

@@ -1,0 +1,122 @@
+"""Sessions of the operator's browsers: random ids, only hashes kept; they survive a restart."""
+
+import hashlib
+import json
+import logging
+import os
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+ABSOLUTE = 30 * 86_400.0
+"""Seconds after which a session ends whatever happens."""
+IDLE = 7 * 86_400.0
+"""Seconds without use after which it ends."""
+MOST = 100
+"""Sessions kept; the one unused for longest makes room."""
+SAVE_EVERY = 300.0
+"""Seconds that the last use of a session may be ahead of the file."""
+
+
+@dataclass(slots=True)
+class _Session:
+    opened: float
+    used: float
+    saved: float
+
+
+class Sessions:
+    """The sessions that are open.
+
+    Args:
+        path: where they are kept, 0600; ``None``: in memory only.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(self, *, path: Path | None = None, clock: Callable[[], float] = time.time) -> None:
+        self._path = path
+        self._clock = clock
+        self._open: dict[str, _Session] = {}
+        if path is not None:
+            self._load(path)
+
+    def open(self) -> str:
+        """Begin a session; returns the id that its cookie carries."""
+        id = secrets.token_urlsafe(32)
+        now = self._clock()
+        self._open[_hash(id)] = _Session(opened=now, used=now, saved=now)
+        while len(self._open) > MOST:
+            del self._open[min(self._open, key=lambda key: self._open[key].used)]
+        self._save()
+        return id
+
+    def find(self, id: str) -> str | None:
+        """The key of the open session with this id, which counts as a use of it."""
+        key = _hash(id)
+        return key if self.touch(key) else None
+
+    def touch(self, key: str) -> bool:
+        """Note that a session is in use; ``False`` when it is over."""
+        session = self._open.get(key)
+        if session is None:
+            return False
+        now = self._clock()
+        if not _lives(session, now):
+            self.close(key)
+            return False
+        session.used = now
+        if now - session.saved > SAVE_EVERY:
+            session.saved = now
+            self._save()
+        return True
+
+    def close(self, key: str) -> None:
+        """End a session."""
+        if self._open.pop(key, None) is not None:
+            self._save()
+
+    def _load(self, path: Path) -> None:
+        try:
+            rows = json.loads(path.read_text())
+            found = {str(key): _Session(float(o), float(u), float(u)) for key, (o, u) in rows.items()}
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            log.warning("%s cannot be read (%s); everyone logs in again.", path, error)
+            return
+        now = self._clock()
+        newest = sorted(found.items(), key=lambda item: item[1].used)[-MOST:]
+        self._open = {key: session for key, session in newest if _lives(session, now)}
+
+    def _save(self) -> None:
+        if self._path is None:
+            return
+        rows = {key: [session.opened, session.used] for key, session in self._open.items()}
+        try:
+            write_private(self._path, json.dumps(rows))
+        except OSError as error:
+            log.warning("%s cannot be written (%s); logins will not survive a restart.", self._path, error)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Put ``text`` into ``path``, mode 0600, as a whole or not at all."""
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+
+
+def _lives(session: _Session, now: float) -> bool:
+    return now - session.opened < ABSOLUTE and now - session.used < IDLE
+
+
+def _hash(id: str) -> str:
+    return hashlib.sha256(id.encode(errors="replace")).hexdigest()
