@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from hyperhive.domain.events import HelperEvent, Recorded, envelope
-from hyperhive.store.sql import Connection, Reading, Row, clean, from_micros, to_micros
+from hyperhive.store.sql import Connection, Param, Reading, Row, clean, from_micros, to_micros
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -20,10 +20,11 @@ class EventReads:
 
     def after(self, seq: int, limit: int, kinds: frozenset[str] | None) -> list[Recorded]:
         """At most ``limit`` events behind ``seq``, oldest first; of these kinds, ``None``: of all."""
+        params: list[Param] = [seq, *sorted(kinds or ()), limit]
         wanted = "" if kinds is None else f"AND kind IN ({', '.join('?' * len(kinds))})"
         rows = self._sql.all(
             f"SELECT seq, ts, kind, agent, text FROM events WHERE seq > ? {wanted} ORDER BY seq LIMIT ?",
-            *[seq, *sorted(kinds or ()), limit],
+            *params,
         )
         return [_recorded(row) for row in rows]
 

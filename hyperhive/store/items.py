@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from hyperhive.domain.turns import MAX_ITEM, MAX_ITEMS_PER_TURN, TurnItem
@@ -52,9 +53,7 @@ def as_row(item: TurnItem) -> tuple[int, int, str, str, str]:
 def as_item(row: Row) -> TurnItem:
     """The item of a row of id, turn, ts, type, text, data."""
     id, turn, ts, type_, text, data = row
-    return TurnItem(
-        id=id, turn=turn, ts=from_micros(ts), type=type_, text=text, data=json.loads(data) if data else {}
-    )
+    return TurnItem(id=id, turn=turn, ts=from_micros(ts), type=type_, text=text, data=_decoded(data))
 
 
 def _cut(item: TurnItem) -> TurnItem:
@@ -70,7 +69,7 @@ def _cut(item: TurnItem) -> TurnItem:
     )
 
 
-def _moment(item: TurnItem) -> Any:
+def _moment(item: TurnItem) -> datetime:
     return from_micros(to_micros(item.ts))
 
 
@@ -82,11 +81,10 @@ def _cut_data(data: dict[str, Any]) -> dict[str, Any]:
     for candidate in (data, {**short, "cut": True}):
         try:
             text = clean(json.dumps(candidate, ensure_ascii=False, allow_nan=False))
+            if len(text.encode()) <= MAX_ITEM:
+                return dict(json.loads(text))
         except (ValueError, TypeError, RecursionError):
             continue
-        if len(text.encode()) <= MAX_ITEM:
-            parsed: dict[str, Any] = json.loads(text)
-            return parsed
     return {"cut": True}
 
 
@@ -97,6 +95,13 @@ def _is_short(value: object) -> bool:
         case int():
             return abs(value) < 2**53
     return value is None
+
+
+def _decoded(text: str) -> dict[str, Any]:
+    try:
+        return dict(json.loads(text)) if text else {}
+    except RecursionError:  # nested deeper than the present reader's stack allows
+        return {"cut": True}
 
 
 def _encoded(data: dict[str, Any]) -> str:

@@ -1,8 +1,8 @@
 """Messages: durable, taken once at a time, acknowledged or put back.
 
-``unread`` → ``taken`` (by a turn) → ``read``; back to ``unread`` when the turn failed, ``set-aside`` after too
-many deliveries, ``dropped`` with a destroyed agent. Mail belongs to a box, an incarnation of an agent: a name
-that is used again never sees what was there before.
+``unread`` → ``taken`` (by a turn) → ``read``; back to ``unread`` when the turn failed, ``set-aside`` after
+too many deliveries, ``dropped`` with a destroyed agent. Mail belongs to a box, an incarnation of an agent: a
+name that is used again never sees what was there before.
 """
 
 from collections.abc import Sequence

@@ -136,7 +136,7 @@ class Turns(TurnReads):
         return stored
 
     def drop(self, agent: str) -> None:
-        """Delete the events of the newest incarnation of ``agent``; its open turn is lost, the others count."""
+        """Delete the events of the newest incarnation of ``agent``; its open turn is lost."""
         box = last_box_of(self._sql, agent)
         if box is None:
             return
@@ -147,7 +147,7 @@ class Turns(TurnReads):
         self._forget_items(box, keep=0)
 
     def prune(self, keep: int) -> int:
-        """Delete finished turns older than the hive's newest ``keep``, with their events; returns how many."""
+        """Delete finished turns older than the hive's newest ``keep``, with their events; their number."""
         cursor = self._write.run(
             "DELETE FROM turns WHERE id <= (SELECT max(id) FROM turns) - ? AND ended IS NOT NULL", keep
         )
