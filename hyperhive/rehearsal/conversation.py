@@ -5,12 +5,14 @@ as messages of role ``system``; a summary for ``/compact`` is asked for as one m
 titles and the like carry no tools.
 """
 
-import html
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from itertools import takewhile
 from typing import Any
+
+from hyperhive.domain.names import OPERATOR, SYSTEM
 
 SEARCH = "ToolSearch"
 """Claude Code's tool that loads the schemas of deferred tools."""
@@ -22,8 +24,10 @@ _NOT_A_PROMPT = re.compile(
 _SUMMARY = re.compile(
     r"CRITICAL: Respond with TEXT ONLY|Your task is to create a detailed summary of (?:the|this) conversation"
 )
-_MAIL = re.compile(r"<message\b([^>]*)>\n?(.*?)\n?</message>", re.DOTALL)
-_ATTRIBUTE = re.compile(r'([\w-]+)="([^"]*)"')
+_MESSAGE = re.compile(r"\[message (?P<id>\d+) from (?P<sender>\S+) at (?P<time>\S+)\]")
+_EVENT = re.compile(r"\[event (?P<id>\d+) at (?P<time>\S+)\] (?P<body>.*)")
+_PEERS = re.compile(r"You can write to: (.+)\.")
+_QUOTE = "> "
 
 
 class Kind(Enum):
@@ -65,12 +69,17 @@ class Conversation:
     tools: dict[str, bool] | None = None
     schema: dict[str, Any] | None = None
     said: tuple[tuple[str, str], ...] = ()
-    peers: tuple[str, ...] = ()
 
     def mail(self) -> tuple[Mail, ...]:
         """The messages of the prompt, oldest first; a prompt without any is the operator's word."""
-        found = tuple(_mail(attributes, body) for attributes, body in _MAIL.findall(self.prompt))
-        return found or ((Mail(sender="operator", body=self.prompt),) if self.prompt.strip() else ())
+        found = tuple(_mail(self.prompt))
+        return found or ((Mail(sender=OPERATOR, body=self.prompt),) if self.prompt.strip() else ())
+
+    def peers(self) -> tuple[str, ...]:
+        """Whom the prompt says the agent can write to."""
+        lines = (_PEERS.fullmatch(line) for line in self.prompt.splitlines())
+        found = next((line for line in lines if line is not None), None)
+        return tuple(found[1].split(", ")) if found is not None else ()
 
 
 def read(body: dict[str, Any]) -> Conversation:
@@ -159,6 +168,12 @@ def _text(content: object) -> str:
     return "\n".join(str(part.get("text", "")) for part in _dicts(content) if part.get("type") == "text")
 
 
-def _mail(attributes: str, body: str) -> Mail:
-    named = {key: html.unescape(value) for key, value in _ATTRIBUTE.findall(attributes)}
-    return Mail(sender=named.get("from", ""), body=body, id=named.get("id", ""), time=named.get("time", ""))
+def _mail(prompt: str) -> Iterator[Mail]:
+    """The messages and events as the harness words them: a header, then the body, each line of it quoted."""
+    lines = prompt.splitlines()
+    for number, line in enumerate(lines):
+        if (found := _EVENT.fullmatch(line)) is not None:
+            yield Mail(sender=SYSTEM, **found.groupdict())
+        elif (found := _MESSAGE.fullmatch(line)) is not None:
+            quoted = takewhile(lambda text: text.startswith(_QUOTE), lines[number + 1 :])
+            yield Mail(body="\n".join(text.removeprefix(_QUOTE) for text in quoted), **found.groupdict())

@@ -148,7 +148,7 @@ class _Turn:
         return groups | {
             "agent": self.agent,
             "role": role_of(self.agent),
-            "peers": ", ".join(self.talk.peers),
+            "peers": ", ".join(self.talk.peers()),
             "from": mail.sender,
             "id": mail.id,
             "time": mail.time,

@@ -75,7 +75,8 @@ class Faults:
         if after is not None:
             headers["retry-after"] = str(after)
             if step.error == 429:
-                headers |= _limit_headers(int(self._now()) + after)
+                left = after if step.seconds is None else math.ceil(self._left(failure))
+                headers |= _limit_headers(int(self._now()) + left)
         body = {"type": "error", "error": error_body(step)}
         return JSONResponse(body, status_code=step.error, headers=headers)
 

@@ -6,6 +6,7 @@ import ipaddress
 import json
 import logging
 import re
+import secrets
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -73,6 +74,11 @@ def agent_of(key: str) -> str | None:
     """The agent that a key ``sk-rehearsal-<agent>-<hex>`` names, whoever made it."""
     found = _KEY.fullmatch(key)
     return found[1] if found else None
+
+
+def new_key(agent: str) -> str:
+    """A fresh key that names ``agent``."""
+    return f"sk-rehearsal-{agent}-{secrets.token_hex(16)}"
 
 
 class Rehearsal:

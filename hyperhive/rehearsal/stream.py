@@ -48,7 +48,7 @@ def _plain(part: Text | Call) -> str:
 def pieces(text: str, *, size: int = _PIECE) -> list[str]:
     """``text`` cut at the ends of words into at most ``MAX_PIECES`` pieces of about ``size`` characters."""
     size = max(size, len(text) // MAX_PIECES + 1)
-    return re.findall(rf"(?s).{{{size}}}\S{{0,{size}}}\s?|.+", text)[: MAX_PIECES * 2]
+    return re.findall(rf"(?s).{{{size}}}\S{{0,{size}}}\s?|.+", text)
 
 
 def event(kind: str, **fields: Any) -> bytes:

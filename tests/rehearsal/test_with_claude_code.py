@@ -1,12 +1,16 @@
 """The rehearsal drives the real Claude Code binary, in two versions."""
 
+import json
+import sys
+import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from hyperhive.rehearsal.scenario import parse
-from hyperhive.rehearsal.server import Rehearsal
+from hyperhive.rehearsal.server import Rehearsal, agent_of
 from tests.claude_versions import bundled_claude, need_other_claude
 from tests.rehearsal.claude import Claude
 
@@ -29,6 +33,15 @@ input = { command = "echo again {count} && cat count.txt", description = "Again"
 keep = "second"
 [[rule.step]]
 say = "It was {count}; then: {second}"
+
+[[rule]]
+matches = '^deliver'
+[[rule.step]]
+use = "send"
+input = { to = "bob", body = "hello" }
+find = { sent = '\w+ got \w+' }
+[[rule.step]]
+say = "Sent: {sent}"
 
 [[rule]]
 matches = '^refuse'
@@ -64,9 +77,36 @@ say = "Hello {agent}, you said: {body}"
 """
 
 
+SERVER = """
+from mcp.server import MCPServer
+server = MCPServer("hyperhive")
+@server.tool()
+def send(to: str, body: str) -> str:
+    "Send a message."
+    return f"{to} got {body}"
+server.run()
+"""
+
+
+@dataclass(slots=True)
+class Asked:
+    """Whose keys came, one for each request."""
+
+    agents: list[str | None] = field(default_factory=list)
+
+    def __call__(self, key: str) -> str | None:
+        self.agents.append(agent_of(key))
+        return self.agents[-1]
+
+
 @pytest.fixture
-async def base() -> AsyncIterator[str]:
-    rehearsal = Rehearsal(scenario=parse(SCENARIO, file="test.toml"))
+def asked() -> Asked:
+    return Asked()
+
+
+@pytest.fixture
+async def base(asked: Asked) -> AsyncIterator[str]:
+    rehearsal = Rehearsal(scenario=parse(SCENARIO, file="test.toml"), keys=asked)
     yield await rehearsal.start()
     await rehearsal.stop()
 
@@ -112,9 +152,30 @@ async def test_a_rate_limit_that_ends_is_sat_out(claude: Claude) -> None:
     assert run.result["result"] == "The limit is over."
 
 
-async def test_a_stream_that_breaks_off_does_not_end_the_turn_well(claude: Claude) -> None:
+async def test_a_stream_that_breaks_off_is_asked_for_again(claude: Claude, asked: Asked) -> None:
     run = await claude.run("cut")
-    assert run.result["is_error"] is True
+    assert asked.agents == ["alice", "alice"]
+    assert run.result["result"].startswith("one two three")
+    assert run.result["result"].endswith("fourteen fifteen")
+
+
+async def test_a_login_by_token_is_known_and_its_limit_tells_when_it_ends(claude: Claude) -> None:
+    token = {"ANTHROPIC_API_KEY": "", "CLAUDE_CODE_OAUTH_TOKEN": claude.key}
+    assert (await claude.run("hi", **token)).result["result"] == "Hello alice, you said: hi"
+    run = await claude.run("limit", CLAUDE_CODE_MAX_RETRIES="0", **token)
+    assert run.result["api_error_status"] == 429
+    (limited,) = [event["rate_limit_info"] for event in run.events if event["type"] == "rate_limit_event"]
+    assert limited["status"] == "rejected"
+    assert limited["resetsAt"] > time.time() - 60
+
+
+@pytest.mark.parametrize("always", [True, False])
+async def test_tools_of_the_hive_are_used_deferred_or_not(claude: Claude, always: bool) -> None:
+    server = {"command": sys.executable, "args": ["-c", SERVER], "alwaysLoad": always}
+    servers = json.dumps({"mcpServers": {"hyperhive": server}})
+    run = await claude.run("deliver", "--strict-mcp-config", "--mcp-config", servers)
+    assert run.calls()[-1] == "mcp__hyperhive__send"
+    assert run.result["result"] == "Sent: bob got hello"
 
 
 async def test_a_session_is_resumed_after_compaction_and_goes_on(claude: Claude) -> None:
