@@ -18,7 +18,7 @@ _ROLES = {"manager": "the manager, who runs the fleet for the operator,", "agent
 _FLEET = """\
 - You run the fleet: `mcp__hyperhive__list_agents` shows it; `start`, `stop`, `restart`, `update` (a rebuild)
   and `get_logs` take an agent's name; `request_spawn` asks the operator for a new agent. Messages from
-  `system` tell what happened to an agent: act where it needs you, else do nothing. A login is the operator's to make.
+  `system` tell what happened to an agent: act where it needs you, else do nothing. A login is the operator's.
 """
 
 

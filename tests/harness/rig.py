@@ -1,4 +1,4 @@
-"""A whole harness as a process, with the real Claude Code binary, against a scripted API and a recording host."""
+"""A whole harness as a process, with the real Claude Code binary, a scripted API and a recording host."""
 
 import asyncio
 import contextlib

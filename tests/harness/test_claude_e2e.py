@@ -143,7 +143,7 @@ async def test_an_api_that_is_not_there_leaves_the_agent_offline(tmp_path: Path)
 
 async def test_a_request_that_is_wrong_fails_the_turn(tmp_path: Path) -> None:
     async with rig(tmp_path) as r:
-        r.api.script = [Fail(400, "invalid_request_error") for _ in range(4)]
+        r.api.script = [Fail(400, "invalid_request_error") for _ in range(30)]
         await r.start()
         r.hive.work(1, "hi")
         await r.ended(1)
