@@ -1,6 +1,6 @@
 """The HTTP faces of a hive: one for the operator over TCP, one for the command line on ``host.sock``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from starlette.applications import Starlette
@@ -24,6 +24,9 @@ from hyperhive.web.login import Login
 from hyperhive.web.problems import Unexpected, on_hive_error, on_http_error
 from hyperhive.web.security import Security
 from hyperhive.web.streams import Streams
+
+MAX_MCP_BODY = 1024 * 1024
+"""Bytes of one MCP request."""
 
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 
@@ -65,6 +68,7 @@ def build_host(
     hive: Hive,
     security: Security | None = None,
     streams: Streams | None = None,
+    more: Sequence[BaseRoute] = (),
     lifespan: Lifespan | None = None,
     max_body: int = MAX_BODY,
 ) -> Starlette:
@@ -72,9 +76,10 @@ def build_host(
 
     Args:
         security: gives out entry links and the token; ``None``: there is nothing to log in to.
+        more: further routes that only the socket gets.
     """
     streams = streams or Streams()
-    routes = [*_shared(hive, streams), *(_Keys(security).routes() if security else [])]
+    routes = [*_shared(hive, streams), *(_Keys(security).routes() if security else []), *more]
     return _app(hive, streams, routes, [], lifespan, max_body)
 
 
@@ -99,7 +104,7 @@ def _app(
             Middleware(SecureHeaders),
             Middleware(Unexpected),
             *doors,
-            Middleware(BodyLimit, most=max_body),
+            Middleware(BodyLimit, most=max_body, at={"/mcp": MAX_MCP_BODY}),
         ],
         exception_handlers={HTTPException: on_http_error, HiveError: on_hive_error},
         lifespan=lifespan,

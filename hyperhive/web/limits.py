@@ -1,5 +1,7 @@
 """The bound on a request's body, whether it announces its length or comes in chunks. Pure ASGI."""
 
+from collections.abc import Mapping
+
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -14,20 +16,23 @@ class BodyLimit:
     Args:
         app: what reads the body.
         most: bytes.
+        at: other bounds, by path.
     """
 
-    def __init__(self, app: ASGIApp, *, most: int) -> None:
+    def __init__(self, app: ASGIApp, *, most: int, at: Mapping[str, int] | None = None) -> None:
         self._app = app
         self._most = most
-        self._detail = f"A body may have {most} bytes; put large things in files and name them."
+        self._at = at or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        most = self._at.get(scope["path"], self._most)
+        detail = f"A body may have {most} bytes here; put large things in files and name them."
         announced = Headers(scope=scope).get("content-length", "0")
-        if not announced.isdigit() or len(announced) > 18 or int(announced) > self._most:
-            await problem(413, _CODE, self._detail, {"Connection": "close"})(scope, receive, send)
+        if not announced.isdigit() or len(announced) > 18 or int(announced) > most:
+            await problem(413, _CODE, detail, {"Connection": "close"})(scope, receive, send)
             return
         arrived = 0
 
@@ -35,8 +40,8 @@ class BodyLimit:
             nonlocal arrived
             message = await receive()
             arrived += len(message.get("body", b""))
-            if arrived > self._most:
-                raise Rejected(413, _CODE, self._detail, {"Connection": "close"})
+            if arrived > most:
+                raise Rejected(413, _CODE, detail, {"Connection": "close"})
             return message
 
         await self._app(scope, bounded, send)

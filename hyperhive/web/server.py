@@ -1,11 +1,10 @@
 """The HTTP server: uvicorn, told what this project needs and nothing that it would tell others."""
 
 import socket
+from collections.abc import Callable, Iterable
 
 import uvicorn
 from starlette.types import ASGIApp
-
-from hyperhive.web.streams import Streams
 
 GRACE = 3
 """Seconds that requests under way may take to end when the server stops."""
@@ -20,11 +19,13 @@ class Server(uvicorn.Server):
 
     Args:
         app: what to serve.
-        streams: the app's.
+        stopping: called when it stops, each ends streams (``Streams.close``, ``McpHttp.stop``).
         lifespan: whether the app has one.
     """
 
-    def __init__(self, *, app: ASGIApp, streams: Streams, lifespan: bool = False) -> None:
+    def __init__(
+        self, *, app: ASGIApp, stopping: Iterable[Callable[[], None]] = (), lifespan: bool = False
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -44,11 +45,12 @@ class Server(uvicorn.Server):
                 ws_max_size=1024 * 1024,
             )
         )
-        self._streams = streams
+        self._stopping = tuple(stopping)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop: no new connections, streams end, requests under way get ``GRACE`` seconds."""
-        self._streams.close()
+        for stop in self._stopping:
+            stop()
         await super().shutdown(sockets)
 
 
