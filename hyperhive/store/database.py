@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from hyperhive.domain.events import TOLD_TO_MANAGER, HelperEvent, Recorded
+from hyperhive.domain.messages import MAX_UNREAD
 from hyperhive.domain.names import MANAGER, SYSTEM
 from hyperhive.domain.parts import InboxDepth
 from hyperhive.errors import Broken
@@ -48,13 +49,9 @@ class Tx:
         now: the moment of everything in it.
     """
 
-    __slots__ = (
-        "_sql", "agents", "approvals", "emitted", "events", "messages", "meta", "now", "questions", "shown",
-        "turns",
-    )  # fmt: skip
-
     def __init__(self, sql: Connection, now: datetime) -> None:
         self._sql = sql
+        self._settled = sql.raw.total_changes  # as long as it is this, nothing is in the transaction
         self.now = now
         self.agents = Agents(sql, now)
         self.messages = Messages(sql, now)
@@ -71,11 +68,15 @@ class Tx:
         """A part that takes effect whole or not at all, whatever becomes of the others; what fails is raised.
 
         Raises:
-            Broken: when the transaction has ended already; SQLite ends it on some failures of the machine.
+            Broken: when the transaction has ended with something in it, as SQLite ends one on some failures of
+                the machine; its commit will fail too. One that ended empty goes on afresh.
         """
         sql = self._sql
+        first = sql.raw.total_changes == self._settled
         if not sql.in_transaction:
-            raise _lost()
+            if not first:
+                raise _lost()
+            sql.run("BEGIN IMMEDIATE")
         emitted, shown = len(self.emitted), len(self.shown)
         sql.run("SAVEPOINT part")
         try:
@@ -87,16 +88,24 @@ class Tx:
             if sql.in_transaction:
                 sql.run("ROLLBACK TO part")
                 sql.run("RELEASE part")
+            if first:
+                self._settled = sql.raw.total_changes
             raise
 
     def emit(self, event: HelperEvent) -> Recorded:
-        """Record ``event``; the kinds the manager is told of also go to its inbox, if there is a manager."""
+        """Record ``event``; the kinds the manager is told of also go to its inbox, if there is a manager.
+
+        An inbox that is full loses its oldest event for the newest.
+        """
         recorded = self.events.append(event)
         self.emitted.append(recorded)
         its_own = event.kind == "spawned" and event.agent == MANAGER
         if event.kind in TOLD_TO_MANAGER and not its_own and box_of(self._sql, MANAGER) is not None:
             self.messages.insert(SYSTEM, MANAGER, recorded.text)
-            self.show(InboxDepth(MANAGER, self.messages.depth(MANAGER)))
+            depth = self.messages.depth(MANAGER)
+            if depth > MAX_UNREAD:  # a manager that never reads; the events stay in the record
+                depth -= self.messages.set_aside_oldest(SYSTEM, MANAGER)
+            self.show(InboxDepth(MANAGER, depth))
         return recorded
 
     def show(self, part: object) -> None:

@@ -39,6 +39,14 @@ class MessageReads:
         box = box_of(self._sql, to)
         return 0 if box is None else self._depth(box)
 
+    def next_sender(self, to: str) -> str | None:
+        """Who sent the oldest message that ``to`` has not read."""
+        row = self._sql.one(
+            "SELECT sender FROM messages WHERE box = ? AND state = 'unread' ORDER BY id LIMIT 1",
+            box_of(self._sql, to),
+        )
+        return None if row is None else str(row[0])
+
     def _depth(self, box: int) -> int:
         row = self._sql.one("SELECT count(*) FROM messages WHERE box = ? AND state = 'unread'", box)
         return 0 if row is None else int(row[0])
@@ -156,6 +164,15 @@ class Messages(MessageReads):
             "UPDATE messages SET state = 'unread', turn = NULL WHERE id = ? AND state IN ('taken', 'read')",
             [(id,) for id in ids],
         )
+
+    def set_aside_oldest(self, sender: str, to: str) -> int:
+        """Set aside the oldest message of ``sender`` that ``to`` has not read; how many that were, 0 or 1."""
+        cursor = self._write.run(
+            "UPDATE messages SET state = 'set-aside' WHERE id = (SELECT id FROM messages"
+            " WHERE box = ? AND state = 'unread' AND sender = ? ORDER BY id LIMIT 1)",
+            *(box_of(self._sql, to), sender),
+        )
+        return cursor.rowcount
 
     def drop(self, to: str) -> int:
         """Drop what the newest incarnation of ``to``, living or ended, has not read; how many that were."""

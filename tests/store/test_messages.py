@@ -30,6 +30,7 @@ def test_the_oldest_unread_come_first_and_belong_to_the_turn(tx: Tx) -> None:
     turn = tx.turns.begin("alice", "bob")
     ids = send(tx, "one", "two", "three")
     assert tx.messages.depth("alice") == 3
+    assert (tx.messages.next_sender("alice"), tx.messages.next_sender("carol")) == ("bob", None)
     taken = tx.messages.take("alice", turn=turn, limit=2)
     assert bodies(taken) == ["one", "two"]
     assert {(m.state, m.turn, m.sender, m.to) for m in taken} == {("taken", turn, "bob", "alice")}

@@ -1,0 +1,228 @@
+"""Transactions: parts fail alone, events are numbered without a gap, readers see what is committed."""
+
+import json
+import sqlite3
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from hyperhive.domain.events import ContainerCrash, HelperEvent, Spawned, Started
+from hyperhive.domain.messages import MAX_UNREAD
+from hyperhive.domain.parts import InboxDepth
+from hyperhive.domain.records import Intended
+from hyperhive.errors import Broken
+from hyperhive.store.database import MAX_READERS, Database
+from tests.store.conftest import START, Clock
+
+
+def crash(agent: str = "alice", note: str = "") -> HelperEvent:
+    return ContainerCrash(agent=agent, note=note)
+
+
+def test_a_part_that_fails_leaves_the_others_and_no_gap(database: Database) -> None:
+    with database.transaction() as tx:
+        tx.agents.insert("alice", "agent", Intended.RUNNING)
+        with tx.isolated():
+            tx.emit(Started(agent="alice"))
+            tx.show("first")
+        with pytest.raises(ZeroDivisionError), tx.isolated():
+            tx.emit(crash())
+            tx.messages.insert("bob", "alice", "half done")
+            tx.show("second")
+            raise ZeroDivisionError
+        with tx.isolated():
+            tx.emit(crash(note="third"))
+            with pytest.raises(SystemExit), tx.isolated():
+                tx.emit(crash(note="nested"))
+                raise SystemExit
+        assert [event.seq for event in tx.emitted] == [1, 2]
+        assert tx.shown == ["first"]
+        emitted = list(tx.emitted)
+    assert database.reader().events.after(0, 10, None) == emitted
+    assert database.reader().messages.depth("alice") == 0
+
+
+def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
+    with pytest.raises(ZeroDivisionError), database.transaction() as tx:
+        tx.emit(Started(agent="alice"))
+        raise ZeroDivisionError
+    assert database.reader().events.newest() == 0
+    with database.transaction() as tx:
+        assert tx.emit(Started(agent="alice")).seq == 1
+
+
+def test_a_transaction_whose_caller_died_does_not_block_the_next(database: Database) -> None:
+    database.begin().emit(Started(agent="alice"))
+    tx = database.begin()
+    assert tx.emit(Started(agent="bob")).seq == 1
+    database.commit()
+    assert [event.agent for event in database.reader().events.after(0, 10, None)] == ["bob"]
+
+
+def test_the_manager_is_told_of_what_concerns_it(database: Database) -> None:
+    with database.transaction() as tx:
+        tx.emit(crash(note="before there is a manager"))
+        tx.agents.insert("manager", "manager", Intended.RUNNING)
+        tx.emit(Spawned(agent="manager", ok=True))
+        tx.emit(Started(agent="alice"))
+        assert tx.shown == []
+        told = [tx.emit(Spawned(agent="alice", ok=True)), tx.emit(crash("manager"))]
+        assert tx.shown == [InboxDepth("manager", 1), InboxDepth("manager", 2)]
+        messages = tx.messages.take("manager", turn=None)
+    assert [(m.sender, m.body) for m in messages] == [("system", event.text) for event in told]
+    assert json.loads(messages[1].body)["kind"] == "container_crash"
+
+
+def test_a_manager_that_never_reads_keeps_the_newest_events(database: Database) -> None:
+    with database.transaction() as tx:
+        tx.agents.insert("manager", "manager", Intended.STOPPED)
+        tx.messages.insert("operator", "manager", "never pushed out")
+        for _ in range(MAX_UNREAD + 3):
+            tx.emit(crash())
+        assert tx.shown[-1] == InboxDepth("manager", MAX_UNREAD)
+        assert tx.messages.depth("manager") == MAX_UNREAD
+        first, second = tx.messages.take("manager", turn=None, limit=2)
+    assert first.body == "never pushed out"
+    assert json.loads(second.body)["seq"] == 5
+
+
+def test_an_event_is_given_back_as_it_was_recorded(database: Database, clock: Clock) -> None:
+    with database.transaction() as tx:
+        recorded = tx.emit(crash(note="a\ud800b 😀\0"))
+    assert recorded.ts == START
+    assert json.loads(recorded.text) == {
+        "seq": 1,
+        "ts": "2026-01-31T12:00:00.000Z",
+        "kind": "container_crash",
+        "agent": "alice",
+        "note": "a\ufffdb 😀\0",
+        "exit": None,
+    }
+    assert database.reader().events.after(0, 1, None) == [recorded]
+
+
+def test_events_are_read_behind_a_number_and_by_kind(database: Database) -> None:
+    with database.transaction() as tx:
+        for agent in ("a", "b", "c"):
+            tx.emit(Started(agent=agent))
+            tx.emit(crash(agent))
+    events = database.reader().events
+    assert [event.seq for event in events.after(2, 3, None)] == [3, 4, 5]
+    assert [event.seq for event in events.after(1, 2, frozenset({"container_crash"}))] == [2, 4]
+    assert events.after(0, 9, frozenset()) == []
+
+
+def test_numbers_are_not_used_again_after_pruning(database: Database, path: Path) -> None:
+    with database.transaction() as tx:
+        assert (tx.events.newest(), tx.events.oldest()) == (0, 0)
+        for _ in range(5):
+            tx.emit(Started(agent="alice"))
+        assert tx.events.prune(keep=2) == 3
+        assert (tx.events.oldest(), tx.events.newest()) == (4, 5)
+        assert tx.events.prune(keep=0) == 2
+    database.close()
+    again = Database(path)
+    again.open()
+    with again.transaction() as tx:
+        assert (tx.events.oldest(), tx.events.newest()) == (0, 5)
+        assert tx.emit(Started(agent="alice")).seq == 6
+    again.close()
+
+
+def test_facts_are_kept_by_key(database: Database) -> None:
+    with database.transaction() as tx:
+        assert tx.meta.get("boot") is None
+        tx.meta.set("boot", "one")
+        tx.meta.set("boot", "two")
+    assert database.reader().meta.get("boot") == "two"
+
+
+def test_readers_go_on_while_the_writer_writes(database: Database) -> None:
+    with database.transaction() as tx:
+        tx.meta.set("k", "old")
+    seen: list[str | None] = []
+    start = threading.Barrier(3 * MAX_READERS + 1)
+
+    def read() -> None:
+        start.wait(timeout=10)
+        for _ in range(20):
+            seen.append(database.reader().meta.get("k"))
+
+    readers = [threading.Thread(target=read) for _ in range(3 * MAX_READERS)]
+    for thread in readers:
+        thread.start()
+    with database.transaction() as tx:
+        tx.meta.set("k", "new")
+        start.wait(timeout=10)
+        for thread in readers:
+            thread.join(timeout=10)
+    assert seen == ["old"] * (20 * 3 * MAX_READERS)
+    assert database.reader().meta.get("k") == "new"
+
+
+def test_a_full_disk_is_told_and_survived(database: Database) -> None:
+    with database.transaction() as tx:
+        tx.agents.insert("alice", "agent", Intended.RUNNING)
+        tx.messages.insert("bob", "alice", "before")
+    tx = database.begin()
+    with tx.isolated():
+        tx.messages.insert("bob", "alice", "lost with the transaction, which is told")
+    # The database's own limit answers exactly as a disk without space does.
+    limit = tx._sql.one("PRAGMA max_page_count")
+    assert limit is not None
+    tx._sql.run("PRAGMA max_page_count = 1")
+    with pytest.raises(Broken, match=r"cannot grow: no space left; free some"), tx.isolated():
+        for _ in range(50):
+            tx.messages.insert("bob", "alice", "x" * 10_000)
+    tx._sql.run(f"PRAGMA max_page_count = {limit[0]}")
+    with pytest.raises(Broken, match="ended by an earlier failure"), tx.isolated():
+        tx.messages.insert("bob", "alice", "after the end")
+    with pytest.raises(Broken, match="ended by an earlier failure"):
+        database.commit()
+    with database.transaction() as tx:
+        tx.messages.insert("bob", "alice", "after")
+    bodies = [message.body for message in database.reader().messages.conversation(None, 0, 99)]
+    assert bodies == ["before", "after"]
+
+
+def test_a_transaction_that_ended_before_anything_succeeded_goes_on_afresh(database: Database) -> None:
+    tx = database.begin()
+    with pytest.raises(RuntimeError), tx.isolated():
+        tx.emit(crash())
+        raise RuntimeError
+    with pytest.raises(ZeroDivisionError), tx.isolated():
+        tx.emit(Started(agent="alice"))
+        tx._sql.run("ROLLBACK")  # as SQLite itself does on some failures of the machine
+        raise ZeroDivisionError
+    with tx.isolated():
+        assert tx.emit(Started(agent="bob")).seq == 1
+    database.commit()
+    assert [event.agent for event in database.reader().events.after(0, 9, None)] == ["bob"]
+
+
+def test_another_process_that_holds_the_lock_is_told(database: Database, path: Path) -> None:
+    with database.transaction() as tx:
+        tx._sql.run("PRAGMA busy_timeout = 0")
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Broken, match="is held by another process; end that one and try again"):
+            database.begin()
+        other.execute("ROLLBACK")
+    with database.transaction() as tx:
+        tx.meta.set("k", "v")
+
+
+def test_a_closed_database_says_so(path: Path) -> None:
+    database = Database(path)
+    with pytest.raises(Broken, match="not open"):
+        database.begin()
+    database.open()
+    reader = database.reader()
+    database.close()
+    database.close()
+    with pytest.raises(Broken, match="not open"):
+        database.reader()
+    with pytest.raises(Broken, match="closed"):
+        reader.events.newest()

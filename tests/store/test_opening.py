@@ -1,0 +1,172 @@
+"""Opening makes, migrates or refuses; a refusal says what is wrong and what to do."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from hyperhive.domain.records import Intended
+from hyperhive.errors import Broken
+from hyperhive.store import opening
+from hyperhive.store.database import Database
+
+
+def refusal(path: Path) -> Broken:
+    with pytest.raises(Broken) as caught:
+        Database(path).open()
+    assert "\n" not in caught.value.message
+    return caught.value
+
+
+def schema(path: Path) -> list[tuple[str, str]]:
+    with sqlite3.connect(path) as raw:
+        rows = raw.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
+    raw.close()
+    return rows
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+def test_a_new_database_is_its_owners_alone(database: Database, path: Path) -> None:
+    with database.transaction() as tx:
+        tx.meta.set("k", "v")
+    assert mode(path.parent) == 0o700
+    assert {mode(file) for file in path.parent.iterdir()} == {0o600}
+    assert len(list(path.parent.iterdir())) == 3
+
+
+def test_modes_are_tightened_but_a_folder_of_others_things_stays_open(tmp_path: Path) -> None:
+    home, shared = tmp_path / "home", tmp_path / "shared"
+    for folder in (home, shared):
+        folder.mkdir(mode=0o755)
+    (shared / "thesis.txt").write_text("mine")
+    for folder in (home, shared):
+        database = Database(folder / "hive.sqlite")
+        database.open()
+        database.close()
+    assert (mode(home), mode(shared), mode(shared / "hive.sqlite")) == (0o700, 0o755, 0o600)
+
+
+def test_it_commits_durably(database: Database) -> None:
+    with database.transaction() as tx:
+        settings = {
+            name: tx._sql.one(f"PRAGMA {name}")
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        }
+    assert settings == {
+        "journal_mode": ("wal",),
+        "synchronous": (2,),
+        "foreign_keys": (1,),
+        "busy_timeout": (5000,),
+    }
+
+
+def test_a_closed_database_is_one_file_and_opens_again(path: Path) -> None:
+    for round in range(2):
+        database = Database(path)
+        database.open()
+        with database.transaction() as tx:
+            tx.meta.set(f"k{round}", "v")
+        database.close()
+        assert [file.name for file in path.parent.iterdir()] == ["hive.sqlite"]
+    database = Database(path)
+    database.open()
+    assert database.reader().meta.get("k0") == database.reader().meta.get("k1") == "v"
+    database.close()
+
+
+@pytest.mark.parametrize("version", range(len(opening.migrations()) + 1))
+def test_every_older_version_becomes_the_present_one(path: Path, tmp_path: Path, version: int) -> None:
+    opening.open_writer(path, opening.migrations()[:version]).close()
+    fresh = tmp_path / "fresh" / "hive.sqlite"
+    for file in (path, fresh):
+        database = Database(file)
+        database.open()
+        with database.transaction() as tx:
+            tx.agents.insert("alice", "agent", Intended.RUNNING)
+        database.close()
+    assert schema(path) == schema(fresh)
+    with sqlite3.connect(path) as raw:
+        assert raw.execute("PRAGMA user_version").fetchone() == (len(opening.migrations()),)
+    raw.close()
+
+
+def test_a_migration_keeps_what_is_there_and_is_taken_whole_or_not_at_all(path: Path) -> None:
+    steps = ("CREATE TABLE a (x);\nINSERT INTO a VALUES ('kept; really');",)
+    opening.open_writer(path, steps).close()
+    with pytest.raises(Broken, match="no such table: nowhere"):
+        opening.open_writer(path, (*steps, "CREATE TABLE b (y);\nINSERT INTO nowhere VALUES (1);"))
+    connection = opening.open_writer(path, (*steps, "CREATE TABLE b (y);\nINSERT INTO b SELECT x FROM a;"))
+    assert connection.all("SELECT y FROM b") == [("kept; really",)]
+    connection.close()
+
+
+def test_a_newer_schema_is_refused_and_left_alone(path: Path) -> None:
+    Database(path).open()
+    with sqlite3.connect(path) as raw:
+        raw.execute("PRAGMA user_version = 99")
+    raw.close()
+    error = refusal(path)
+    assert error.code == "newer-schema"
+    known = len(opening.migrations())
+    assert f"was written by a newer hyperhive (schema 99, this one knows {known})" in error.message
+    assert "install that version again, or restore an older backup" in error.message
+
+
+def test_another_programs_database_is_refused_and_left_alone(path: Path) -> None:
+    path.parent.mkdir()
+    with sqlite3.connect(path) as raw:
+        raw.execute("CREATE TABLE bookmarks (url)")
+    raw.close()
+    before = path.read_bytes()
+    error = refusal(path)
+    assert error.code == "not-hive"
+    assert error.message == f"{path} is not a hyperhive database; move it away or choose another --home."
+    assert path.read_bytes() == before
+
+
+def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text("Dear diary, " * 1000)
+    assert (
+        refusal(path).message == f"{path} is not a hyperhive database; move it away or choose another --home."
+    )
+
+
+def test_a_damaged_database_is_refused(path: Path) -> None:
+    database = Database(path)
+    database.open()
+    with database.transaction() as tx:
+        tx.agents.insert("alice", "agent", Intended.RUNNING)
+        for _ in range(200):
+            tx.messages.insert("bob", "alice", "x" * 1000)
+    database.close()
+    content = bytearray(path.read_bytes())
+    half = len(content) // 2
+    content[half : half + 40_000] = b"\xff" * 40_000
+    path.write_bytes(content)
+    # What is left of a log tells that the last daemon did not close.
+    path.with_name("hive.sqlite-wal").write_bytes(b"torn")
+    error = refusal(path)
+    assert error.code == "damaged"
+    assert "restore it from a backup, or move it away to begin anew" in error.message
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("a file")
+    error = refusal(tmp_path / "home" / "hive.sqlite")
+    assert error.code == "cannot-open"
+    assert "check that its folder is there and writable" in error.message
+
+
+def test_a_database_that_cannot_be_written_is_told(path: Path) -> None:
+    Database(path).open()
+    reader = opening.open_reader(path)
+    with pytest.raises(
+        Broken, match="cannot be written: it or its disk is read-only; make it writable"
+    ) as caught:
+        reader.run("DELETE FROM meta")
+    assert caught.value.code == "read-only"
+    reader.close()
