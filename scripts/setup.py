@@ -20,7 +20,7 @@ import system
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin/python"
-QUIET = ("--quiet", "--disable-pip-version-check", "--no-input", "--no-warn-script-location")
+QUIET = ("-qq", "--disable-pip-version-check", "--no-input", "--no-warn-script-location")
 
 
 def main(argv: list[str]) -> int:

@@ -207,8 +207,8 @@ def logs(args: Args) -> int:
 def events(args: Args) -> int:
     """``events``"""
     hive = daemon()
-    newest = int(state(hive)["seq"])
     after = args.number("after")
+    newest = int(state(hive)["seq"])
     follow = args.on("follow")
     start = after if after is not None else max(0, newest - RECENT)
     if not follow and start >= newest:

@@ -1,0 +1,60 @@
+"""A served hive, and the command line as a test types it."""
+
+import io
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from hyperhive.cli import main
+from tests.cli.served import ServedHive
+from tests.fakes.hive import FakeHive
+from tests.fakes.samples import snapshot
+
+
+class Said(NamedTuple):
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+
+Type = Callable[..., Said]
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The run folder that commands look into; nothing listens there yet."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    monkeypatch.setenv("HYPERHIVE_RUN", str(folder))
+    monkeypatch.setenv("HYPERHIVE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("NO_COLOR", "1")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    return folder
+
+
+@pytest.fixture
+def served(run_folder: Path, tmp_path: Path) -> Iterator[ServedHive]:
+    """A hive with manager and alice, whose operations end well by themselves."""
+    hive = FakeHive(snapshot("manager", "alice"), settle=0.01)
+    with ServedHive(hive=hive, run=run_folder, claude_folder=tmp_path) as there:
+        yield there
+
+
+@pytest.fixture
+def type_(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Type:
+    """Type a command line, in this process: ``type_("send", "alice", "hello", stdin="…")``."""
+
+    def typed(*words: str, stdin: str = "") -> Said:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        capsys.readouterr()
+        code = main(list(words))
+        out, err = capsys.readouterr()
+        return Said(code, out, err)
+
+    return typed

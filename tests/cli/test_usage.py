@@ -1,0 +1,100 @@
+"""Wrong arguments, help, no daemon: exit codes and the one line on stderr."""
+
+from pathlib import Path
+
+import pytest
+
+from hyperhive.cli.table import COMMANDS
+from tests.cli.conftest import Type
+
+TALKING = [
+    (command.name, *("1" if word == "ID" else "alice" for word in command.args if not word.startswith("[")))
+    for command in COMMANDS
+    if command.name not in ("up", "doctor", "version", "completion", "help", "revise")
+]
+
+
+@pytest.mark.parametrize("words", TALKING, ids=lambda words: words[0])
+def test_without_a_daemon_every_command_ends_with_3(
+    run_folder: Path, type_: Type, words: tuple[str, ...]
+) -> None:
+    said = type_(*words)
+    assert said.code == 3
+    assert said.out == ""
+    assert said.err.startswith(f"hyperhive: No hive runs here: nothing answers at {run_folder}/host.sock; ")
+    assert said.err.count("\n") == 1
+
+
+def test_a_socket_path_that_is_too_long_is_told(
+    run_folder: Path, type_: Type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HYPERHIVE_RUN", "/tmp/" + "x" * 120)
+    said = type_("list")
+    assert (said.code, "107 bytes" in said.err) == (3, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("lst",), "Did you mean 'list'?"),
+        (("list", "--jsn"), "Did you mean '--json'?"),
+        (("list", "alice"), "Usage: hyperhive list [--json]"),
+        (("start",), "Missing: NAME or --all."),
+        (("start", "alice", "--all"), "exclude each other"),
+        (("send", "alice"), "Missing: TEXT."),
+        (("send", "alice", "hello", "there"), "Put quotes around"),
+        (("list", "--json=yes"), "--json takes no value"),
+        (("events", "--after"), "--after wants a value"),
+        (("events", "--after", "-1"), "whole number"),
+        (("logs", "alice", "--lines", "many"), "whole number"),
+        (("up", "--port", "70000"), "from 0 to 65535"),
+        (("up", "--runtime", "bubblwrap"), "Did you mean 'bubblewrap'?"),
+        (("diff", "x"), "whole number"),
+        (("completion", "tcsh"), "bash, zsh, fish"),
+        (("help", "lst"), "no command 'lst'"),
+    ],
+)
+def test_wrong_usage_ends_with_2_and_says_how_it_is_typed(
+    run_folder: Path, type_: Type, words: tuple[str, ...], hint: str
+) -> None:
+    said = type_(*words)
+    assert said.code == 2
+    assert hint in said.err
+    assert said.err.count("\n") == 1
+
+
+def test_a_mistyped_argument_cannot_steer_the_terminal(run_folder: Path, type_: Type) -> None:
+    assert "\x1b" not in type_("\x1b[2J").err
+
+
+@pytest.mark.parametrize("words", [("help",), ("--help",), ("-h",)])
+def test_help_lists_every_command(run_folder: Path, type_: Type, words: tuple[str, ...]) -> None:
+    said = type_(*words)
+    assert said.code == 0
+    assert all(f"  {command.name}" in said.out for command in COMMANDS)
+
+
+def test_no_command_shows_help_and_is_wrong_usage(run_folder: Path, type_: Type) -> None:
+    said = type_()
+    assert (said.code, "spawn NAME" in said.out) == (2, True)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_each_command_has_help_of_its_own(run_folder: Path, type_: Type, command: object) -> None:
+    name = getattr(command, "name", "")
+    said = type_(name, "--help")
+    assert said.code == 0
+    assert said.out.startswith(f"Usage: hyperhive {name}")
+
+
+def test_the_version_is_told_without_a_daemon(run_folder: Path, type_: Type) -> None:
+    assert type_("--version").out == type_("version").out
+    assert type_("version").out.startswith("hyperhive 0.")
+
+
+def test_settings_that_are_wrong_are_told_by_name(
+    run_folder: Path, type_: Type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HYPERHIVE_TICK", "soon")
+    said = type_("up")
+    assert (said.code, "Setting 'tick'" in said.err) == (2, True)
