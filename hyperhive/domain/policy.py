@@ -8,7 +8,8 @@ class RestartPolicy:
     """When to restart what failed, and when to give up.
 
     Args:
-        first, longest: the backoff's first and longest delay, seconds; it doubles in between.
+        first, longest: the backoff's first and longest delay, seconds; it doubles in between. The first failure
+            after a healthy time is answered at once, the second after ``first``.
         jitter: the largest share of a delay that is added to it at random, so that a storm spreads out.
         intensity: failures within ``window`` seconds after which it is quarantined.
         healthy: seconds without a failure after which all is forgotten.
@@ -43,10 +44,12 @@ class Failures:
         return sum(newest - t < policy.window for t in self.times) >= policy.intensity
 
     def delay(self, policy: RestartPolicy, random: float) -> float:
-        """Seconds to wait before the next start: 1, 2, 4 … with jitter.
+        """Seconds to wait before the next start: 0, 1, 2, 4 … with jitter.
 
         Args:
             random: a number in [0, 1) that scales the jitter.
         """
-        base = min(policy.longest, policy.first * 2.0 ** max(0, self.streak - 1))
+        if self.streak <= 1:
+            return 0.0
+        base = min(policy.longest, policy.first * 2.0 ** min(self.streak - 2, 30))
         return base * (1.0 + policy.jitter * random)

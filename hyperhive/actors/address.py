@@ -1,0 +1,80 @@
+"""Where an actor is reached, whoever holds the post at the moment: an address outlives its actors."""
+
+import queue
+import threading
+from collections import deque
+
+import pykka
+
+from hyperhive.errors import Broken
+
+MAX_PENDING = 10_000
+"""Messages kept for an actor that is being restarted; beyond it the caller hears that it is overloaded."""
+
+
+class Address:
+    """A mailbox that survives the restarts of its actor.
+
+    Messages told while no actor holds the post wait in order and go to the successor. What a failed actor had
+    not yet handled goes to its successor first; the message it failed on does not.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._lock = threading.Lock()
+        self._actor: pykka.Actor | None = None
+        self._pending: deque[object] = deque()
+
+    def tell(self, message: object) -> None:
+        """Leave a message. Never blocks.
+
+        Raises:
+            Broken: the post is vacant and too much waits for a successor already.
+        """
+        with self._lock:
+            if self._actor is not None:
+                try:
+                    self._actor.actor_ref.tell(message)
+                    return
+                except pykka.ActorDeadError:
+                    self._actor = None
+            if len(self._pending) >= MAX_PENDING:
+                raise Broken(f"{self.name} is not answering; try again in a minute.")
+            self._pending.append(message)
+
+    def attach(self, actor: pykka.Actor) -> None:
+        """Give the post to ``actor`` and hand it what waits."""
+        with self._lock:
+            self._actor = actor
+            while self._pending:
+                actor.actor_ref.tell(self._pending.popleft())
+
+    def detach(self, actor: pykka.Actor) -> bool:
+        """Take the post from ``actor`` and keep its unhandled messages; ``False`` if it does not hold it."""
+        with self._lock:
+            if self._actor is not actor:
+                return False
+            self._actor = None
+            leftovers = []
+            while not actor.actor_inbox.empty():
+                leftovers.append(actor.actor_inbox.get().message)
+            self._pending.extendleft(reversed(leftovers))
+            return True
+
+    def clear(self) -> None:
+        """Drop what waits: the post is gone for good."""
+        with self._lock:
+            self._actor = None
+            self._pending.clear()
+
+    @property
+    def actor(self) -> pykka.Actor | None:
+        """The actor that holds the post, if any."""
+        return self._actor
+
+    @property
+    def depth(self) -> int:
+        """Messages that wait, in the mailbox or for a successor."""
+        with self._lock:
+            inbox = self._actor.actor_inbox if self._actor is not None else None
+            return len(self._pending) + (inbox.qsize() if isinstance(inbox, queue.Queue) else 0)

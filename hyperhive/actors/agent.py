@@ -1,0 +1,213 @@
+"""AgentActor: one per container. It owns its tick, its three axes, its seed, and its one operation at a time."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hyperhive.actors.address import Address
+from hyperhive.actors.base import Actor, Failure
+from hyperhive.actors.core import AgentMemory, Core, Shared, Then
+from hyperhive.actors.hub import Mail
+from hyperhive.actors.job import Done, Ended, Launched, Result
+from hyperhive.actors.lifecycle import Accepted, LeaderEnded, Lifecycle, Operate
+from hyperhive.actors.observer import CREDENTIALS
+from hyperhive.actors.reply import IGNORE, Reply
+from hyperhive.actors.turn_loop import Connected, Deliver, Disconnected, Reported, TurnLoop
+from hyperhive.domain.axes import Container, Observation
+from hyperhive.domain.events import AgentRecovered, Paused, Resumed
+from hyperhive.domain.operations import ENDS
+from hyperhive.domain.policy import Failures
+from hyperhive.domain.turns import Outcome
+from hyperhive.domain.watch import step
+from hyperhive.runtimes.log import bound
+
+MAX_LOG = 4 * 1024 * 1024
+"""Bytes of a container's log; the tick cuts it to its newer half."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Deliver no more mail from now on; the turn under way goes on."""
+
+    reply: Reply[Accepted] = IGNORE
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Deliver again; also lifts a quarantine and tries a refused login again."""
+
+    by: str
+    reply: Reply[Accepted] = IGNORE
+    done: Reply[Result] = IGNORE
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Look again: the net under the watches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The watcher saw a file change: credentials or the applied config."""
+
+
+class AgentActor(Actor):
+    """Answers for one agent. What is slow runs in its Job.
+
+    Args:
+        name: the agent.
+        shared: services and ports.
+        memory: what a predecessor left.
+        gone: called when the agent was destroyed, to strike its post.
+        attempt, error: set when this actor replaces one that failed on ``error``.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        shared: Shared,
+        memory: AgentMemory,
+        gone: Callable[[], None],
+        attempt: int = 0,
+        error: str | None = None,
+        address: Address,
+        failed: Callable[[Failure], None],
+    ) -> None:
+        super().__init__(address=address, failed=failed)
+        self._name = name
+        self._shared = shared
+        self._memory = memory
+        self._gone = gone
+        self._attempt = attempt
+        self._error = error
+        self._unwatch: list[Callable[[], None]] = []
+        self._core: Core
+        self._turns: TurnLoop
+        self._life: Lifecycle
+
+    def begin(self) -> None:
+        """Go on from what was recorded: adopt the container that still runs, finish what was under way."""
+        record = self._shared.database.reader().agents.get(self._name)
+        if record is None:
+            self._gone()
+            return
+        self._core = Core(record=record, shared=self._shared, memory=self._memory, address=self.address)
+        self._turns = TurnLoop(core=self._core)
+        self._life = Lifecycle(core=self._core, turns=self._turns, gone=self._gone)
+        self._core.on_lost = lambda: self._core.later("tick", 1.0, self._tick)
+        self._shared.builder.prepare(self._name)
+        self._turns.begin()
+        self._seed()
+        self._watch_files()
+        if self._attempt and self._error is not None:
+            recovered = AgentRecovered(agent=self._name, attempt=self._attempt, error=self._error)
+            self._core.commit(self._core.record, recovered)
+        self._life.resume()
+        self._tick()
+
+    def handle(self, message: Any) -> None:
+        """Deal with one message."""
+        match message:
+            case Then(core, call):
+                if core is self._core and not core.void:
+                    call()
+            case Mail():
+                self._turns.mail()
+            case Deliver():
+                self._turns.deliver()
+            case Reported():
+                self._turns.reported(message)
+            case Connected():
+                self._turns.connected(message)
+            case Disconnected(session):
+                self._turns.disconnected(session)
+            case LeaderEnded(handle):
+                self._life.leader_ended(handle)
+            case Launched():
+                self._life.launched(message)
+            case Ended():
+                self._life.ended(message)
+            case Done():
+                self._life.done(message)
+            case Operate():
+                self._life.operate(message)
+            case Pause(reply):
+                self._pause(reply)
+            case Resume():
+                self._resume(message)
+            case Changed():
+                self._life.look()
+            case Tick():
+                self._tick()
+
+    def on_stop(self) -> None:
+        """Watch no more."""
+        self._release()
+
+    def _release(self) -> None:
+        for cancel in self._unwatch:
+            cancel()
+        self._unwatch.clear()
+
+    def _seed(self) -> None:
+        """Compare what was recorded with what is there now. What ended while nobody looked is told once."""
+        shared, record, memory = self._shared, self._core.record, self._memory
+        found = shared.runtime.find(self._core.paths.container, record.handle)
+        if found is not None:
+            shared.operations.doors.open(self._name, self._core.view().role)
+            if memory.job is None:
+                memory.away_since = shared.now()
+            self._life.adopt(found, since=found != record.handle)
+            return
+        if record.handle is not None:
+            planned = memory.job is None and record.transient in ENDS
+            self._life.leader_ended(record.handle, planned=planned)
+        elif record.axes.container is not Container.STOPPED or self._core.open_turn is not None:
+            seen = Observation(container=Container.STOPPED, boot=self._shared.boot)
+            axes, events = step(self._name, replace(record.axes, container=None), seen, None)
+            self._turns.end(replace(record, axes=axes), Outcome.INTERRUPTED, events=events)
+        if memory.job is None and memory.restart_at is None:
+            self._life.start_if_intended()
+
+    def _watch_files(self) -> None:
+        def tell() -> None:
+            self.address.tell(Changed())
+
+        paths, watches = self._core.paths, self._shared.watches
+        self._unwatch = [
+            watches.folder(str(paths.claude), frozenset({CREDENTIALS}), tell),
+            watches.folder(str(paths.applied), frozenset({paths.config.name}), tell),
+        ]
+
+    def _tick(self) -> None:
+        shared = self._shared
+        self._core.later("tick", shared.tick * (0.9 + 0.2 * shared.random()), self._tick)
+        bound(self._core.paths.log, max_bytes=MAX_LOG)
+        self._life.look()
+
+    def _pause(self, reply: Reply[Accepted]) -> None:
+        core = self._core
+        if core.record.paused:
+            reply.set(Accepted(None, "It is paused already."))
+            return
+        core.commit(
+            replace(core.record, paused=True),
+            Paused(agent=core.name),
+            then=lambda _: reply.set(Accepted(None)),
+            failed=reply.fail,
+        )
+
+    def _resume(self, message: Resume) -> None:
+        core, memory = self._core, self._memory
+        memory.failures, memory.turn_failures, memory.hold_until = Failures(), 0, None
+        record = replace(core.record, paused=False, quarantined=None, rejected_login=None)
+
+        def resumed(_: object) -> None:
+            self._turns.released()
+            if not self._life.start_if_intended(by=message.by, reply=message.reply, done=message.done):
+                message.reply.set(Accepted(None))
+                message.done.set(Result(True))
+            self._life.look()
+
+        core.commit(record, Resumed(agent=core.name), then=resumed, failed=message.reply.fail)

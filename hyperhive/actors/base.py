@@ -1,0 +1,95 @@
+"""The base of our actors: what pykka lacks for supervision."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pykka
+
+from hyperhive.actors.address import Address
+from hyperhive.errors import Broken, HiveError
+
+log = logging.getLogger(__name__)
+
+
+class Failure:
+    """How an actor failed: where, on what, and the error with its traceback."""
+
+    def __init__(self, actor: "Actor", error: BaseException, phase: str) -> None:
+        self.actor = actor
+        self.error = error
+        self.phase = phase
+
+    @property
+    def text(self) -> str:
+        """One line for events and screens."""
+        said = str(self.error) or "no message"
+        return f"{type(self.error).__name__}: {said} ({self.phase})"[:500]
+
+
+class Actor(pykka.ThreadingActor):
+    """An actor that reports its failure instead of vanishing, whatever was raised, ``SystemExit`` included.
+
+    Subclasses implement ``begin`` (in place of ``on_start``) and ``handle``. A ``HiveError`` raised for a
+    message with a ``reply`` is a refusal: the asker hears it and nothing else happens. Anything else is a bug:
+    the asker hears that, the actor ends, and its supervisor is told.
+
+    Args:
+        address: the post it holds; messages it has not handled when it fails stay there.
+        failed: told of the failure, in the dying thread.
+    """
+
+    use_daemon_thread = True
+
+    def __init__(self, *, address: Address, failed: Callable[[Failure], None]) -> None:
+        super().__init__()
+        self.address = address
+        self._failed = failed
+        self.busy_since: float | None = None
+        self.busy_with = ""
+        self.abandoned = False
+        address.attach(self)
+
+    def begin(self) -> None:
+        """Set up, in the actor's own thread."""
+
+    def handle(self, message: Any) -> None:
+        """Deal with one message."""
+        raise NotImplementedError
+
+    def on_start(self) -> None:
+        """Begin; a failure is reported like any other."""
+        threading.current_thread().name = self.address.name
+        self.busy_since, self.busy_with = time.monotonic(), "start"
+        try:
+            self.begin()
+        except BaseException as error:
+            self._give_up(error, "on start")
+        finally:
+            self.busy_since = None
+
+    def on_receive(self, message: Any) -> None:
+        """Handle one message under the rules of the class."""
+        if self.abandoned:
+            return
+        self.busy_since, self.busy_with = time.monotonic(), type(message).__name__
+        try:
+            self.handle(message)
+        except BaseException as error:
+            reply = getattr(message, "reply", None)
+            if isinstance(error, HiveError) and reply is not None:
+                reply.fail(error)
+                return
+            if reply is not None:
+                reply.fail(Broken(f"{self.address.name} failed on this and was restarted; try again."))
+            self._give_up(error, f"on {type(message).__name__}")
+        finally:
+            self.busy_since = None
+
+    def _give_up(self, error: BaseException, phase: str) -> None:
+        if not self.address.detach(self) and self.abandoned:
+            return
+        self.stop()
+        self._failed(Failure(self, error, phase))

@@ -1,0 +1,173 @@
+"""The board: the snapshot that every reader reads, replaced by the EventHub alone."""
+
+import json
+from functools import cached_property
+from typing import Any
+
+from hyperhive.domain.events import Recorded
+from hyperhive.domain.names import MANAGER
+from hyperhive.domain.parts import AgentGone, AgentShown, Approvals, Inbox, InboxDepth, Kept, Questions
+from hyperhive.domain.views import AgentView, HiveSnapshot, HiveView
+
+_SECTIONS = ("approvals", "questions", "inbox", "kept")
+
+
+class _State:
+    """One state of the board; never changed once it is shown. What is derived from it is computed once."""
+
+    def __init__(
+        self,
+        *,
+        seq: int,
+        hive: HiveView,
+        agents: dict[str, AgentView],
+        depths: dict[str, int],
+        sections: dict[str, tuple[Any, ...]],
+    ) -> None:
+        self.seq = seq
+        self.hive = hive
+        self.agents = agents
+        self.depths = depths
+        self.sections = sections
+
+    @cached_property
+    def ordered(self) -> tuple[AgentView, ...]:
+        return tuple(sorted(self.agents.values(), key=lambda view: (view.name != MANAGER, view.name)))
+
+    @cached_property
+    def snapshot(self) -> HiveSnapshot:
+        return HiveSnapshot(seq=self.seq, hive=self.hive, agents=self.ordered, drafts=(), **self.sections)
+
+    @cached_property
+    def json(self) -> bytes:
+        return self.snapshot.model_dump_json(by_alias=True).encode()
+
+
+class _Draft:
+    """The next state while a commit is laid over the last one."""
+
+    def __init__(self, last: _State) -> None:
+        self.hive = last.hive
+        self.agents = dict(last.agents)
+        self.depths = dict(last.depths)
+        self.sections = dict(last.sections)
+        self.changed: set[str] = set()
+        self.gone: set[str] = set()
+        self.touched: set[str] = set()
+
+    def lay(self, part: object) -> None:
+        match part:
+            case AgentShown(view):
+                depth = self.depths.get(view.name, 0)
+                self._agent(
+                    view if view.inbox_depth == depth else view.model_copy(update={"inbox_depth": depth})
+                )
+            case AgentGone(name):
+                self.agents.pop(name, None)
+                self.depths.pop(name, None)
+                self.changed.discard(name)
+                self.gone.add(name)
+            case InboxDepth(name, depth):
+                self.depths[name] = depth
+                shown = self.agents.get(name)
+                if shown is not None and shown.inbox_depth != depth:
+                    self._agent(shown.model_copy(update={"inbox_depth": depth}))
+            case Inbox(messages):
+                self._section("inbox", messages)
+            case Questions(questions):
+                self._section("questions", questions)
+            case Approvals(approvals):
+                self._section("approvals", approvals)
+            case Kept(kept):
+                self._section("kept", kept)
+            case HiveView():
+                self.hive = part
+                self.touched.add("hive")
+
+    def _agent(self, view: AgentView) -> None:
+        if self.agents.get(view.name) != view:
+            self.agents[view.name] = view
+            self.changed.add(view.name)
+            self.gone.discard(view.name)
+
+    def _section(self, name: str, items: tuple[Any, ...]) -> None:
+        if self.sections[name] != items:
+            self.sections[name] = items
+            self.touched.add(name)
+
+    def patch(self) -> dict[str, Any]:
+        patch: dict[str, Any] = {}
+        if self.changed:
+            patch["agents"] = [_plain(self.agents[name]) for name in sorted(self.changed)]
+        if self.gone:
+            patch["gone"] = sorted(self.gone)
+        for section in sorted(self.touched - {"hive"}):
+            patch[section] = [_plain(item) for item in self.sections[section]]
+        if "hive" in self.touched:
+            patch["hive"] = _plain(self.hive)
+        return patch
+
+
+class Board:
+    """Holds an immutable state that is swapped whole; reading takes no lock and asks no actor.
+
+    Args:
+        hive: the hive's own view.
+        seq: the newest recorded event at start.
+    """
+
+    def __init__(self, *, hive: HiveView, seq: int) -> None:
+        self._state = _State(seq=seq, hive=hive, agents={}, depths={}, sections=dict.fromkeys(_SECTIONS, ()))
+
+    @property
+    def seq(self) -> int:
+        """The newest event in the snapshot."""
+        return self._state.seq
+
+    @property
+    def snapshot(self) -> HiveSnapshot:
+        """Everything a page shows, as of now."""
+        return self._state.snapshot
+
+    @property
+    def json(self) -> bytes:
+        """The snapshot as JSON, encoded once per change."""
+        return self._state.json
+
+    @property
+    def hive(self) -> HiveView:
+        """The hive's own view."""
+        return self._state.hive
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The agents there are, the manager first."""
+        return tuple(view.name for view in self._state.ordered)
+
+    def agent(self, name: str) -> AgentView | None:
+        """The view of one agent."""
+        return self._state.agents.get(name)
+
+    def apply(
+        self, events: tuple[Recorded, ...], parts: tuple[object, ...]
+    ) -> tuple[dict[str, Any], frozenset[str]]:
+        """Take over what a commit showed.
+
+        Returns:
+            The patch for readers of views, empty if nothing changed, and the names of changed agents.
+        """
+        draft = _Draft(self._state)
+        for part in parts:
+            draft.lay(part)
+        self._state = _State(
+            seq=events[-1].seq if events else self._state.seq,
+            hive=draft.hive,
+            agents=draft.agents,
+            depths=draft.depths,
+            sections=draft.sections,
+        )
+        return draft.patch(), frozenset(draft.changed | draft.gone)
+
+
+def _plain(view: Any) -> Any:
+    return json.loads(view.model_dump_json(by_alias=True))

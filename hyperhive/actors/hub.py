@@ -1,0 +1,100 @@
+"""EventHub: what was recorded becomes visible here, in order, once, to every reader."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from hyperhive.actors.address import Address
+from hyperhive.actors.base import Actor, Failure
+from hyperhive.actors.board import Board
+from hyperhive.actors.ports import Frame, Frames
+from hyperhive.actors.reply import Reply
+from hyperhive.domain.events import Recorded
+from hyperhive.domain.parts import InboxDepth
+from hyperhive.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What one commit made durable: events, what the snapshot shows now, and who waits to hear of it."""
+
+    events: tuple[Recorded, ...] = ()
+    parts: tuple[object, ...] = ()
+    replies: tuple[tuple[Reply[Any], Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """Told to the broker: there is unread mail for ``agent``."""
+
+    agent: str
+    depth: int
+
+
+class EventHub(Actor):
+    """Replaces the snapshot, encodes each event once, hands it up, then answers who waited.
+
+    In this order, so that whoever heard an answer or saw an event finds it in the snapshot. A successor goes on
+    behind the last event that was handed up, from the record: nothing is skipped, nothing comes twice.
+    """
+
+    def __init__(
+        self,
+        *,
+        board: Board,
+        frames: Frames,
+        database: Database,
+        broker: Address,
+        address: Address,
+        failed: Callable[[Failure], None],
+    ) -> None:
+        super().__init__(address=address, failed=failed)
+        self._board = board
+        self._frames = frames
+        self._database = database
+        self._broker = broker
+
+    def begin(self) -> None:
+        """Catch up with the record."""
+        self._publish(self._missed(), ())
+
+    def handle(self, message: Any) -> None:
+        """Make one commit visible."""
+        match message:
+            case Committed(events, parts, replies):
+                try:
+                    if events and events[0].seq != self._board.seq + 1:
+                        events = self._missed()
+                    self._publish(events, parts)
+                finally:
+                    for reply, value in replies:
+                        reply.set(value)
+                    self._tell_mail(parts)
+
+    def _missed(self) -> tuple[Recorded, ...]:
+        reader = self._database.reader()
+        missed: list[Recorded] = []
+        while page := reader.events.after(missed[-1].seq if missed else self._board.seq, 1000, None):
+            missed.extend(page)
+        return tuple(missed)
+
+    def _publish(self, events: tuple[Recorded, ...], parts: tuple[object, ...]) -> None:
+        patch, changed = self._board.apply(events, parts)
+        frames = [Frame(event.seq, event.kind, encode(event.kind, event.text, event.seq)) for event in events]
+        if patch:
+            frames.insert(0, Frame(None, "patch", encode("patch", json.dumps(patch, separators=(",", ":")))))
+        if frames:
+            self._frames.post(frames, changed)
+
+    def _tell_mail(self, parts: tuple[object, ...]) -> None:
+        """After the replies: a ``recv`` that found nothing is back in the waiting room by then."""
+        for part in parts:
+            if isinstance(part, InboxDepth) and part.depth:
+                self._broker.tell(Mail(part.agent, part.depth))
+
+
+def encode(kind: str, text: str, seq: int | None = None) -> bytes:
+    """One frame of server-sent events. ``text`` is one line of JSON."""
+    head = f"id: {seq}\n" if seq is not None else ""
+    return f"{head}event: {kind}\ndata: {text}\n\n".encode()

@@ -1,0 +1,83 @@
+"""Where an agent's folders are, on the host and inside its container."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hyperhive.domain.names import check_name
+
+
+@dataclass(frozen=True, slots=True)
+class AgentPaths:
+    """The folders of one agent, all 0700 and all below the hive's home; sockets below its run folder."""
+
+    root: Path
+    run: Path
+
+    @property
+    def applied(self) -> Path:
+        """The config the container is built from; only the daemon writes."""
+        return self.root / "applied"
+
+    @property
+    def config(self) -> Path:
+        """``agent.toml`` in it."""
+        return self.applied / "agent.toml"
+
+    @property
+    def state(self) -> Path:
+        """The agent's own; ``/state`` inside."""
+        return self.root / "state"
+
+    @property
+    def claude(self) -> Path:
+        """Credentials and sessions; ``CLAUDE_CONFIG_DIR`` inside."""
+        return self.root / "claude"
+
+    @property
+    def records(self) -> Path:
+        """The harness's own records."""
+        return self.root / "harness"
+
+    @property
+    def generations(self) -> Path:
+        """One folder a rebuild."""
+        return self.root / "generations"
+
+    @property
+    def container(self) -> Path:
+        """The daemon's own for the container: status file and log; never visible inside."""
+        return self.root / "container"
+
+    @property
+    def log(self) -> Path:
+        """The container's log."""
+        return self.container / "log"
+
+    @property
+    def hive_sock(self) -> Path:
+        """The harness's socket."""
+        return self.run / "hive.sock"
+
+    @property
+    def mcp_sock(self) -> Path:
+        """The agent's MCP socket."""
+        return self.run / "mcp.sock"
+
+    def create(self) -> None:
+        """Make what is missing."""
+        folders = (self.applied, self.state, self.claude, self.records, self.generations, self.container)
+        for folder in (self.root.parent, self.root, *folders, self.run):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+class Layout:
+    """Finds an agent's folders by its name, which is checked here once more."""
+
+    def __init__(self, *, home: Path, run: Path) -> None:
+        self.home = home
+        self.run = run
+
+    def agent(self, name: str) -> AgentPaths:
+        """The folders of the agent called ``name``."""
+        checked = check_name(name)
+        return AgentPaths(root=self.home / "agents" / checked, run=self.run / "agents" / checked)

@@ -1,0 +1,388 @@
+"""An agent's life: operations one at a time, what is seen of its container, and recovery when it falls over."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from hyperhive.actors.core import Core, Queued
+from hyperhive.actors.job import Done, Ended, Job, Launched, Result
+from hyperhive.actors.observer import revision_axis, with_logins
+from hyperhive.actors.reply import IGNORE, Reply
+from hyperhive.actors.turn_loop import TurnLoop
+from hyperhive.domain.axes import Axes, Container, Observation, Operation, Transient
+from hyperhive.domain.events import AgentQuarantined, HelperEvent, TransientSet
+from hyperhive.domain.names import MANAGER, OPERATOR, SYSTEM
+from hyperhive.domain.operations import PENDING_JOIN, RUNS_AFTER, outcome
+from hyperhive.domain.parts import Kept
+from hyperhive.domain.policy import Failures
+from hyperhive.domain.records import AgentRecord, Handle, Intended
+from hyperhive.domain.turns import Outcome
+from hyperhive.domain.watch import step
+from hyperhive.errors import Refused
+from hyperhive.store.database import Tx
+
+MAX_QUEUED = 4
+"""Operations that may wait for the one under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """An operation is under way, or there was nothing to do (``transient`` is ``None``)."""
+
+    transient: Transient | None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Operate:
+    """Do something to the agent. ``done`` hears of the end."""
+
+    kind: Transient
+    by: str
+    purge: bool = False
+    reply: Reply[Accepted] = IGNORE
+    done: Reply[Result] = IGNORE
+
+
+class Lifecycle:
+    """Runs operations and answers for the container."""
+
+    def __init__(self, *, core: Core, turns: TurnLoop, gone: Callable[[], None]) -> None:
+        self._core = core
+        self._turns = turns
+        self._gone = gone
+        self._unwatch: Callable[[], None] = lambda: None
+
+    # -- operations
+
+    def operate(self, message: Operate) -> None:
+        """Begin an operation, join the one under way, or wait for it."""
+        self._refuse(message)
+        core, job = self._core, self._core.memory.job
+        if job is None and self._nothing_to_do(message):
+            return
+        if job is not None and self._joins(job, message.kind):
+            job.waiting.append(message.done)
+        elif job is not None:
+            self._queue(message)
+        else:
+            self._begin(Queued(message.kind, message.by, message.purge, [message.done]), message.reply)
+            return
+        message.reply.set(Accepted(core.record.transient or message.kind))
+
+    def _refuse(self, message: Operate) -> None:
+        record = self._core.record
+        if message.kind is Transient.DESTROYING and record.name == MANAGER:
+            raise Refused("The manager cannot be destroyed; stop it instead.", code="manager")
+        if (
+            record.quarantined
+            and message.by not in (OPERATOR, SYSTEM)
+            and message.kind is not Transient.STOPPING
+        ):
+            raise Refused(
+                f"'{record.name}' is quarantined; only the operator can resume it.", code="quarantined"
+            )
+        if record.transient is Transient.DESTROYING and message.kind is not Transient.DESTROYING:
+            raise Refused(f"'{record.name}' is being destroyed.", code="destroying")
+
+    def _nothing_to_do(self, message: Operate) -> bool:
+        record = self._core.record
+        running = record.axes.container is Container.RUNNING
+        if message.kind is Transient.STARTING and running:
+            note = "It runs already."
+        elif message.kind is Transient.STOPPING and not running and record.intended is Intended.STOPPED:
+            note = "It is stopped already."
+        else:
+            return False
+        message.reply.set(Accepted(None, note))
+        message.done.set(Result(True, note))
+        return True
+
+    def _joins(self, job: Job, kind: Transient) -> bool:
+        if job.kind not in PENDING_JOIN.get(kind, frozenset()):
+            return False
+        return kind is not Transient.REBUILDING or job.target == self._core.shared.builder.current(
+            self._core.name
+        )
+
+    def _queue(self, message: Operate) -> None:
+        queue = self._core.memory.queue
+        for entry in queue:
+            if entry.kind is message.kind:
+                entry.waiting.append(message.done)
+                return
+        if len(queue) >= MAX_QUEUED:
+            name, under = self._core.name, self._core.record.transient
+            raise Refused(
+                f"'{name}' is {under or 'busy'} and more waits already; try again after.", code="busy"
+            )
+        queue.append(Queued(message.kind, message.by, message.purge, [message.done]))
+
+    def _begin(self, queued: Queued, reply: Reply[Accepted] = IGNORE) -> None:
+        core, memory, kind = self._core, self._core.memory, queued.kind
+        target = core.shared.builder.current(core.name) if kind is Transient.REBUILDING else None
+        job = Job(kind=kind, by=queued.by, target=target, tell=core.address.tell, waiting=queued.waiting)
+        memory.job, memory.purge, memory.restart_at = job, queued.purge, None
+        core.cancel("restart")
+        record = replace(
+            core.record, transient=kind, transient_since=core.shared.now(), transient_by=queued.by
+        )
+        if kind in RUNS_AFTER:
+            record = replace(record, intended=Intended.RUNNING, rejected_login=None)
+            if queued.by != SYSTEM:
+                record = replace(record, quarantined=None)
+                memory.failures = Failures()
+        elif kind in (Transient.STOPPING, Transient.DESTROYING):
+            record = replace(record, intended=Intended.STOPPED)
+
+        def begun(_: object) -> None:
+            reply.set(Accepted(kind))
+            self._run(job)
+
+        def not_begun(error: BaseException) -> None:
+            memory.job = None
+            reply.fail(error)
+            for waiter in job.waiting:
+                waiter.fail(error)
+
+        core.commit(record, TransientSet(agent=core.name, transient=kind.value), then=begun, failed=not_begun)
+
+    def resume(self) -> None:
+        """Go on with an operation that a predecessor or an earlier daemon left; whole, from its beginning."""
+        core, memory = self._core, self._core.memory
+        kind = core.record.transient
+        if kind is None or memory.job is not None:
+            return
+        target = core.shared.builder.current(core.name) if kind is Transient.REBUILDING else None
+        by = core.record.transient_by or SYSTEM
+        memory.job = Job(kind=kind, by=by, target=target, tell=core.address.tell)
+        self._run(memory.job)
+
+    def _run(self, job: Job) -> None:
+        core, operations = self._core, self._core.shared.operations
+        record, purge = core.record, core.memory.purge
+        core.later("job", core.shared.job_deadline, lambda: self._overdue(job))
+        match job.kind:
+            case Transient.STOPPING:
+                job.start(lambda j: operations.stop(j, record))
+            case Transient.RESTARTING:
+                job.start(lambda j: operations.restart(j, record))
+            case Transient.REBUILDING:
+                run = record.intended is Intended.RUNNING
+                job.start(lambda j: operations.rebuild(j, record, run))
+            case Transient.DESTROYING:
+                job.start(lambda j: operations.destroy(j, record, purge))
+            case _:
+                job.start(lambda j: operations.start(j, record))
+
+    def _overdue(self, job: Job) -> None:
+        """The operation hangs: stop waiting for it, and say that nobody knows how the container is."""
+        self._core.memory.unknown = True
+        self.done(Done(job, Result(False, f"no end after {self._core.shared.job_deadline:.0f} s; given up")))
+
+    def done(self, message: Done) -> None:
+        """An operation ended: tell, answer, go on."""
+        core, memory, job = self._core, self._core.memory, message.job
+        if job is not memory.job:
+            return
+        memory.job = None
+        core.cancel("job")
+        ok, note = message.result.ok, message.result.note
+        if job.kind is Transient.DESTROYING and ok:
+            self._destroyed(message)
+            return
+        record = replace(
+            core.record,
+            transient=None,
+            transient_since=None,
+            transient_by=None,
+            last_error=None if ok else note,
+        )
+        if (made := message.generation) is not None:
+            record = replace(
+                record,
+                generation=made.number,
+                built_revision=made.revision,
+                built_config=made.config,
+                model=made.model,
+            )
+        told = outcome(core.name, job.kind, ok=ok, note=note, by=job.by, revision=record.built_revision)
+        axes, seen = self._look(record)
+        core.commit(
+            replace(record, axes=axes), *told, *seen, then=lambda _: self._answered(job, message.result)
+        )
+        if not ok and job.kind is not Transient.STOPPING:
+            self.recover(note)
+
+    def _answered(self, job: Job, result: Result) -> None:
+        for waiter in job.waiting:
+            waiter.set(result)
+        memory = self._core.memory
+        if memory.queue and memory.job is None:
+            self._begin(memory.queue.pop(0))
+        else:
+            self._turns.deliver()
+
+    def _destroyed(self, message: Done) -> None:
+        core, purge = self._core, self._core.memory.purge
+        told = outcome(core.name, Transient.DESTROYING, ok=True, note="", by=message.job.by, revision="")
+        name = core.name
+
+        def remove(tx: Tx) -> None:
+            end_agent(tx, name, keep=not purge)
+            for event in told:
+                tx.emit(event)
+            tx.show(Kept(with_logins(tx.agents.kept(), core.shared.layout)))
+
+        def gone(_: object) -> None:
+            self._gone()
+            for waiter in (
+                *message.job.waiting,
+                *(w for queued in core.memory.queue for w in queued.waiting),
+            ):
+                waiter.set(message.result)
+
+        core.remove(remove, then=gone)
+
+    # -- the container
+
+    def launched(self, message: Launched) -> None:
+        """A job started a container: it runs, whatever else comes of the job."""
+        if message.job is not self._core.memory.job:
+            return
+        self.adopt(message.handle, since=True)
+
+    def adopt(self, handle: Handle, *, since: bool) -> None:
+        """Take a running container as the agent's and watch it."""
+        core = self._core
+        core.memory.unknown = False
+        seen = Observation(container=Container.RUNNING, boot=core.shared.boot)
+        axes, events = step(core.name, core.record.axes, seen, self._under(None))
+        moment = core.shared.now() if since else core.record.since
+        core.commit(replace(core.record, handle=handle, axes=axes, since=moment), *events)
+        self.watch(handle)
+
+    def watch(self, handle: Handle) -> None:
+        """Be told when the container's leader ends."""
+        self._unwatch()
+        address = self._core.address
+        self._unwatch = self._core.shared.watches.leader(handle, lambda: address.tell(LeaderEnded(handle)))
+
+    def ended(self, message: Ended) -> None:
+        """A job says that its planned end is over."""
+        self.leader_ended(message.handle)
+
+    def leader_ended(self, handle: Handle, *, planned: bool = False) -> None:
+        """A container ended. Planned or not, what it worked on goes back to the inbox.
+
+        Args:
+            planned: an operation that was interrupted with its daemon may have ended it.
+        """
+        core, job = self._core, self._core.memory.job
+        if job is not None:
+            job.leader_ended(handle)
+        if core.record.handle != handle:
+            return
+        exit_note = core.shared.runtime.exit_note(core.paths.container, handle)
+        seen = Observation(container=Container.STOPPED, boot=core.shared.boot, exit=exit_note)
+        transient = core.record.transient
+        under = Operation(transient, ending=True) if planned and transient else self._under(handle)
+        axes, events = step(core.name, core.record.axes, seen, under)
+        crashed = bool(events)
+        record = replace(core.record, handle=None, axes=axes, since=core.shared.now())
+        if crashed:
+            record = replace(record, last_error=f"container ended: {exit_note or 'cause unknown'}")
+        core.memory.unknown = False
+        result = Outcome.LOST if crashed else Outcome.INTERRUPTED
+        self._turns.end(record, result, note="the container ended", events=events)
+        if job is None and crashed:
+            self.recover(record.last_error or "container ended")
+
+    def _under(self, handle: Handle | None) -> Operation | None:
+        job = self._core.memory.job
+        if job is None:
+            return None
+        return Operation(job.kind, ending=handle is not None and job.planned == handle)
+
+    # -- looking and recovering
+
+    def _look(self, record: AgentRecord) -> tuple[Axes, tuple[HelperEvent, ...]]:
+        core, shared = self._core, self._core.shared
+        current = shared.builder.current(core.name)
+        seen = Observation(
+            login=shared.credentials.login(core.name, core.paths, record.rejected_login),
+            revision=revision_axis(record.built_revision, current),
+            recorded=record.built_revision,
+            current=current or "",
+        )
+        return step(core.name, record.axes, seen, self._under(None))
+
+    def look(self) -> None:
+        """One look at everything; what changed is recorded and told."""
+        core, handle = self._core, self._core.record.handle
+        if handle is not None and not core.shared.runtime.alive(handle):
+            self.leader_ended(handle)
+        core.memory.unknown = False
+        axes, events = self._look(core.record)
+        if axes != core.record.axes or events:
+            core.commit(replace(core.record, axes=axes), *events, then=lambda _: self._turns.deliver())
+        self._look_for_harness()
+
+    def _look_for_harness(self) -> None:
+        core, memory = self._core, self._core.memory
+        if memory.away_since is None or core.record.handle is None or memory.job is not None:
+            return
+        away = core.shared.now() - memory.away_since
+        if away > timedelta(seconds=core.shared.harness_away):
+            memory.away_since = None
+            self._begin(Queued(Transient.RESTARTING, SYSTEM, False, []))
+
+    def recover(self, error: str) -> None:
+        """Start again what should run, with backoff; quarantine what keeps failing."""
+        core, memory, shared = self._core, self._core.memory, self._core.shared
+        record = core.record
+        running = record.handle is not None and record.axes.container is Container.RUNNING
+        if record.intended is not Intended.RUNNING or running or record.quarantined or memory.queue:
+            return
+        if core.config.restart == "never":
+            return
+        now = shared.now()
+        memory.failures = memory.failures.add(now.timestamp(), shared.policy)
+        if memory.failures.exhausted(shared.policy):
+            core.commit(replace(record, quarantined=error), AgentQuarantined(agent=core.name, error=error))
+            return
+        delay = memory.failures.delay(shared.policy, shared.random())
+        memory.restart_at = now + timedelta(seconds=delay)
+        core.later("restart", delay, self._restart)
+        core.show()
+
+    def _restart(self) -> None:
+        self._core.memory.restart_at = None
+        self.start_if_intended()
+
+    def start_if_intended(
+        self, *, by: str = SYSTEM, reply: Reply[Accepted] = IGNORE, done: Reply[Result] = IGNORE
+    ) -> bool:
+        """Start the container if it is meant to run, does not, and nothing else is under way."""
+        core, record = self._core, self._core.record
+        running = record.handle is not None
+        if record.intended is not Intended.RUNNING or running or record.quarantined:
+            return False
+        if core.memory.job is not None or record.transient is not None:
+            return False
+        self._begin(Queued(Transient.STARTING, by, False, [done]), reply)
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class LeaderEnded:
+    """The watcher saw a container's leader end."""
+
+    handle: Handle
+
+
+def end_agent(tx: Tx, name: str, *, keep: bool) -> None:
+    """Take an agent out of the hive: its mail is dropped, its questions are closed, its row is ended."""
+    tx.messages.drop(name)
+    tx.questions.close_all(name)
+    tx.agents.remove(name, keep)

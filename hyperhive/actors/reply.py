@@ -1,0 +1,83 @@
+"""How an actor answers: once, from any thread, without waiting for who asked."""
+
+import threading
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+from hyperhive.errors import Deadline
+
+T = TypeVar("T")
+T_contra = TypeVar("T_contra", contravariant=True)
+
+
+class Reply(Protocol[T_contra]):
+    """Where an answer goes. Exactly one of the two is called, at most once."""
+
+    def set(self, value: T_contra) -> None:
+        """Answer."""
+
+    def fail(self, error: BaseException) -> None:
+        """Answer that it failed."""
+
+
+class Ignore:
+    """Nobody waits for this answer."""
+
+    def set(self, value: object) -> None:
+        """Drop the answer."""
+
+    def fail(self, error: BaseException) -> None:
+        """Drop the failure."""
+
+
+IGNORE = Ignore()
+
+
+class Waiter(Generic[T]):
+    """An answer that a thread waits for; for Jobs and tests, never for an actor's own thread."""
+
+    def __init__(self) -> None:
+        self._done = threading.Event()
+        self._value: T | None = None
+        self._error: BaseException | None = None
+
+    def set(self, value: T) -> None:
+        """Answer."""
+        self._value = value
+        self._done.set()
+
+    def fail(self, error: BaseException) -> None:
+        """Answer that it failed."""
+        self._error = error
+        self._done.set()
+
+    def get(self, timeout: float) -> T:
+        """The answer.
+
+        Args:
+            timeout: seconds to wait at most.
+
+        Raises:
+            Deadline: none came in time.
+        """
+        if not self._done.wait(timeout):
+            raise Deadline(f"No answer within {timeout:g} s.")
+        if self._error is not None:
+            raise self._error
+        return self._value  # type: ignore[return-value]  # set() stored a T
+
+
+class Call(Generic[T]):
+    """An answer that is handed to a function, in the thread that answers; the function only tells someone."""
+
+    def __init__(self, done: Callable[[T], None], failed: Callable[[BaseException], None]) -> None:
+        self._done = done
+        self._failed = failed
+
+    def set(self, value: T) -> None:
+        """Answer."""
+        self._done(value)
+
+    def fail(self, error: BaseException) -> None:
+        """Answer that it failed."""
+        self._failed(error)

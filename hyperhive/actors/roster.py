@@ -1,0 +1,72 @@
+"""The roster: which actors there should be, and how each fares. It outlives the supervisor that reads it."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from hyperhive.actors.address import Address
+from hyperhive.actors.base import Failure
+from hyperhive.domain.policy import Failures, RestartPolicy
+
+Failed = Callable[[Failure], None]
+
+
+class Start(Protocol):
+    """Makes and starts the actor of a post."""
+
+    def __call__(self, *, address: Address, failed: Failed, attempt: int, error: str | None) -> object:
+        """Start it. ``attempt`` is 0 for the first one ever, ``error`` what its predecessor failed on."""
+
+
+@dataclass(slots=True)
+class Post:
+    """One child of the supervisor.
+
+    Args:
+        name: unique; an agent's name or a service's.
+        start: makes and starts its actor.
+        policy: when to restart it and when to give up.
+        given_up: called with the error when it is quarantined; ``None``: never quarantined, only slowed down.
+        patience: seconds one message may take before the actor counts as hung.
+    """
+
+    name: str
+    address: Address
+    start: Start
+    policy: RestartPolicy = field(default_factory=RestartPolicy)
+    given_up: Callable[[str], None] | None = None
+    patience: float = 30.0
+    failures: Failures = field(default_factory=Failures)
+    attempt: int = 0
+    error: str | None = None
+    restarts: int = 0
+    quarantined: bool = False
+    due: Callable[[], None] | None = None
+
+
+class Roster:
+    """All posts by name. Reading takes no lock."""
+
+    def __init__(self) -> None:
+        self._posts: dict[str, Post] = {}
+        self._lock = threading.Lock()
+        self.next_look: Callable[[], None] = lambda: None
+
+    def add(self, post: Post) -> None:
+        """Enter a post."""
+        with self._lock:
+            self._posts = {**self._posts, post.name: post}
+
+    def remove(self, name: str) -> None:
+        """Strike a post."""
+        with self._lock:
+            self._posts = {key: post for key, post in self._posts.items() if key != name}
+
+    def get(self, name: str) -> Post | None:
+        """The post called ``name``."""
+        return self._posts.get(name)
+
+    def all(self) -> tuple[Post, ...]:
+        """Every post."""
+        return tuple(self._posts.values())

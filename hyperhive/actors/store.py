@@ -1,0 +1,101 @@
+"""Store: the one writer of the hive database. Group commit: what waits together is made durable together."""
+
+import logging
+import sqlite3
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from hyperhive.actors.address import Address
+from hyperhive.actors.base import Actor, Failure
+from hyperhive.actors.hub import Committed
+from hyperhive.actors.reply import IGNORE, Reply
+from hyperhive.errors import Broken, HiveError
+from hyperhive.store.database import Database, Tx
+
+log = logging.getLogger(__name__)
+
+MAX_BATCH = 256
+"""Operations in one commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """An operation on the database. Its result is answered once it is durable and readers can see it.
+
+    ``op`` runs in the Store's thread inside a savepoint of its own: it fails alone.
+    """
+
+    op: Callable[[Tx], Any]
+    reply: Reply[Any] = IGNORE
+
+
+class Store(Actor):
+    """Runs writes in the order they came, many to a commit."""
+
+    def __init__(
+        self, *, database: Database, hub: Address, address: Address, failed: Callable[[Failure], None]
+    ) -> None:
+        super().__init__(address=address, failed=failed)
+        self._database = database
+        self._hub = hub
+        self._tx: Tx | None = None
+        self._batch: list[tuple[Reply[Any], Any]] = []
+        self.commits = 0
+        self.commit_seconds = 0.0
+
+    def begin(self) -> None:
+        """Undo what a predecessor left open: nobody was told of it."""
+        self._database.rollback()
+
+    def handle(self, message: Any) -> None:
+        """Run one write; commit when nothing more waits."""
+        match message:
+            case Write():
+                self._run(message)
+        if self._batch and (self.actor_inbox.empty() or len(self._batch) >= MAX_BATCH):
+            self._commit()
+
+    def _run(self, write: Write) -> None:
+        try:
+            if self._tx is None:
+                self._tx = self._database.begin()
+            with self._tx.isolated():
+                result = write.op(self._tx)
+        except HiveError as refusal:
+            write.reply.fail(refusal)
+        except sqlite3.Error as error:
+            log.error("A write failed: %s", error)
+            write.reply.fail(_unwritten(error))
+        except Exception as error:
+            log.exception("An operation on the database has a bug; it alone was undone.")
+            write.reply.fail(error)
+        else:
+            self._batch.append((write.reply, result))
+
+    def _commit(self) -> None:
+        tx, batch = self._tx, self._batch
+        self._tx, self._batch = None, []
+        if tx is None:
+            return
+        began = time.monotonic()
+        try:
+            self._database.commit()
+        except (sqlite3.Error, HiveError) as error:
+            log.error("A commit failed: %s", error)
+            self._database.rollback()
+            for reply, _ in batch:
+                reply.fail(_unwritten(error))
+            return
+        self.commits += 1
+        self.commit_seconds += time.monotonic() - began
+        self._hub.tell(Committed(tuple(tx.emitted), tuple(tx.shown), tuple(batch)))
+
+
+def _unwritten(error: Exception) -> HiveError:
+    if isinstance(error, HiveError):
+        return error
+    return Broken(
+        f"The database could not be written ({error}); nothing was stored. Check the disk, then try again."
+    )

@@ -1,0 +1,233 @@
+"""Supervisor: one for one. It restarts what failed, with backoff, and quarantines what keeps failing."""
+
+import contextlib
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from hyperhive.actors.address import Address
+from hyperhive.actors.base import Actor, Failure
+from hyperhive.actors.ports import Timers
+from hyperhive.actors.reply import IGNORE, Reply
+from hyperhive.actors.roster import Post, Roster
+
+log = logging.getLogger(__name__)
+
+LIVENESS = 5.0
+"""Seconds between two looks for actors that hang."""
+
+
+@dataclass(frozen=True, slots=True)
+class Add:
+    """Supervise a new child, from now on."""
+
+    post: Post
+    reply: Reply[None] = IGNORE
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Stop a child and forget it."""
+
+    name: str
+    reply: Reply[None] = IGNORE
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A child failed."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """The backoff of a child is over."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The operator lifts a quarantine."""
+
+    name: str
+    reply: Reply[bool] = IGNORE
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Time to look for actors that hang, and for posts that are vacant without a reason."""
+
+
+class Supervisor(Actor):
+    """Keeps every post of the roster filled.
+
+    It holds no state of its own: a successor reads the roster, leaves living actors alone and fills what is
+    vacant, so that no agent ever has two actors.
+    """
+
+    def __init__(
+        self, *, roster: Roster, timers: Timers, address: Address, failed: Callable[[Failure], None]
+    ) -> None:
+        super().__init__(address=address, failed=failed)
+        self._roster = roster
+        self._timers = timers
+
+    def begin(self) -> None:
+        """Fill what is vacant."""
+        for post in self._roster.all():
+            post.due = None
+        self._look()
+
+    def handle(self, message: Any) -> None:
+        """Deal with one message."""
+        match message:
+            case Add(post, reply):
+                self._roster.add(post)
+                self._start(post)
+                reply.set(None)
+            case Remove(name, reply):
+                self._remove(name)
+                reply.set(None)
+            case Failed(failure):
+                self._failure(failure)
+            case Due(name):
+                waiting = self._roster.get(name)
+                if waiting is not None and waiting.due is not None:
+                    waiting.due = None
+                    self._start(waiting)
+            case Release(name, reply):
+                reply.set(self._release(name))
+            case Look():
+                self._look()
+
+    def _start(self, post: Post) -> None:
+        if post.address.actor is not None or post.quarantined:
+            return
+        attempt, error = post.attempt, post.error
+        post.attempt, post.error = 0, None
+        try:
+            post.start(address=post.address, failed=self._report, attempt=attempt, error=error)
+        except Exception as problem:
+            log.exception("%s could not be made.", post.name)
+            if post.address.actor is not None:
+                post.address.detach(post.address.actor)
+            self._count(post, f"{type(problem).__name__}: {problem}")
+
+    def _report(self, failure: Failure) -> None:
+        self.address.tell(Failed(failure))
+
+    def _failure(self, failure: Failure) -> None:
+        name = failure.actor.address.name
+        threading.Thread(target=_log_failure, args=(name, failure), daemon=True).start()
+        post = self._roster.get(name)
+        if post is not None and post.address.actor is None:
+            self._count(post, failure.text)
+
+    def _count(self, post: Post, error: str) -> None:
+        now = time.monotonic()
+        post.failures = post.failures.add(now, post.policy)
+        post.attempt, post.error = post.failures.streak, error
+        post.restarts += 1
+        if post.given_up is not None and post.failures.exhausted(post.policy):
+            post.quarantined = True
+            post.address.clear()
+            log.error("%s is quarantined: %s", post.name, error)
+            post.given_up(error)
+            return
+        delay = post.failures.delay(post.policy, random.random())
+        if delay <= 0:
+            self._start(post)
+        else:
+            post.due = self._timers.after(delay, lambda: self.address.tell(Due(post.name)))
+
+    def _remove(self, name: str) -> None:
+        post = self._roster.get(name)
+        if post is None:
+            return
+        self._roster.remove(name)
+        if post.due is not None:
+            post.due()
+        actor = post.address.actor
+        if actor is not None:
+            actor.stop()
+        post.address.clear()
+
+    def _release(self, name: str) -> bool:
+        post = self._roster.get(name)
+        if post is None or not post.quarantined:
+            return False
+        post.quarantined, post.failures = False, type(post.failures)()
+        self._start(post)
+        return True
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        for post in self._roster.all():
+            actor = post.address.actor
+            if actor is None:
+                if post.due is None:
+                    self._start(post)
+                continue
+            since = actor.busy_since if isinstance(actor, Actor) else None
+            if isinstance(actor, Actor) and since is not None and now - since > post.patience:
+                self._abandon(post, actor, now - since)
+        self._roster.next_look()
+        self._roster.next_look = self._timers.after(LIVENESS, lambda: self.address.tell(Look()))
+
+    def _abandon(self, post: Post, actor: Actor, seconds: float) -> None:
+        """Give up on a thread that hangs: it cannot be ended, but nothing it still does is listened to."""
+        actor.abandoned = True
+        if not post.address.detach(actor):
+            return
+        error = f"hung for {seconds:.0f} s on {actor.busy_with}"
+        log.error("%s %s and is replaced.", post.name, error)
+        with contextlib.suppress(Exception):
+            actor.stop()
+        self._count(post, error)
+
+
+class Root:
+    """Above the supervisor: brings back the supervisor itself."""
+
+    def __init__(self, *, roster: Roster, timers: Timers) -> None:
+        self.address = Address("supervisor")
+        self.restarts = 0
+        self._roster = roster
+        self._timers = timers
+        self._stopping = False
+
+    def start(self) -> None:
+        """Start the supervisor."""
+        Supervisor.start(roster=self._roster, timers=self._timers, address=self.address, failed=self._failed)
+
+    def stop(self, timeout: float = 2.0) -> None:
+        """Stop the supervisor first, so that nobody is restarted, then every child."""
+        self._stopping = True
+        actors = [self.address.actor, *(post.address.actor for post in self._roster.all())]
+        for actor in actors:
+            if actor is not None:
+                with contextlib.suppress(Exception):
+                    actor.stop()
+        limit = time.monotonic() + timeout
+        for actor in actors:
+            if actor is not None:
+                actor.actor_stopped.wait(max(0.0, limit - time.monotonic()))
+
+    def _failed(self, failure: Failure) -> None:
+        if self._stopping:
+            return
+        self.restarts += 1
+        log.error("The supervisor failed and is brought back: %s", failure.text, exc_info=failure.error)
+        delay = 0.0 if self.restarts % 5 else 1.0
+        self._timers.after(delay, self.start)
+
+
+def _log_failure(name: str, failure: Failure) -> None:
+    """Write the traceback off the path of the restart: formatting it takes longer than the restart."""
+    log.error("%s failed %s and is restarted.", name, failure.phase, exc_info=failure.error)

@@ -1,0 +1,240 @@
+"""The tree: every actor of a hive, made here and kept alive by the supervisor."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from hyperhive.actors.address import Address
+from hyperhive.actors.agent import AgentActor
+from hyperhive.actors.board import Board
+from hyperhive.actors.broker import Broker, WaitingRoom
+from hyperhive.actors.core import AgentMemory, Shared
+from hyperhive.actors.gatekeeper import Gatekeeper
+from hyperhive.actors.hub import EventHub
+from hyperhive.actors.layout import Layout
+from hyperhive.actors.observer import with_logins
+from hyperhive.actors.ports import Frames
+from hyperhive.actors.reply import Reply
+from hyperhive.actors.roster import Failed, Post, Roster
+from hyperhive.actors.store import Store, Write
+from hyperhive.actors.supervisor import Add, Remove, Root
+from hyperhive.actors.watcher import Watcher
+from hyperhive.domain.axes import Transient
+from hyperhive.domain.events import AgentQuarantined, TransientSet
+from hyperhive.domain.launch import role_of
+from hyperhive.domain.names import MANAGER, check_name
+from hyperhive.domain.parts import AgentShown, Approvals, Inbox, InboxDepth, Kept, Questions
+from hyperhive.domain.records import AgentRecord, Intended
+from hyperhive.domain.turns import TurnState
+from hyperhive.domain.views import HiveView, TurnView
+from hyperhive.errors import Refused
+from hyperhive.store.database import Database, Tx
+
+MAX_AGENTS = 5_000
+"""Agents of one hive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The addresses of the services every hive has."""
+
+    store: Address
+    hub: Address
+    broker: Address
+    gatekeeper: Address
+
+
+class Tree:
+    """Makes the actors of a hive and supervises them.
+
+    Args:
+        hive: the hive's own view, for the snapshot.
+        shared: makes what the agents' actors share, once the services have their addresses.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        frames: Frames,
+        watcher: Watcher,
+        hive: HiveView,
+        now: Callable[[], datetime],
+        shared: Callable[[Services], Shared],
+    ) -> None:
+        self.board = Board(hive=hive, seq=database.reader().events.newest())
+        self.roster = Roster()
+        self.room = WaitingRoom()
+        self.services = Services(*(Address(f"#{name}") for name in ("store", "hub", "broker", "gatekeeper")))
+        self.root = Root(roster=self.roster, timers=watcher)
+        self._database = database
+        self._frames = frames
+        self._watcher = watcher
+        self._now = now
+        self._shared = shared(self.services)
+
+    def start(self) -> None:
+        """Start the services, then an actor for every agent there is; the manager exists by itself."""
+        self._show_recorded()
+        for post in self._service_posts():
+            self.roster.add(post)
+        with self._database.transaction() as tx:
+            if tx.agents.get(MANAGER) is None:
+                insert_agent(tx, MANAGER, by="system", layout=self._shared.layout)
+        for record in self._database.reader().agents.all():
+            self.roster.add(self._agent_post(record.name))
+        self.root.start()
+
+    def stop(self) -> None:
+        """Stop every actor; containers run on."""
+        self.root.stop()
+
+    def spawn(self, name: str, *, by: str, reply: Reply[AgentRecord]) -> None:
+        """Enter a new agent and start its actor, which spawns the container."""
+        check_name(name)
+
+        def entered(record: AgentRecord) -> None:
+            self.adopt(record.name)
+            reply.set(record)
+
+        self.services.store.tell(
+            Write(
+                lambda tx: insert_agent(tx, name, by=by, layout=self._shared.layout), _Entered(entered, reply)
+            )
+        )
+
+    def adopt(self, name: str) -> None:
+        """Start the actor of an agent that was just recorded."""
+        if self.roster.get(name) is None:
+            self.root.address.tell(Add(self._agent_post(name)))
+
+    def _show_recorded(self) -> None:
+        reader = self._database.reader()
+        parts: list[object] = [
+            Inbox(tuple(reader.messages.inbox())),
+            Questions(tuple(reader.questions.open())),
+            Approvals(tuple(reader.approvals.pending())),
+            Kept(with_logins(reader.agents.kept(), self._shared.layout)),
+        ]
+        for record in reader.agents.all():
+            parts.append(InboxDepth(record.name, reader.messages.depth(record.name)))
+        self.board.apply((), tuple(parts))
+
+    def _service_posts(self) -> tuple[Post, ...]:
+        services, database = self.services, self._database
+        fixed: dict[str, tuple[Address, type[Any], dict[str, Any]]] = {
+            "#store": (services.store, Store, {"database": database, "hub": services.hub}),
+            "#hub": (
+                services.hub,
+                EventHub,
+                {
+                    "board": self.board,
+                    "frames": self._frames,
+                    "database": database,
+                    "broker": services.broker,
+                },
+            ),
+            "#broker": (
+                services.broker,
+                Broker,
+                {
+                    "store": services.store,
+                    "roster": self.roster,
+                    "room": self.room,
+                    "timers": self._watcher,
+                },
+            ),
+            "#gatekeeper": (
+                services.gatekeeper,
+                Gatekeeper,
+                {
+                    "store": services.store,
+                    "database": database,
+                    "timers": self._watcher,
+                    "now": self._now,
+                },
+            ),
+        }
+        return tuple(
+            Post(name=name, address=address, start=_Start(kind, args))
+            for name, (address, kind, args) in fixed.items()
+        )
+
+    def _agent_post(self, name: str) -> Post:
+        memory = AgentMemory(turn=TurnView(state=TurnState.IDLE, since=self._now()))
+        args = {
+            "name": name,
+            "shared": self._shared,
+            "memory": memory,
+            "gone": lambda: self.root.address.tell(Remove(name)),
+        }
+        return Post(
+            name=name,
+            address=Address(name),
+            start=_Start(AgentActor, args, tells_attempt=True),
+            policy=self._shared.policy,
+            given_up=lambda error: self._given_up(name, error),
+        )
+
+    def _given_up(self, name: str, error: str) -> None:
+        """An agent's actor keeps failing: record and show it; only the operator lifts it."""
+        view = self.board.agent(name)
+
+        def op(tx: Tx) -> None:
+            record = tx.agents.get(name)
+            if record is None:
+                return
+            tx.agents.save(replace(record, quarantined=error, last_error=error))
+            tx.emit(AgentQuarantined(agent=name, error=error))
+            if view is not None:
+                tx.show(AgentShown(view.model_copy(update={"quarantined": error, "last_error": error})))
+
+        self.services.store.tell(Write(op))
+
+
+class _Start:
+    """Starts an actor of one class with fixed arguments."""
+
+    def __init__(self, kind: type[Any], args: dict[str, Any], *, tells_attempt: bool = False) -> None:
+        self._kind = kind
+        self._args = args
+        self._tells_attempt = tells_attempt
+
+    def __call__(self, *, address: Address, failed: Failed, attempt: int, error: str | None) -> object:
+        extra = {"attempt": attempt, "error": error} if self._tells_attempt else {}
+        return self._kind.start(address=address, failed=failed, **self._args, **extra)
+
+
+class _Entered:
+    def __init__(self, done: Callable[[AgentRecord], None], reply: Reply[AgentRecord]) -> None:
+        self._done = done
+        self._reply = reply
+
+    def set(self, value: AgentRecord) -> None:
+        self._done(value)
+
+    def fail(self, error: BaseException) -> None:
+        self._reply.fail(error)
+
+
+def insert_agent(tx: Tx, name: str, *, by: str, layout: Layout) -> AgentRecord:
+    """Record a new agent that is being spawned.
+
+    Raises:
+        Refused: there is one of that name, or there are too many.
+    """
+    if tx.agents.get(name) is not None:
+        raise Refused(f"There is an agent '{name}' already.", code="exists")
+    if len(tx.agents.all()) >= MAX_AGENTS:
+        raise Refused(f"A hive holds {MAX_AGENTS} agents at most; destroy one first.", code="too-many-agents")
+    record = replace(
+        tx.agents.insert(name, role_of(name), Intended.RUNNING),
+        transient=Transient.SPAWNING,
+        transient_since=tx.now,
+        transient_by=by,
+    )
+    tx.agents.save(record)
+    tx.emit(TransientSet(agent=name, transient=Transient.SPAWNING.value))
+    tx.show(Kept(with_logins(tx.agents.kept(), layout)))
+    return record

@@ -1,0 +1,192 @@
+"""The watcher thread: waits on pidfds, file watches and timers, and tells who asked. Nothing is polled."""
+
+import contextlib
+import heapq
+import itertools
+import logging
+import os
+import selectors
+import threading
+import time
+from collections.abc import Callable
+
+from inotify_simple import INotify, flags
+
+from hyperhive.domain.records import Handle
+from hyperhive.runtimes.proc import is_alive
+
+log = logging.getLogger(__name__)
+
+_FILE_EVENTS = (
+    flags.CLOSE_WRITE | flags.MOVED_TO | flags.MOVED_FROM | flags.DELETE | flags.DELETE_SELF | flags.ONLYDIR
+)
+_COALESCE = 0.02
+"""Seconds over which changes of one folder are told as one."""
+
+Cancel = Callable[[], None]
+
+
+class Watcher:
+    """One thread for all agents. ``trouble`` names what it cannot watch, so that the tick is all there is."""
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._selector.register(self._wake, selectors.EVENT_READ, None)
+        self._lock = threading.Lock()
+        self._timers: list[tuple[float, int, list[Callable[[], None] | None]]] = []
+        self._order = itertools.count()
+        self._folders: dict[int, dict[int, tuple[frozenset[str], Callable[[], None]]]] = {}
+        self._stopped = False
+        self.trouble: str | None = None
+        self._inotify = self._open_inotify()
+        self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
+
+    def start(self) -> None:
+        """Start watching."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop watching; what is still due is not told."""
+        self._stopped = True
+        self._poke()
+        if self._thread.is_alive():
+            self._thread.join(timeout=2)
+
+    # -- what can be asked for, from any thread
+
+    def after(self, delay: float, then: Callable[[], None]) -> Cancel:
+        """Call ``then`` in ``delay`` seconds."""
+        cell: list[Callable[[], None] | None] = [then]
+        with self._lock:
+            heapq.heappush(self._timers, (time.monotonic() + delay, next(self._order), cell))
+            first = self._timers[0][2] is cell
+        if first:
+            self._poke()
+
+        def cancel() -> None:
+            cell[0] = None
+
+        return cancel
+
+    def leader(self, handle: Handle, then: Callable[[], None]) -> Cancel:
+        """Call ``then`` once when the leader has ended; at once when it already has."""
+        try:
+            fd = os.pidfd_open(handle.pid)
+        except OSError:
+            return self.after(0, then)
+        if not is_alive(handle.pid, handle.start_ticks):
+            os.close(fd)
+            return self.after(0, then)
+        with self._lock:
+            self._selector.register(fd, selectors.EVENT_READ, then)
+        self._poke()
+
+        def cancel() -> None:
+            self.after(0, lambda: self._release(fd, then))
+
+        return cancel
+
+    def folder(
+        self, path: str, names: frozenset[str], then: Callable[[], None], *, growing: bool = False
+    ) -> Cancel:
+        """Call ``then``, coalesced, when one of ``names`` in the folder at ``path`` changed.
+
+        Args:
+            growing: also while a file is still open for writing; else only when it was closed.
+        """
+        if self._inotify is None:
+            return lambda: None
+        key = next(self._order)
+        with self._lock:
+            try:
+                watch = self._inotify.add_watch(
+                    path, _FILE_EVENTS | (flags.MODIFY | flags.MASK_ADD if growing else 0)
+                )
+            except OSError as error:
+                self.trouble = f"cannot watch files ({error.strerror}): changes are seen by the tick only"
+                return lambda: None
+            self._folders.setdefault(watch, {})[key] = (names, then)
+
+        def cancel() -> None:
+            with self._lock:
+                watchers = self._folders.get(watch, {})
+                watchers.pop(key, None)
+                if not watchers and self._folders.pop(watch, None) is not None and self._inotify is not None:
+                    with contextlib.suppress(OSError):
+                        self._inotify.rm_watch(watch)
+
+        return cancel
+
+    # -- the thread
+
+    def _open_inotify(self) -> INotify | None:
+        try:
+            inotify = INotify(nonblocking=True)
+        except OSError as error:
+            self.trouble = f"no file watches ({error.strerror}): raise fs.inotify.max_user_instances"
+            return None
+        self._selector.register(inotify.fileno(), selectors.EVENT_READ, None)
+        return inotify
+
+    def _poke(self) -> None:
+        with contextlib.suppress(OSError):
+            os.eventfd_write(self._wake, 1)
+
+    def _run(self) -> None:
+        while not self._stopped:
+            try:
+                self._turn()
+            except Exception:
+                log.exception("The watcher stumbled and goes on.")
+
+    def _turn(self) -> None:
+        for key, _ in self._selector.select(self._until_next()):
+            if key.fd == self._wake:
+                with contextlib.suppress(BlockingIOError):
+                    os.eventfd_read(self._wake)
+            elif key.data is None:
+                self._read_folders()
+            else:
+                self._release(key.fd, key.data)
+                key.data()
+        self._run_timers()
+
+    def _until_next(self) -> float | None:
+        with self._lock:
+            while self._timers and self._timers[0][2][0] is None:
+                heapq.heappop(self._timers)
+            return max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
+
+    def _run_timers(self) -> None:
+        while True:
+            with self._lock:
+                if not self._timers or self._timers[0][0] > time.monotonic():
+                    return
+                cell = heapq.heappop(self._timers)[2]
+            if cell[0] is not None:
+                try:
+                    cell[0]()
+                except Exception:
+                    log.exception("A timer failed.")
+
+    def _release(self, fd: int, then: Callable[[], None]) -> None:
+        with self._lock:
+            registered = self._selector.get_map().get(fd)
+            if registered is None or registered.data is not then:
+                return
+            self._selector.unregister(fd)
+        os.close(fd)
+
+    def _read_folders(self) -> None:
+        if self._inotify is None:
+            return
+        due: dict[int, Callable[[], None]] = {}
+        for event in self._inotify.read(timeout=0):
+            with self._lock:
+                watchers = dict(self._folders.get(event.wd, {}))
+            for key, (names, then) in watchers.items():
+                if event.name in names or event.mask & flags.DELETE_SELF:
+                    due[key] = then
+        for then in due.values():
+            self.after(_COALESCE, then)

@@ -1,0 +1,241 @@
+"""Threads ⇄ event loop: the only door, both ways. Nobody waits on the other side: not a publisher, not the loop."""
+
+import asyncio
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, TypeVar
+
+from hyperhive.actors.ports import Frame, Outbound
+from hyperhive.actors.reply import Reply
+from hyperhive.domain.wire import FromHost
+from hyperhive.errors import Broken, Deadline
+
+T = TypeVar("T")
+
+RING_FRAMES = 8192
+RING_BYTES = 16 * 1024 * 1024
+"""How far a reader may fall behind before it is told to resync."""
+
+
+class Bridge:
+    """Carries calls down to actors, and frames and lines up to the loop.
+
+    Made before the loop runs; ``open`` binds it to the running loop.
+    """
+
+    def __init__(self) -> None:
+        self.feed = Feed(self)
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def open(self) -> None:
+        """Bind to the running loop; what was posted before goes up now."""
+        self._loop = asyncio.get_running_loop()
+        self.feed.drain()
+
+    def close(self) -> None:
+        """Carry nothing up any more."""
+        self._loop = None
+
+    # -- up
+
+    def post(self, call: Callable[..., object], *args: object) -> bool:
+        """Run ``call`` on the loop soon; ``False`` if there is none any more."""
+        loop = self._loop
+        if loop is None:
+            return False
+        with contextlib.suppress(RuntimeError):  # the loop closed in this very moment
+            loop.call_soon_threadsafe(call, *args)
+            return True
+        return False
+
+    def wait(self, coroutine: Coroutine[Any, Any, T], *, deadline: float) -> T:
+        """Run ``coroutine`` on the loop and wait for it, in a Job's thread.
+
+        Raises:
+            Deadline: no end within ``deadline`` seconds.
+            Broken: the daemon is stopping.
+        """
+        loop = self._loop
+        if loop is None or loop.is_closed():
+            coroutine.close()
+            raise Broken("The daemon is stopping; start it again.", code="stopping")
+        future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+        try:
+            return future.result(deadline)
+        except TimeoutError:
+            future.cancel()
+            raise Deadline(f"The event loop gave no answer within {deadline:g} s.") from None
+
+    def outbound(self, line: "Callable[[FromHost], None]", close: Callable[[], None]) -> Outbound:
+        """The way from any thread to a connection that lives on the loop."""
+        return _Outbound(self, line, close)
+
+    # -- down
+
+    async def call(
+        self,
+        make: Callable[[Reply[T]], None],
+        *,
+        deadline: float,
+        undelivered: Callable[[T], None] | None = None,
+    ) -> T:
+        """Ask an actor and await its answer.
+
+        Args:
+            make: leaves the message with an address; it is given where the answer goes.
+            deadline: seconds.
+            undelivered: called with an answer that came after the caller had left.
+
+        Raises:
+            Deadline: no answer in time; the events show whether it took effect.
+        """
+        reply: _LoopReply[T] = _LoopReply(self, undelivered)
+        make(reply)
+        try:
+            async with asyncio.timeout(deadline):
+                return await reply.future
+        except TimeoutError:
+            raise Deadline(
+                f"No answer within {deadline:g} s; look at the events for what came of it, then try again."
+            ) from None
+
+
+class _LoopReply(Generic[T]):
+    """An answer that is awaited on the loop."""
+
+    def __init__(self, bridge: Bridge, undelivered: Callable[[T], None] | None) -> None:
+        self.future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._bridge = bridge
+        self._undelivered = undelivered
+
+    def set(self, value: T) -> None:
+        if not self._bridge.post(self._deliver, value) and self._undelivered is not None:
+            self._undelivered(value)
+
+    def fail(self, error: BaseException) -> None:
+        self._bridge.post(self._refuse, error)
+
+    def _deliver(self, value: T) -> None:
+        if not self.future.done():
+            self.future.set_result(value)
+        elif self._undelivered is not None:
+            self._undelivered(value)
+
+    def _refuse(self, error: BaseException) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+class _Outbound:
+    def __init__(self, bridge: Bridge, line: Callable[[FromHost], None], close: Callable[[], None]) -> None:
+        self._bridge = bridge
+        self._line = line
+        self._close = close
+
+    def send(self, line: FromHost) -> None:
+        self._bridge.post(self._line, line)
+
+    def close(self) -> None:
+        self._bridge.post(self._close)
+
+
+class Feed:
+    """The ring of encoded frames: encoded once, shared by all readers, a cursor and one wake-up each.
+
+    A reader that falls behind the ring is told so and starts again from the record; it costs the others nothing.
+    """
+
+    def __init__(self, bridge: Bridge) -> None:
+        self._bridge = bridge
+        self._lock = threading.Lock()
+        self._incoming: list[tuple[list[Frame], frozenset[str]]] = []
+        self._scheduled = False
+        self._ring: deque[Frame] = deque()
+        self._bytes = 0
+        self._first = 0
+        self._waiting: set[asyncio.Future[None]] = set()
+        self._changes: set[asyncio.Queue[frozenset[str]]] = set()
+
+    def post(self, frames: list[Frame], changed: frozenset[str]) -> None:
+        """Hand up frames, from any thread. One wake-up of the loop serves all that came meanwhile."""
+        with self._lock:
+            self._incoming.append((frames, changed))
+            if self._scheduled:
+                return
+            self._scheduled = self._bridge.post(self.drain)
+
+    # -- on the loop
+
+    @property
+    def end(self) -> int:
+        """The position behind the newest frame."""
+        return self._first + len(self._ring)
+
+    @property
+    def readers(self) -> int:
+        """Readers that wait for the next frame."""
+        return len(self._waiting)
+
+    def drain(self) -> None:
+        """Take over what was posted and wake who waits."""
+        with self._lock:
+            incoming, self._incoming = self._incoming, []
+            self._scheduled = False
+        changed: frozenset[str] = frozenset()
+        for frames, names in incoming:
+            changed |= names
+            for frame in frames:
+                self._ring.append(frame)
+                self._bytes += len(frame.data)
+        while self._ring and (len(self._ring) > RING_FRAMES or self._bytes > RING_BYTES):
+            self._bytes -= len(self._ring.popleft().data)
+            self._first += 1
+        waiting, self._waiting = self._waiting, set()
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
+        if changed:
+            for queue in self._changes:
+                if queue.full():
+                    changed |= queue.get_nowait()
+                queue.put_nowait(changed)
+
+    def since(self, position: int, limit: int = 512) -> list[Frame] | None:
+        """Up to ``limit`` frames from ``position`` on; ``None`` when the ring has moved beyond it."""
+        start = position - self._first
+        if start < 0:
+            return None
+        length = len(self._ring)
+        if start >= length:
+            return []
+        if start > length // 2:  # a deque is reached from its nearer end
+            tail = [self._ring[index] for index in range(-(length - start), 0)]
+            return tail[:limit]
+        return [self._ring[index] for index in range(start, min(length, start + limit))]
+
+    async def more(self, position: int, wait: float) -> bool:
+        """Wait until there is something behind ``position``; ``False`` after ``wait`` seconds."""
+        if self.end > position:
+            return True
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.add(future)
+        try:
+            async with asyncio.timeout(wait):
+                await future
+        except TimeoutError:
+            return False
+        finally:
+            self._waiting.discard(future)
+        return True
+
+    @contextlib.contextmanager
+    def changes(self) -> "Any":
+        """A queue of the names of agents whose view changed; what is not read in time is merged."""
+        queue: asyncio.Queue[frozenset[str]] = asyncio.Queue(maxsize=64)
+        self._changes.add(queue)
+        try:
+            yield queue
+        finally:
+            self._changes.discard(queue)
