@@ -19,7 +19,7 @@ SEARCH = "ToolSearch"
 
 _NOT_A_PROMPT = re.compile(
     r"\s*(?:<system-reminder>|\[Request interrupted by user|<local-command-|<command-(?:name|message)>"
-    r"|Caveat: The messages below|This session is being continued from a previous conversation|$)"
+    r"|Caveat: The messages below|This session is being continued from a previous conversation|Tool loaded\.\s*$|$)"
 )
 _SUMMARY = re.compile(
     r"CRITICAL: Respond with TEXT ONLY|Your task is to create a detailed summary of (?:the|this) conversation"

