@@ -1,0 +1,196 @@
+"""The pages: first paint carries the snapshot, readable without JavaScript; ES modules take it from there."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from hyperhive.domain.events import stamp
+from hyperhive.domain.views import HiveSnapshot, MessageView
+from hyperhive.errors import HiveError
+from hyperhive.hive import Hive
+from hyperhive.web import standing
+
+HERE = Path(__file__).parent
+STATIC = HERE / "static"
+RECENT_EVENTS = 200
+"""Events that the log begins with."""
+RECENT_MESSAGES = 100
+"""Messages that the flow begins with."""
+VIEWS = ("agents", "messages", "events")
+TABS = ("turns", "logs", "messages", "config")
+
+
+async def hive_page(request: Request) -> HTMLResponse:
+    """``GET /``: the whole hive."""
+    hive: Hive = request.app.state.hive
+    snapshot = hive.snapshot()
+    messages = await _messages(hive, None)
+    return _page(
+        "hive.html",
+        _live(snapshot, messages)
+        | {
+            "recent": await _recent(hive, snapshot.seq),
+            "view": _one_of(request.query_params.get("view"), VIEWS, ""),
+            "filter": request.query_params.get("q", "")[:100],
+            "groups": standing.groups(snapshot.agents),
+            "waiting": standing.waiting(snapshot),
+        },
+    )
+
+
+async def agent_page(request: Request) -> HTMLResponse:
+    """``GET /agents/{name}``: one agent; a page of its own when there is none by that name."""
+    hive: Hive = request.app.state.hive
+    snapshot = hive.snapshot()
+    name = str(request.path_params["name"])
+    agent = snapshot.agent(name)
+    if agent is None:
+        kept = any(kept.name == name for kept in snapshot.kept)
+        return _unknown_agent(name, kept)
+    return _page(
+        "agent.html",
+        _live(snapshot, await _messages(hive, name))
+        | {
+            "recent": await _recent(hive, snapshot.seq),
+            "agent": agent,
+            "stand": standing.of(agent),
+            "tab": _one_of(request.query_params.get("tab"), TABS, TABS[0]),
+            "waiting": [item for item in standing.waiting(snapshot) if item.agent == name],
+        },
+    )
+
+
+def login_page(request: Request, error: str | None = None, status: int = 200) -> HTMLResponse:
+    """The login form.
+
+    Args:
+        error: why the last try was refused, one sentence.
+        status: of the response, e.g. 401 or 429.
+    """
+    return _page("login.html", {"error": error, "next": safe_next(request.query_params.get("next"))}, status)
+
+
+def error_page(status: int, title: str, detail: str) -> HTMLResponse:
+    """A page that says what happened and what to do."""
+    return _page("error.html", {"status": status, "title": title, "detail": detail}, status)
+
+
+def safe_next(target: str | None) -> str:
+    """A path of this origin to go on to after the login; ``/`` for anything else."""
+    if target is None or not target.isprintable() or len(target) > 512:
+        return "/"
+    inside = target == "/" or target.startswith(("/?", "/agents/"))
+    return target if inside and "\\" not in target else "/"
+
+
+@cache
+def static_version() -> str:
+    """A hash over all static files: part of their path, so that a changed file is never an old one from a cache."""
+    digest = hashlib.sha256()
+    for file in sorted(STATIC.rglob("*")):
+        if file.is_file():
+            digest.update(file.relative_to(STATIC).as_posix().encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def static_url(path: str) -> str:
+    """Where ``path`` below ``static/`` is served, e.g. ``js/hive.js``."""
+    return f"/static/{static_version()}/{path}"
+
+
+def embedded(value: Any) -> Markup:
+    """``value`` as JSON (or JSON text as it is) that cannot end the script element it stands in."""
+    text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+    for sign, escape in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
+        text = text.replace(sign, escape)
+    return Markup(text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))
+
+
+def ago(moment: datetime, now: datetime | None = None) -> str:
+    """``moment`` in words: ``3 min ago``."""
+    words = lasted(moment, now)
+    return "now" if words == "0 s" else f"{words} ago"
+
+
+def lasted(moment: datetime, now: datetime | None = None) -> str:
+    """The time since ``moment``: ``12 s``, ``3 min``, ``2 h 5 min``, ``3 d``. ``static/js/time.js`` says the same."""
+    seconds = max(0, int(((now or datetime.now(UTC)) - moment).total_seconds()))
+    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
+    if seconds < 60:
+        return f"{seconds} s"
+    if minutes < 60:
+        return f"{minutes} min"
+    if hours < 24:
+        return f"{hours} h {minutes % 60} min" if minutes % 60 else f"{hours} h"
+    return f"{days} d"
+
+
+def _page(template: str, values: Mapping[str, Any], status: int = 200) -> HTMLResponse:
+    return HTMLResponse(
+        _environment().get_template(template).render(**values), status, headers={"Cache-Control": "no-store"}
+    )
+
+
+def _live(snapshot: HiveSnapshot, messages: tuple[MessageView, ...]) -> dict[str, Any]:
+    """What every live page needs: the snapshot as value and as JSON, the last messages likewise."""
+    return {
+        "snapshot": snapshot,
+        "snapshot_json": embedded(snapshot.model_dump_json(by_alias=True)),
+        "messages": messages,
+        "messages_json": embedded([m.model_dump(mode="json", by_alias=True) for m in messages]),
+    }
+
+
+async def _messages(hive: Hive, peer: str | None) -> tuple[MessageView, ...]:
+    """The last messages; none when the store cannot tell now, for the page must come all the same."""
+    try:
+        return await hive.messages(peer=peer, limit=RECENT_MESSAGES)
+    except HiveError:
+        return ()
+
+
+async def _recent(hive: Hive, seq: int) -> Markup:
+    try:
+        events = await hive.events(after=max(0, seq - RECENT_EVENTS), limit=RECENT_EVENTS)
+    except HiveError:
+        events = []
+    return embedded(f"[{','.join(events)}]")
+
+
+def _unknown_agent(name: str, kept: bool) -> HTMLResponse:
+    title = f"No agent is called {name[:40]}"
+    detail = (
+        f"It was destroyed and its folders are kept; spawn {name[:40]} again to take them up."
+        if kept
+        else "It may have been destroyed, or the address is mistyped."
+    )
+    return error_page(404, title, detail)
+
+
+def _one_of(value: str | None, allowed: tuple[str, ...], default: str) -> str:
+    return value if value in allowed else default
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(
+        static_url=static_url, words=standing.words, now=lambda: stamp(datetime.now(UTC))
+    )
+    environment.filters.update(ago=ago, lasted=lasted, stamp=stamp, words=standing.words)
+    return environment

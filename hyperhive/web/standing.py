@@ -1,0 +1,174 @@
+"""How an agent stands, in the screen's words; ``static/js/standing.js`` says the same in the browser."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from hyperhive.domain.turns import TurnState
+from hyperhive.domain.views import AgentView, HiveSnapshot
+
+GROUPS = {"attention": "Needs attention", "working": "Working", "idle": "Idle", "stopped": "Stopped"}
+
+_TURN = {
+    TurnState.IDLE: "Idle",
+    TurnState.THINKING: "Thinking",
+    TurnState.COMPACTING: "Compacting",
+    TurnState.WAITING: "Waiting for you",
+    TurnState.RATE_LIMITED: "Rate-limited",
+    TurnState.OFFLINE: "API unreachable",
+}
+_BUSY = {TurnState.THINKING, TurnState.COMPACTING}
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """A fact that is off, in a word. ``tone``: attention, fault, off."""
+
+    tone: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where an agent belongs and how it shows.
+
+    Args:
+        group: a key of ``GROUPS``.
+        tone: fine, working, attention, fault or off.
+        state: what it does, in words; ``since``: since when.
+    """
+
+    group: str
+    tone: str
+    state: str
+    since: datetime
+    chips: tuple[Chip, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One thing only the operator can settle."""
+
+    kind: str
+    tone: str
+    agent: str | None
+    text: str
+    since: datetime | None = None
+    command: str | None = None
+    options: tuple[str, ...] = ()
+    item: Any = None
+
+
+def words(slug: str) -> str:
+    """A slug as a word on the screen: ``rate-limited`` is ``Rate-limited``."""
+    return slug[:1].upper() + slug[1:]
+
+
+def failed_build(agent: AgentView) -> bool:
+    """Whether the last rebuild failed and nothing is under way to mend it."""
+    return agent.transient is None and "build" in (agent.last_error or "").lower()
+
+
+def of(agent: AgentView) -> Standing:
+    """How ``agent`` stands."""
+    group, tone, state, since = _stands(agent)
+    return Standing(group, tone, state, since, _chips(agent))
+
+
+def _stands(agent: AgentView) -> tuple[str, str, str, datetime]:
+    turn = agent.turn
+    if agent.quarantined is not None:
+        return "attention", "fault", "Quarantined", agent.since
+    if agent.transient is not None:
+        return "working", "working", words(agent.transient), agent.transient_since or agent.since
+    if agent.container == "unknown":
+        return "attention", "attention", "Unknown", agent.since
+    if agent.container == "stopped":
+        if agent.restart_at is not None:
+            return "attention", "fault", "Crashed", agent.since
+        if agent.last_error:
+            return "attention", "fault", "Stopped", agent.since
+        return "stopped", "off", "Stopped", agent.since
+    if agent.login == "needs-login":
+        return "attention", "attention", "Needs login", turn.since
+    if failed_build(agent):
+        return "attention", "fault", _TURN[turn.state], turn.since
+    if agent.paused:
+        return "idle", "off", "Paused", turn.since
+    if turn.state in _BUSY:
+        return "working", "working", _TURN[turn.state], turn.since
+    if turn.state in (TurnState.WAITING, TurnState.OFFLINE):
+        return "attention", "attention", _TURN[turn.state], turn.since
+    if turn.state is TurnState.RATE_LIMITED:
+        return "idle", "attention", _TURN[turn.state], turn.since
+    if not agent.ready:
+        return "working", "working", "Connecting", agent.since
+    return "idle", "fine", _TURN[turn.state], turn.since
+
+
+def _chips(agent: AgentView) -> tuple[Chip, ...]:
+    chips: list[Chip] = []
+    if agent.login == "needs-login" and agent.container != "running":
+        chips.append(Chip("attention", "Needs login"))
+    if agent.container == "running" and agent.quarantined is not None:
+        chips.append(Chip("off", "Still running"))
+    if failed_build(agent):
+        chips.append(Chip("fault", "Build failed"))
+    if agent.revision == "stale":
+        chips.append(Chip("attention", "Stale"))
+    if agent.paused and (agent.container != "running" or agent.login == "needs-login"):
+        chips.append(Chip("off", "Paused"))
+    return tuple(chips)
+
+
+def groups(agents: Iterable[AgentView]) -> list[tuple[str, str, list[tuple[AgentView, Standing]]]]:
+    """All groups in their order, each with its agents: the manager first, then by name."""
+    members: dict[str, list[tuple[AgentView, Standing]]] = {key: [] for key in GROUPS}
+    for agent in sorted(agents, key=lambda one: (one.role != "manager", one.name)):
+        stand = of(agent)
+        members[stand.group].append((agent, stand))
+    return [(key, title, members[key]) for key, title in GROUPS.items()]
+
+
+def waiting(snapshot: HiveSnapshot) -> list[Waiting]:
+    """What waits for the operator, in the order in which it should be dealt with."""
+    items = [Waiting("trouble", "fault", None, text) for text in snapshot.hive.trouble]
+    agents = sorted(snapshot.agents, key=lambda one: (one.role != "manager", one.name))
+    for agent in agents:
+        if agent.quarantined is not None:
+            items.append(
+                Waiting("quarantine", "fault", agent.name, agent.quarantined, agent.since, item=agent)
+            )
+    for approval in snapshot.approvals:
+        if approval.state == "pending":
+            text = f"{approval.requested_by} asks for a new agent, {approval.agent}."
+            items.append(
+                Waiting("approval", "attention", approval.agent, text, approval.requested, item=approval)
+            )
+    for question in snapshot.questions:
+        if question.state == "open":
+            items.append(
+                Waiting(
+                    "question",
+                    "attention",
+                    question.agent,
+                    question.question,
+                    question.asked,
+                    options=question.options,
+                    item=question,
+                )
+            )
+    for agent in agents:
+        if failed_build(agent):
+            items.append(
+                Waiting("build", "fault", agent.name, agent.last_error or "", agent.since, item=agent)
+            )
+    for agent in agents:
+        if agent.login == "needs-login" and agent.quarantined is None:
+            command = f"hyperhive login {agent.name}"
+            text = "Claude has no usable login in its container."
+            items.append(
+                Waiting("login", "attention", agent.name, text, agent.turn.since, command, item=agent)
+            )
+    return items

@@ -1,0 +1,49 @@
+// The event log: newest first, bounded, still while one reads further down.
+
+import { byId, h, show } from "./dom.js";
+import { eventItem } from "./events.js";
+
+const KEPT = 500;
+
+export class EventLog {
+  /** @param only the agent whose events the list shows; null for all. */
+  constructor(events, { only = null } = {}) {
+    this.events = events;
+    this.only = only;
+    this.listeners = new Set();
+    this.list = byId("event-list");
+    this.scroller = byId("event-log");
+    const past = only ? this.of(only) : events;
+    this.list.append(...[...past].reverse().map((event) => eventItem(event)));
+    show(byId("event-none"), past.length === 0);
+  }
+
+  on(listener) {
+    this.listeners.add(listener);
+  }
+
+  /** The last events of one agent, oldest first. */
+  of(name) {
+    return this.events.filter((event) => event.agent === name || (event.kind === "message_sent" && event.to === name));
+  }
+
+  add(event) {
+    this.events.push(event);
+    if (this.events.length > KEPT) this.events.shift();
+    for (const listener of this.listeners) listener(event);
+    if (!this.only || event.agent === this.only) this.put(eventItem(event, true));
+  }
+
+  gap(from, to) {
+    this.put(h("li", { class: "event-gap" }, `Events ${from + 1} to ${to} came while this page was away; hyperhive events --after ${from} lists them.`));
+  }
+
+  put(item) {
+    const { scroller, list } = this;
+    const before = scroller.scrollHeight;
+    list.prepend(item);
+    if (list.childElementCount > KEPT) list.lastElementChild.remove();
+    if (scroller.scrollTop > 0) scroller.scrollTop += scroller.scrollHeight - before;
+    show(byId("event-none"), false);
+  }
+}

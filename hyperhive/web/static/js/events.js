@@ -1,0 +1,54 @@
+// An event as a sentence for the log. It tells what happened; what is comes from the views alone.
+
+import { h, icon } from "./dom.js";
+import { when } from "./time.js";
+
+const you = (who) => (who === "operator" ? "you" : who);
+const bad = (text, note) => ["fault", text, note];
+
+/** kind → (event) => [tone, words after the agent's name, note] */
+const SAID = {
+  spawned: (e) => (e.ok ? ["fine", "was spawned", e.note] : bad("could not be spawned", e.note)),
+  started: () => ["fine", "started"],
+  stopped: (e) => ["off", `was stopped by ${you(e.by)}`],
+  rebuilt: (e) => (e.ok ? ["fine", "was rebuilt", e.note || e.revision] : bad("could not be rebuilt", e.note)),
+  destroyed: () => ["off", "was destroyed"],
+  container_crash: (e) => bad("crashed", [e.exit, e.note].filter(Boolean).join(", ")),
+  needs_login: () => ["attention", "needs a login"],
+  logged_in: () => ["fine", "is logged in"],
+  needs_update: () => ["attention", "is stale: a rebuild is due"],
+  agent_recovered: (e) => ["attention", `recovered, attempt ${e.attempt}`, e.error],
+  agent_quarantined: (e) => bad("was quarantined", e.error),
+  transient_set: (e) => ["working", `is ${e.transient}`],
+  transient_cleared: () => ["off", "is done"],
+  paused: () => ["off", "was paused"],
+  resumed: () => ["fine", "was resumed"],
+  approval_requested: (e) => ["attention", `waits for your approval (${e.approval}, no. ${e.id})`],
+  approval_resolved: (e) => [e.decision === "approved" ? "fine" : "off", `${e.approval} no. ${e.id}: ${e.decision}`, e.note],
+  question_asked: (e) => ["attention", `asked you question no. ${e.id}`],
+  question_answered: (e) => ["fine", `got an answer from ${you(e.by)}`, e.answer],
+  message_sent: (e) => ["off", `wrote to ${you(e.to)}`],
+  message_delivered: (e) => ["off", `took message no. ${e.id}`],
+  turn_started: (e) => ["working", `began turn ${e.turn}, woken by ${you(e.from)}`],
+  turn_ended: (e) => (e.ok ? ["fine", `ended turn ${e.turn}`] : bad(`failed in turn ${e.turn}`, e.note)),
+};
+
+/** {tone, who, text, note} */
+export function sentence(event) {
+  const [tone, text, note] = SAID[event.kind]?.(event) ?? ["off", event.kind.replaceAll("_", " ")];
+  return { tone, who: event.agent ? you(event.agent) : "The hive", text, note: note ? String(note) : "" };
+}
+
+/** An event as a line of the log. */
+export function eventItem(event, fresh = false) {
+  const { tone, who, text, note } = sentence(event);
+  const words = h("p", {}, h("span", { class: "name" }, who), ` ${text}`, note ? h("span", { class: "event-note" }, note) : null);
+  return h("li", { class: `event${fresh ? " fresh" : ""}`, "data-seq": event.seq }, icon(tone, `tone-${tone}`), words, when(event.ts, "clock"));
+}
+
+/** What is worth a notice: only what went wrong by itself. */
+export const LOUD = new Set(["container_crash", "agent_quarantined"]);
+
+export function loud(event) {
+  return LOUD.has(event.kind) || ((event.kind === "rebuilt" || event.kind === "spawned") && !event.ok);
+}

@@ -1,0 +1,89 @@
+// The hive's page.
+
+import { Agents } from "./agents.js";
+import { Composer } from "./composer.js";
+import { byId, icon, setAttr } from "./dom.js";
+import { Messages } from "./messages.js";
+import { boot } from "./page.js";
+import { delivered } from "./store.js";
+import { remember, Tabs } from "./tabs.js";
+import { Waiting } from "./waiting.js";
+
+boot({ build });
+
+function build({ store, actions, dialogs, log, messages }) {
+  const agents = new Agents({ store, actions, log });
+  const composer = new Composer({ store, actions });
+  const flow = new Messages(messages);
+  const waiting = new Waiting({ store, actions, title: delivered("snapshot").hive.name });
+  const view = views();
+  byId("spawn-open").addEventListener("click", () => {
+    if (!actions.reason()) dialogs.spawn();
+  });
+  byId("waiting-count").addEventListener("click", (event) => {
+    event.preventDefault();
+    view("agents");
+    waiting.next();
+  });
+  const compose = (name) => {
+    view("messages");
+    composer.begin(name);
+  };
+  const decide = (verb) => () => waiting.approval()?.[verb]() ?? (waiting.approval() ? undefined : false);
+  const keys = {
+    "/": () => {
+      view("agents");
+      byId("filter").focus();
+    },
+    j: () => agents.move(1),
+    k: () => agents.move(-1, -1),
+    w: () => {
+      view("agents");
+      return waiting.next();
+    },
+    m: () => compose(agents.current()?.name),
+    a: decide("approve"),
+    d: decide("deny"),
+    r: decide("revise"),
+  };
+  const go = (name) => () => view(name);
+  const places = [
+    { what: "Messages", why: "", sign: icon("message"), run: go("messages") },
+    { what: "Events", why: "", sign: icon("log"), run: go("events") },
+    { what: "Waiting for you", why: "", sign: icon("hand"), run: () => waiting.next() },
+  ];
+  return { compose, heard: (event) => flow.heard(event), keys, places };
+}
+
+/** Which view shows: of two beside each other on a wide screen, of three on a narrow one. In the URL. */
+function views() {
+  const main = byId("main");
+  const tabs = new Tabs(document.querySelector(".right-tabs"), "view", (name) => mark(name));
+  const links = [...document.querySelectorAll(".panes a")];
+  const wide = matchMedia("(width >= 1100px)");
+
+  function mark(name) {
+    setAttr(main, "data-view", name);
+    const current = name || "agents";
+    for (const link of links) setAttr(link, "aria-current", link.dataset.view === current ? "page" : null);
+  }
+
+  function view(name) {
+    if (name === "agents") {
+      if (wide.matches) return;
+      mark(name);
+      remember("view", name);
+    } else tabs.choose(name);
+  }
+
+  for (const link of links) {
+    link.addEventListener("click", (event) => {
+      event.preventDefault();
+      view(link.dataset.view);
+    });
+  }
+  const asked = main.dataset.view;
+  tabs.choose(asked === "events" ? "events" : "messages", { keep: false });
+  mark(asked);
+  return view;
+}

@@ -1,0 +1,33 @@
+// The keyboard map. Single letters rest while one types and while a dialog is open.
+
+import { typing } from "./dom.js";
+
+/** What the help shows. */
+export const LIST = [
+  [["?"], "This help"],
+  [["/"], "Filter"],
+  [["j"], "Next row"],
+  [["k"], "Previous row"],
+  [["Enter"], "Open or close the row"],
+  [["w"], "Next that waits for you"],
+  [["a"], "Approve the approval in focus"],
+  [["d"], "Deny it"],
+  [["r"], "Ask for a revision"],
+  [["m"], "Write a message"],
+  [["Ctrl", "K"], "Go to or do anything by name"],
+];
+
+/** @param map key → () => boolean | void; false means: not handled here. */
+export function listen(map, palette) {
+  document.addEventListener("keydown", (event) => {
+    if ((event.ctrlKey || event.metaKey) && !event.altKey && event.key.toLowerCase() === "k") {
+      event.preventDefault();
+      palette.open();
+      return;
+    }
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    if (typing(event.target) || document.querySelector("dialog[open], .menu")) return;
+    const run = map[event.key];
+    if (run && run() !== false) event.preventDefault();
+  });
+}

@@ -1,0 +1,91 @@
+// What a row opens to: facts, config, log, history. Fetched when it is looked at.
+
+import { agentPath, ask } from "./api.js";
+import { h, setAttr, setText, show } from "./dom.js";
+import { eventItem } from "./events.js";
+import { facts } from "./facts.js";
+
+const TABS = [["facts", "Facts"], ["config", "Config"], ["output", "Log"], ["history", "History"]];
+
+export class More {
+  constructor(agent, { log }) {
+    this.agent = agent;
+    this.log = log;
+    this.buttons = new Map();
+    const bar = h("div", { class: "more-tabs", role: "group", "aria-label": `About ${agent.name}` });
+    for (const [key, label] of TABS) {
+      const button = h("button", { class: "more-tab", type: "button", onclick: () => this.choose(key) }, label);
+      this.buttons.set(key, button);
+      bar.append(button);
+    }
+    bar.append(h("span", { class: "grow" }), h("a", { class: "link-like", href: `/agents/${encodeURIComponent(agent.name)}` }, "Turns and more"));
+    this.body = h("div", { class: "more-body" });
+    this.element = h("div", { class: "row-more" }, bar, this.body);
+    this.log.on((event) => this.happened(event));
+    this.choose("facts");
+  }
+
+  show(visible) {
+    show(this.element, visible);
+    if (visible && this.tab !== "facts") this.choose(this.tab);
+  }
+
+  choose(tab) {
+    this.tab = tab;
+    for (const [key, button] of this.buttons) setAttr(button, "aria-pressed", String(key === tab));
+    this[tab]();
+  }
+
+  update(agent) {
+    this.agent = agent;
+    if (this.tab === "facts") this.facts();
+  }
+
+  facts() {
+    if (this.body.firstElementChild?.className !== "fact-list") {
+      this.list = h("dl", { class: "fact-list" });
+      this.body.replaceChildren(this.list);
+    }
+    facts(this.list, this.agent);
+  }
+
+  config() {
+    return this.text(`/api/agent-config/${encodeURIComponent(this.agent.name)}`, "It has no config yet.");
+  }
+
+  output() {
+    return this.text(agentPath(this.agent.name, "/logs?lines=100"), "The container has written nothing yet.");
+  }
+
+  async text(path, empty) {
+    const { tab } = this;
+    let pre = this.body.querySelector("pre");
+    if (pre?.dataset.tab !== tab) {
+      pre = h("pre", { "data-tab": tab, tabIndex: 0, role: "region", "aria-label": `${tab} of ${this.agent.name}` }, "Loading");
+      this.body.replaceChildren(pre);
+    }
+    let text;
+    try {
+      text = await ask("GET", path);
+    } catch (error) {
+      text = error.message;
+    }
+    if (this.tab !== tab) return;
+    setText(pre, (typeof text === "string" ? text : JSON.stringify(text)) || empty);
+    if (tab === "output") pre.scrollTop = pre.scrollHeight;
+  }
+
+  history() {
+    const list = h("ol", { class: "events" });
+    const past = this.log.of(this.agent.name).slice(-60).reverse();
+    list.append(...past.map((event) => eventItem(event)));
+    this.body.replaceChildren(past.length ? list : h("p", { class: "quiet" }, "Nothing in the last events."));
+  }
+
+  happened(event) {
+    if (this.tab !== "history" || event.agent !== this.agent.name || this.element.hidden) return;
+    const list = this.body.querySelector("ol");
+    if (list) list.prepend(eventItem(event, true));
+    else this.history();
+  }
+}

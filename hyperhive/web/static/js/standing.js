@@ -1,0 +1,84 @@
+// How an agent stands, in the screen's words. standing.py says the same for the first paint.
+
+import { byName } from "./store.js";
+
+export const GROUPS = [
+  ["attention", "Needs attention"],
+  ["working", "Working"],
+  ["idle", "Idle"],
+  ["stopped", "Stopped"],
+];
+
+const TURN = {
+  idle: "Idle",
+  thinking: "Thinking",
+  compacting: "Compacting",
+  waiting: "Waiting for you",
+  "rate-limited": "Rate-limited",
+  offline: "API unreachable",
+};
+
+export const word = (slug) => slug.charAt(0).toUpperCase() + slug.slice(1);
+
+/** Whether the last rebuild failed and nothing is under way to mend it. */
+export const failedBuild = (agent) =>
+  agent.transient === null && (agent.last_error ?? "").toLowerCase().includes("build");
+
+/** {group, tone, state, since, chips: [[tone, text]], why} */
+export function standing(agent) {
+  const [group, tone, state, since] = stands(agent);
+  const why = agent.quarantined || agent.last_error || agent.turn.note || "";
+  return { group, tone, state, since, chips: chips(agent), why };
+}
+
+function stands(agent) {
+  const { turn } = agent;
+  const doing = TURN[turn.state] ?? word(turn.state);
+  if (agent.quarantined !== null) return ["attention", "fault", "Quarantined", agent.since];
+  if (agent.transient !== null) {
+    return ["working", "working", word(agent.transient), agent.transient_since ?? agent.since];
+  }
+  if (agent.container === "unknown") return ["attention", "attention", "Unknown", agent.since];
+  if (agent.container === "stopped") {
+    if (agent.restart_at !== null) return ["attention", "fault", "Crashed", agent.since];
+    if (agent.last_error) return ["attention", "fault", "Stopped", agent.since];
+    return ["stopped", "off", "Stopped", agent.since];
+  }
+  if (agent.login === "needs-login") return ["attention", "attention", "Needs login", turn.since];
+  if (failedBuild(agent)) return ["attention", "fault", doing, turn.since];
+  if (agent.paused) return ["idle", "off", "Paused", turn.since];
+  if (turn.state === "thinking" || turn.state === "compacting") return ["working", "working", doing, turn.since];
+  if (turn.state === "waiting" || turn.state === "offline") return ["attention", "attention", doing, turn.since];
+  if (turn.state === "rate-limited") return ["idle", "attention", doing, turn.since];
+  if (!agent.ready) return ["working", "working", "Connecting", agent.since];
+  return ["idle", "fine", doing, turn.since];
+}
+
+function chips(agent) {
+  const found = [];
+  const running = agent.container === "running";
+  if (agent.login === "needs-login" && !running) found.push(["attention", "Needs login"]);
+  if (running && agent.quarantined !== null) found.push(["off", "Still running"]);
+  if (failedBuild(agent)) found.push(["fault", "Build failed"]);
+  if (agent.revision === "stale") found.push(["attention", "Stale"]);
+  if (agent.paused && (!running || agent.login === "needs-login")) found.push(["off", "Paused"]);
+  return found;
+}
+
+/** What waits for the operator, in the order in which it should be dealt with. */
+export function waiting(store) {
+  const agents = [...store.agents.values()].sort(byName);
+  const one = (kind, tone, agent, since, item) => ({ key: `${kind}:${item.id ?? agent}`, kind, tone, agent, since, item });
+  return [
+    ...store.hive.trouble.map((text) => ({ ...one("trouble", "fault", null, null, { id: text }), text })),
+    ...agents.filter((agent) => agent.quarantined !== null)
+      .map((agent) => one("quarantine", "fault", agent.name, agent.since, agent)),
+    ...store.approvals.filter((approval) => approval.state === "pending")
+      .map((approval) => one("approval", "attention", approval.agent, approval.requested, approval)),
+    ...store.questions.filter((question) => question.state === "open")
+      .map((question) => one("question", "attention", question.agent, question.asked, question)),
+    ...agents.filter(failedBuild).map((agent) => one("build", "fault", agent.name, agent.since, agent)),
+    ...agents.filter((agent) => agent.login === "needs-login" && agent.quarantined === null)
+      .map((agent) => one("login", "attention", agent.name, agent.turn.since, agent)),
+  ];
+}

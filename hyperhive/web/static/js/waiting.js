@@ -1,0 +1,96 @@
+// "Waiting for you": one ranked list of everything only a human can settle.
+
+import { cardOf } from "./cards.js";
+import { byId, keyed, setText, show } from "./dom.js";
+import { waiting } from "./standing.js";
+
+const FIRST = 6;
+
+export class Waiting {
+  /** @param only the agent whose page this is; null for the hive. */
+  constructor({ store, actions, title, only = null }) {
+    this.store = store;
+    this.actions = actions;
+    this.title = title;
+    this.only = only;
+    this.all = false;
+    this.cards = new Map();
+    this.kept = new Map();
+    this.list = byId("waiting-list");
+    this.list.replaceChildren();
+    this.more = byId("waiting-more");
+    this.more.addEventListener("click", () => {
+      this.all = true;
+      this.draw();
+    });
+    store.on(() => this.draw());
+    this.draw();
+  }
+
+  draw() {
+    const everything = waiting(this.store);
+    const items = this.only ? everything.filter((item) => item.agent === this.only) : everything;
+    const shown = this.all ? items : items.filter((item, at) => at < FIRST || this.held(item.key));
+    const focused = this.list.contains(document.activeElement) ? this.focusedCard() : null;
+    keyed(this.list, this.kept, shown, (item) => item.key, (item) => this.make(item), (_, item) => this.cards.get(item.key).update(item));
+    for (const key of this.cards.keys()) if (!this.kept.has(key)) this.cards.delete(key);
+    if (focused && !focused.isConnected) this.after(focused);
+    show(byId("waiting-none"), items.length === 0);
+    show(byId("waiting-badge"), items.length > 0);
+    setText(byId("waiting-badge"), String(items.length));
+    show(this.more, shown.length < items.length);
+    setText(this.more, `Show ${items.length - shown.length} more`);
+    this.count(everything.length);
+  }
+
+  make(item) {
+    const card = cardOf(item, { actions: this.actions, store: this.store });
+    this.cards.set(item.key, card);
+    return card.element;
+  }
+
+  /** A card that someone works on stays, wherever it ranks. */
+  held(key) {
+    return this.kept.get(key)?.matches(":focus-within") ?? false;
+  }
+
+  focusedCard() {
+    return document.activeElement.closest(".card");
+  }
+
+  /** The card that had the focus was settled: the list keeps the focus, not the page's beginning. */
+  after() {
+    const [first] = this.list.children;
+    (first ?? byId("waiting")).focus({ preventScroll: true });
+  }
+
+  count(number) {
+    const plain = this.title;
+    const title = number ? `(${number}) ${plain}` : plain;
+    if (document.title !== title) document.title = title;
+    show(byId("waiting-count"), number > 0);
+    setText(byId("waiting-number"), String(number));
+    byId("waiting-count").title = `${number} ${number === 1 ? "thing waits" : "things wait"} for you`;
+    for (const badge of document.querySelectorAll('[data-badge="waiting"]')) {
+      show(badge, number > 0);
+      setText(badge, String(number));
+    }
+  }
+
+  /** Go to the next card that waits. */
+  next() {
+    const cards = [...this.list.children];
+    const at = cards.indexOf(document.activeElement?.closest(".card"));
+    const card = cards[(at + 1) % cards.length];
+    if (!card) return false;
+    card.focus({ preventScroll: true });
+    card.scrollIntoView({ block: "nearest" });
+    return true;
+  }
+
+  /** The approval that has the focus. */
+  approval() {
+    const card = document.activeElement?.closest('.card[data-kind="approval"]');
+    return [...this.cards.values()].find(({ element }) => element === card);
+  }
+}
