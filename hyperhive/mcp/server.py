@@ -1,5 +1,6 @@
 """HiveServer: the SDK's server with refusals in one sentence, resources from the hive, and bounded calls."""
 
+import logging
 from collections.abc import Iterable
 from typing import Any
 
@@ -42,6 +43,8 @@ class HiveServer(MCPServer[dict[str, Any]]):
     """
 
     def __init__(self, *, instructions: str, tools: list[Tool], resources: Resources) -> None:
+        # The SDK logs every refusal with whatever the caller named; a hostile agent would fill the log with it.
+        logging.getLogger("mcp").setLevel(logging.WARNING)
         bus = HiveBus(resources=resources)
         super().__init__(
             "hyperhive",

@@ -10,7 +10,7 @@ import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from hyperhive.domain.names import check_name
 from hyperhive.errors import Broken
@@ -18,6 +18,7 @@ from hyperhive.hive import Hive
 
 if TYPE_CHECKING:
     from hyperhive.mcp.server import HiveServer
+    from hyperhive.mcp.session import LineSession
 
 MAX_CONNECTIONS = 16
 """Connections on one agent's socket; a further one is closed."""
@@ -28,7 +29,6 @@ MAX_PATH = 107
 CLOSE_DEADLINE = 5.0
 """Seconds that ending an agent's connections may take."""
 
-Role = Literal["agent", "manager"]
 _log = logging.getLogger(__name__)
 
 
@@ -52,6 +52,11 @@ class _Door:
         with contextlib.suppress(OSError):
             return self._listener is not None and self.path.lstat().st_ino == self._inode
         return False
+
+    @property
+    def connections(self) -> int:
+        """Connections that are open."""
+        return len(self._connections)
 
     async def listen(self) -> None:
         """Replace whatever is at the path by a socket that listens."""
@@ -83,11 +88,11 @@ class _Door:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            session = await asyncio.to_thread(_session_module)
+            session = await asyncio.to_thread(_line_session)
             async with self._building:
                 if self._server is None:
                     self._server = await asyncio.to_thread(self._build)
-            await session.LineSession(reader=reader, writer=writer).serve(self._server)
+            await session(reader=reader, writer=writer).serve(self._server)
         except Exception:
             # One connection's fault ends that connection.
             _log.exception("An MCP connection of '%s' failed.", self.name)
@@ -152,9 +157,14 @@ class McpSockets:
             doors, self._doors = tuple(self._doors.values()), {}
             await asyncio.gather(*(door.aclose() for door in doors))
 
+    def connections(self, name: str) -> int:
+        """Connections that are open on agent ``name``'s socket."""
+        door = self._doors.get(name)
+        return 0 if door is None else door.connections
+
     async def warm(self) -> None:
         """Import the SDK now, in a thread, so that the first connection does not wait for it."""
-        await asyncio.to_thread(_session_module)
+        await asyncio.to_thread(_line_session)
 
 
 def _bind(path: Path) -> socket.socket:
@@ -177,10 +187,10 @@ def _bind(path: Path) -> socket.socket:
     return bound
 
 
-def _session_module():  # type: ignore[no-untyped-def]
-    from hyperhive.mcp import session
+def _line_session() -> "type[LineSession]":
+    from hyperhive.mcp.session import LineSession
 
-    return session
+    return LineSession
 
 
 def _build(hive: Hive, name: str, role: str) -> "HiveServer":

@@ -15,6 +15,7 @@ from mcp.shared.message import SessionMessage
 from mcp_types import CallToolResult, jsonrpc_message_adapter
 from starlette.applications import Starlette
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from hyperhive.hive import Hive
 from hyperhive.mcp.agent import agent_server
@@ -78,13 +79,15 @@ async def unix_transport(path: Path) -> AsyncIterator[TransportStreams]:
             writer.write(item.message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n")
             await writer.drain()
 
-    with heard, incoming, outgoing, said:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(read)
-            tasks.start_soon(write)
-            yield incoming, outgoing
-            tasks.cancel_scope.cancel()
-    writer.close()
+    try:
+        with heard, incoming, outgoing, said:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(read)
+                tasks.start_soon(write)
+                yield incoming, outgoing
+                tasks.cancel_scope.cancel()
+    finally:
+        writer.close()
 
 
 @asynccontextmanager
@@ -103,9 +106,11 @@ async def over_socket(
 
 
 @asynccontextmanager
-async def served(door: McpHttp) -> AsyncIterator[str]:
-    """``door`` at ``/mcp`` of a real server on loopback; yields the URL."""
-    app = Starlette(routes=[Route("/mcp", door.app)], lifespan=lambda _: door.running())
+async def served(
+    door: McpHttp, *, guard: Callable[[ASGIApp], ASGIApp] = lambda app: app
+) -> AsyncIterator[str]:
+    """``door`` at ``/mcp`` of a real server on loopback, behind ``guard``; yields the URL."""
+    app = Starlette(routes=[Route("/mcp", guard(door.app))], lifespan=lambda _: door.running())
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=5)
     server = uvicorn.Server(config)

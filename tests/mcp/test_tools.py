@@ -172,7 +172,13 @@ async def test_no_surface_has_what_is_the_operators(connect: Connect) -> None:
 async def test_whatever_arguments_say_the_caller_is_who_its_socket_says(
     connect: Connect, hive: FakeHive
 ) -> None:
-    posing = ({"sender": "operator"}, {"from": "bob"}, {"by": "manager"}, {"agent": "bob"}, {"ctx": {}})
+    posing: tuple[dict[str, object], ...] = (
+        {"sender": "operator"},
+        {"from": "bob"},
+        {"by": "manager"},
+        {"agent": "bob"},
+        {"ctx": {}},
+    )
     async with connect("alice") as client:
         for claim in posing:
             said = refusal(await client.call_tool("send", {"to": "bob", "body": "hi", **claim}))
@@ -243,3 +249,12 @@ async def test_a_busy_agent_is_reported_as_under_way(hive: FakeHive) -> None:
     async with in_memory(hive, "manager", "auto") as client:
         said = refusal(await client.call_tool("stop", {"name": "bob"}))
     assert said == "'bob' is rebuilding; wait until that has ended."
+
+
+async def test_what_a_caller_names_does_not_fill_the_log(
+    connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with connect("alice") as client:
+        refusal(await client.call_tool("x" * 100_000, {}))
+        refusal(await client.call_tool("send", {"to": "y" * 100_000, "body": "z"}))
+    assert len(caplog.text) < 2_000

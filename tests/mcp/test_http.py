@@ -1,0 +1,97 @@
+"""``/mcp`` over real HTTP: loading, shutting down, and requests that are none."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from mcp import Client
+
+from hyperhive.mcp.http import McpHttp
+from tests.fakes.hive import FakeHive
+from tests.mcp.doors import served, structured
+from tests.mcp.test_sockets import INITIALIZE
+
+ACCEPT = {"Accept": "application/json, text/event-stream"}
+
+
+@pytest.fixture
+async def url(hive: FakeHive) -> AsyncIterator[str]:
+    async with served(McpHttp(hive=hive)) as where:
+        yield where
+
+
+async def test_before_it_is_loaded_and_after_it_has_stopped_it_says_come_again(hive: FakeHive) -> None:
+    door = McpHttp(hive=hive)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(door.app), base_url="http://hive") as http:
+        async with door.running():
+            assert (await http.post("/mcp", json=INITIALIZE, headers=ACCEPT)).status_code == 200
+        answer = await http.post("/mcp", json=INITIALIZE, headers=ACCEPT)
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"] == "1"
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_request_while_it_loads_waits_for_it(hive: FakeHive) -> None:
+    door = McpHttp(hive=hive)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(door.app), base_url="http://hive") as http:
+        early = asyncio.create_task(http.post("/mcp", json=INITIALIZE, headers=ACCEPT))
+        async with door.running():
+            assert (await early).status_code == 200
+
+
+async def test_the_host_app_alone_judges_hosts(url: str) -> None:
+    async with httpx.AsyncClient() as http:
+        headers = ACCEPT | {"Host": "hive.example:7000", "Origin": "https://hive.example"}
+        assert (await http.post(url, json=INITIALIZE, headers=headers)).status_code == 200
+
+
+async def test_open_streams_do_not_hold_up_the_end(hive: FakeHive) -> None:
+    door = McpHttp(hive=hive)
+    async with served(door) as url, Client(url) as client:
+        call = asyncio.create_task(client.call_tool("recv", {"wait_seconds": 180}))
+        async with client.listen(resource_subscriptions=["hive://agents"]):
+            began = asyncio.get_running_loop().time()
+            door.stop()
+            with pytest.raises(Exception, match=r".+"):
+                await call
+        assert asyncio.get_running_loop().time() - began < 2
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (b"hello", {}),
+        (b"", {}),
+        (b"[]", {}),
+        (b'{"a":' * 100_000, {}),
+        (json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}).encode(), {}),
+        (json.dumps(INITIALIZE).encode(), {"Mcp-Session-Id": "--help"}),
+        (json.dumps(INITIALIZE).encode(), {"Mcp-Session-Id": "../../etc/passwd"}),
+        (json.dumps(INITIALIZE).encode(), {"MCP-Protocol-Version": "1999-01-01"}),
+        (json.dumps(INITIALIZE).encode(), {"MCP-Protocol-Version": "--version"}),
+        (json.dumps(INITIALIZE).encode(), {"Accept": "text/html"}),
+        (json.dumps(INITIALIZE).encode(), {"Content-Type": "text/plain"}),
+        (b"x" * (1024 * 1024 + 1), {}),
+    ],
+)
+async def test_what_is_no_request_is_refused_and_the_door_stays_open(
+    url: str, hive: FakeHive, caplog: pytest.LogCaptureFixture, body: bytes, headers: dict[str, str]
+) -> None:
+    async with httpx.AsyncClient() as http:
+        sent = {"Content-Type": "application/json", **ACCEPT, **headers}
+        answer = await http.post(url, content=body, headers=sent)
+    assert 400 <= answer.status_code < 500
+    assert "Traceback" not in answer.text
+    assert not [record for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")]
+    async with Client(url) as client:
+        assert structured(await client.call_tool("whoami", {}))["name"] == "operator"
+    assert hive.calls == []
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "GET"])
+async def test_other_methods_do_nothing(url: str, hive: FakeHive, method: str) -> None:
+    async with httpx.AsyncClient() as http:
+        assert 400 <= (await http.request(method, url, headers=ACCEPT)).status_code < 500
+    assert hive.calls == []
