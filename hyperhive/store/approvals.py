@@ -25,7 +25,9 @@ class ApprovalReads:
 
     def pending(self) -> list[ApprovalView]:
         """All that wait, oldest first."""
-        rows = self._sql.all(f"SELECT {_COLUMNS} FROM approvals WHERE state = 'pending' ORDER BY id")
+        rows = self._sql.all(
+            f"SELECT {_COLUMNS} FROM approvals INDEXED BY approvals_pending WHERE state = 'pending' ORDER BY id"
+        )
         return [_view(row) for row in rows]
 
     def pending_for(self, agent: str) -> list[ApprovalView]:

@@ -51,14 +51,6 @@ class MessageReads:
         row = self._sql.one("SELECT count(*) FROM messages WHERE box = ? AND state = 'unread'", box)
         return 0 if row is None else int(row[0])
 
-    def next_sender(self, to: str) -> str | None:
-        """Who sent the oldest unread message to ``to``, if there is one."""
-        row = self._sql.one(
-            "SELECT sender FROM messages WHERE box = ? AND state = 'unread' ORDER BY id LIMIT 1",
-            box_of(self._sql, to),
-        )
-        return None if row is None else str(row[0])
-
     def conversation(self, peer: str | None, after: int, limit: int) -> list[MessageView]:
         """Messages behind id ``after``, oldest first; with ``peer`` those it sent or got.
 

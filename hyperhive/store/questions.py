@@ -29,7 +29,9 @@ class QuestionReads:
 
     def open(self) -> list[QuestionView]:
         """All open questions, oldest first."""
-        rows = self._sql.all(f"SELECT {_COLUMNS} FROM questions WHERE state = 'open' ORDER BY id")
+        rows = self._sql.all(
+            f"SELECT {_COLUMNS} FROM questions INDEXED BY questions_open WHERE state = 'open' ORDER BY id"
+        )
         return [_view(row) for row in rows]
 
     def open_count(self, agent: str) -> int:

@@ -214,6 +214,28 @@ def test_another_process_that_holds_the_lock_is_told(database: Database, path: P
         tx.meta.set("k", "v")
 
 
+def test_a_commit_that_fails_stores_nothing_and_the_next_goes_on(database: Database) -> None:
+    tx = database.begin()
+    with tx.isolated():
+        tx.emit(Started(agent="alice"))
+        # A broken reference that is looked at no sooner than at the commit.
+        tx._sql.run("PRAGMA defer_foreign_keys = ON")
+        tx._sql.run("INSERT INTO turns (box, agent, sender, started) VALUES (99, 'x', 'x', 0)")
+    with pytest.raises(sqlite3.IntegrityError):
+        database.commit()
+    with database.transaction() as tx:
+        assert tx.emit(Started(agent="bob")).seq == 1
+    assert [event.agent for event in database.reader().events.after(0, 9, None)] == ["bob"]
+
+
+def test_a_long_inbox_is_counted_without_reading_it(database: Database) -> None:
+    with database.transaction() as tx:
+        plan = tx._sql.all(
+            "EXPLAIN QUERY PLAN SELECT count(*) FROM messages WHERE box = 1 AND state = 'unread'"
+        )
+    assert "COVERING INDEX messages_unread" in plan[0][3]
+
+
 def test_a_closed_database_says_so(path: Path) -> None:
     database = Database(path)
     with pytest.raises(Broken, match="not open"):

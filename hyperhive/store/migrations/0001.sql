@@ -56,7 +56,8 @@ CREATE TABLE messages (
   turn INTEGER,
   attempts INTEGER NOT NULL DEFAULT 0
 );
-CREATE INDEX messages_unread ON messages (box) WHERE state = 'unread';
+-- state is constant in it, but only an index that holds it counts an inbox without reading the messages.
+CREATE INDEX messages_unread ON messages (box, state) WHERE state = 'unread';
 CREATE INDEX messages_taken ON messages (turn) WHERE state = 'taken';
 CREATE INDEX messages_sender ON messages (sender);
 CREATE INDEX messages_recipient ON messages (recipient);
