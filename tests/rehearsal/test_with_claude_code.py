@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.rehearsal.scenario import parse
+from hyperhive.rehearsal.scenario import builtin, parse
 from hyperhive.rehearsal.server import Rehearsal, agent_of
 from tests.claude_versions import bundled_claude, need_other_claude
 from tests.rehearsal.claude import Claude
+from tests.rehearsal.conversing import prompt
 
 pytestmark = pytest.mark.e2e
 
@@ -189,3 +190,20 @@ async def test_a_session_is_resumed_after_compaction_and_goes_on(claude: Claude)
     again = await claude.run("work", *resume)
     assert again.calls() == ["Bash", "Bash"]
     assert again.result["result"].startswith("It was 42")
+
+
+async def test_the_built_in_piece_of_work_is_done_in_the_agents_folder(tmp_path: Path) -> None:
+    rehearsal = Rehearsal(scenario=builtin())
+    try:
+        claude = Claude(path=bundled_claude(), home=tmp_path, base=await rehearsal.start())
+        server = {"command": sys.executable, "args": ["-c", SERVER], "alwaysLoad": True}
+        servers = json.dumps({"mcpServers": {"hyperhive": server}})
+        asked = prompt(("manager", "The operator asks: how is the machine?"))
+        run = await claude.run(asked, "--strict-mcp-config", "--mcp-config", servers)
+    finally:
+        await rehearsal.stop()
+    report = (tmp_path / "state" / "report.md").read_text()
+    assert report.startswith("# Report of alice")
+    assert run.calls() == ["Bash", "Bash", "mcp__hyperhive__send"]
+    assert "manager got Report of alice" in run.outcomes()[-1]
+    assert run.result["result"] == "Sent. The file stays in my folder."
