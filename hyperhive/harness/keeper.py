@@ -20,7 +20,7 @@ class Keeper:
         end_family: kills every process below the harness but the named ones.
     """
 
-    def __init__(self, *, make: Callable[[], Claude], end_family: EndFamily) -> None:
+    def __init__(self, *, make: Callable[[], Awaitable[Claude]], end_family: EndFamily) -> None:
         self._make, self._end_family = make, end_family
         self._claude: Claude | None = None
         self._env: dict[str, str] = {}
@@ -63,7 +63,7 @@ class Keeper:
         if self._claude is not None and self.alive and self._started_with == self._env:
             return self._claude
         await self.close()
-        claude = self._claude = self._make()
+        claude = self._claude = await self._make()
         self._started_with = dict(self._env)
         resumed = await claude.start(session=self.session, env=self._env)
         if self.session is not None and not resumed:

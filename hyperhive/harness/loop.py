@@ -173,8 +173,10 @@ class TurnLoop:
 
     async def _try(self, prompt: str, voice: Voice) -> tuple[Verdict, TurnUsage]:
         try:
-            claude = await self._keeper.ready()
+            claude = await self._ready()
         except ClaudeFailed as failure:
+            if self._stop.reason is not None:
+                return judge(Evidence(), stopped=self._stop.reason, now=datetime.now(UTC)), TurnUsage()
             voice.trouble(str(failure))
             return Verdict(Outcome.FAILED, str(failure)), TurnUsage()
         seen = await attempt(claude, prompt, voice=voice, stop=self._stop)
@@ -182,6 +184,20 @@ class TurnLoop:
         usage = self._bill(seen)
         await self._tidy(claude, seen, verdict.outcome)
         return verdict, usage
+
+    async def _ready(self) -> Claude:
+        """A process that takes a prompt; a wish to stop ends a start that hangs."""
+        start = asyncio.create_task(self._keeper.ready())
+        wish = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait({start, wish}, return_when=asyncio.FIRST_COMPLETED)
+            if not start.done():
+                await self._keeper.destroy()
+            return await start
+        finally:
+            wish.cancel()
+            start.cancel()
+            await asyncio.gather(start, wish, return_exceptions=True)
 
     def _bill(self, seen: Evidence) -> TurnUsage:
         ended = seen.ended
@@ -210,7 +226,7 @@ class TurnLoop:
             self._launch.turn_deadline, self._stop.wish, Outcome.DEADLINE
         )
         try:
-            claude = await self._keeper.ready()
+            claude = await self._ready()
             voice.state(TurnState.COMPACTING)
             seen = await attempt(claude, "/compact", voice=voice, stop=self._stop, command=True)
             self._unbilled += self._bill(seen).cost_usd

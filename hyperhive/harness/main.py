@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+import importlib
 import importlib.metadata
 import logging
 import os
 import secrets
 import signal
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -34,14 +35,14 @@ CLOSE_GRACE = 0.3
 ACK_GRACE = 1.0
 """Seconds the host has to acknowledge the last report."""
 
-MakeClaude = Callable[[Launch, Callable[[], str]], Claude]
+MakeClaude = Callable[[Launch, Callable[[], str]], Awaitable[Claude]]
 
 
-def real_claude(launch: Launch, prompt: Callable[[], str]) -> Claude:
-    """Claude Code through the SDK, whose import waits until here."""
-    from hyperhive.harness.sdk import SdkClaude
-
-    return SdkClaude(launch=launch, prompt=prompt)
+async def real_claude(launch: Launch, prompt: Callable[[], str]) -> Claude:
+    """Claude Code through the SDK, whose import waits until here and does not hold up the loop."""
+    module = await asyncio.to_thread(importlib.import_module, "hyperhive.harness.sdk")
+    claude: Claude = module.SdkClaude(launch=launch, prompt=prompt)
+    return claude
 
 
 class Harness:

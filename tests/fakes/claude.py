@@ -46,6 +46,7 @@ class Scripted:
     signals: list[str] = field(default_factory=list)
     known: set[str] = field(default_factory=lambda: {"s1"})
     refuses: str | None = None
+    hangs: bool = False
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     closed: asyncio.Event = field(default_factory=asyncio.Event)
     reconnected: asyncio.Event = field(default_factory=asyncio.Event)
@@ -75,6 +76,9 @@ class ScriptedClaude:
         self._script.starts.append((session, dict(env)))
         if self._script.refuses is not None:
             raise ClaudeFailed(self._script.refuses)
+        if self._script.hangs:
+            await self._killed.wait()
+            raise ClaudeFailed("killed")
         self._alive = True
         return session in self._script.known
 

@@ -75,9 +75,12 @@ class Bench:
             }
         )
         self.script, self.told, self.ended_families = script, Notebook(), 0
-        self.keeper = Keeper(make=lambda: ScriptedClaude(script), end_family=self._end_family)
+        self.keeper = Keeper(make=self._make, end_family=self._end_family)
         meter = CostMeter(file=folder / "cost.json")
         self.loop = TurnLoop(launch=launch, keeper=self.keeper, say=self.told, meter=meter, login_pause=0.01)
+
+    async def _make(self) -> ScriptedClaude:
+        return ScriptedClaude(self.script)
 
     async def _end_family(self, keep: object) -> None:
         self.ended_families += 1
@@ -212,6 +215,14 @@ async def test_claude_that_does_not_start_fails_the_turn_with_the_reason(tmp_pat
         over = await b.turn(1)
         assert over.outcome is Outcome.FAILED and "no such file" in over.note
         assert any(isinstance(r, Trouble) for r in b.told.reports)
+
+
+async def test_a_start_that_hangs_ends_with_the_deadline(tmp_path: Path) -> None:
+    async with bench(tmp_path, turn_deadline=0.05) as b:
+        b.script.hangs = True
+        assert (await b.turn(1)).outcome is Outcome.DEADLINE
+        b.script.hangs = False
+        assert (await b.turn(2)).outcome is Outcome.DONE
 
 
 async def test_work_for_another_turn_ends_the_one_under_way_first(tmp_path: Path) -> None:

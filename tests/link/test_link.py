@@ -1,0 +1,304 @@
+"""The host's end of the wire: who gets in, what is handed on, what happens to those who misbehave."""
+
+import asyncio
+import json
+import logging
+import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hyperhive.domain.turns import MAX_ITEM, Outcome
+from hyperhive.domain.wire import MAX_LINE, Compact, Incoming, TurnOver, Work
+from hyperhive.errors import Broken, Invalid
+from hyperhive.link import Link, session
+from tests.fakes.harness_host import Host, RecordingHive, work
+from tests.waiting import eventually_async
+
+HELLO = {"type": "hello", "boot": "b1", "version": "1"}
+OVER = {"type": "turn_over", "turn": 1, "outcome": "done"}
+
+
+class Talker:
+    """Somebody at the socket."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    def say(self, *lines: dict[str, Any] | bytes) -> None:
+        for line in lines:
+            raw = line if isinstance(line, bytes) else json.dumps(line).encode() + b"\n"
+            self.writer.write(raw)
+
+    async def hear(self) -> dict[str, Any]:
+        line = await asyncio.wait_for(self.reader.readline(), 5)
+        return json.loads(line) if line else {}
+
+    async def cut_off(self) -> None:
+        """Wait until the host closes the connection."""
+        try:
+            async with asyncio.timeout(5):
+                while await self.reader.read(65536):
+                    pass
+        except ConnectionError:
+            pass
+
+
+class Wire:
+    """A link with a recording hive."""
+
+    def __init__(self, run: Path) -> None:
+        self.run, self.host = run, Host()
+        self.hive = RecordingHive(self.host)
+        self.link = Link(hive=self.hive, run=run)
+        self.talkers: list[Talker] = []
+
+    def path(self, name: str = "alice") -> Path:
+        return self.run / "agents" / name / "hive.sock"
+
+    async def dial(self) -> Talker:
+        talker = Talker(*await asyncio.open_unix_connection(self.path()))
+        self.talkers.append(talker)
+        return talker
+
+    async def greeted(self) -> Talker:
+        talker = await self.dial()
+        talker.say(HELLO)
+        assert (await talker.hear())["type"] == "welcome"
+        return talker
+
+
+@asynccontextmanager
+async def wire(run: Path) -> AsyncIterator[Wire]:
+    made = Wire(run)
+    await made.link.open("alice")
+    try:
+        yield made
+    finally:
+        await made.link.aclose()
+        for talker in made.talkers:
+            talker.writer.transport.abort()
+
+
+async def test_the_socket_is_for_its_owner_alone_and_goes_with_the_agent(tmp_path: Path) -> None:
+    async with wire(tmp_path / "run") as w:
+        assert stat.S_IMODE(w.path().stat().st_mode) == 0o600
+        for folder in (w.path().parent, w.path().parent.parent, w.run):
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        await w.link.open("alice")
+        await w.link.close("alice")
+        await w.link.close("alice")
+        assert not w.path().exists() and w.path().parent.exists()
+
+
+async def test_a_stale_socket_is_replaced_and_any_other_file_is_left_alone(tmp_path: Path) -> None:
+    async with wire(tmp_path) as first, wire(tmp_path) as second:
+        await second.greeted()
+        assert not first.hive.hellos
+    path = tmp_path / "agents" / "bob" / "hive.sock"
+    path.parent.mkdir()
+    path.write_text("mine")
+    async with wire(tmp_path) as w:
+        with pytest.raises(Broken, match="no socket"):
+            await w.link.open("bob")
+        assert path.read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["../x", "", "a/b", "operator", "A"])
+async def test_a_bad_name_comes_near_no_path(tmp_path: Path, name: str) -> None:
+    async with wire(tmp_path) as w:
+        with pytest.raises(Invalid):
+            await w.link.open(name)
+        assert [entry.name for entry in (tmp_path / "agents").iterdir()] == ["alice"]
+
+
+async def test_reports_and_items_are_handed_on_and_acknowledged(tmp_path: Path) -> None:
+    async with wire(tmp_path) as w:
+        talker = await w.greeted()
+        item = {"turn": 1, "ts": "2026-01-01T00:00:00Z", "type": "text", "text": "hi"}
+        talker.say({"type": "items", "items": [item]}, {"type": "report", "n": 1, "report": OVER})
+        assert await talker.hear() == {"type": "ack", "n": 1}
+        assert w.host.reports == [TurnOver(turn=1, outcome=Outcome.DONE)]
+        assert w.host.said("text") == ["hi"]
+        w.hive.tell(Compact())
+        assert await talker.hear() == {"type": "compact"}
+
+
+async def test_what_the_hive_says_early_comes_behind_the_welcome(tmp_path: Path) -> None:
+    class Hasty(RecordingHive):
+        async def harness_hello(self, name: str, hello: Any, session: Any) -> Any:
+            session.send(work(1, "hi"))
+            return await super().harness_hello(name, hello, session)
+
+    link = Link(hive=Hasty(Host()), run=tmp_path)
+    await link.open("alice")
+    talker = Talker(*await asyncio.open_unix_connection(tmp_path / "agents" / "alice" / "hive.sock"))
+    talker.say(HELLO)
+    assert [(await talker.hear())["type"] for _ in range(2)] == ["welcome", "work"]
+    await link.aclose()
+    talker.writer.transport.abort()
+
+
+async def test_only_the_newest_connection_counts(tmp_path: Path) -> None:
+    async with wire(tmp_path) as w:
+        first = await w.greeted()
+        second = await w.greeted()
+        await first.cut_off()
+        await eventually_async(lambda: w.hive.gone == 1)
+        w.hive.tell(Compact())
+        assert await second.hear() == {"type": "compact"}
+
+
+async def test_a_hive_that_refuses_ends_the_connection(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with wire(tmp_path) as w:
+        w.hive.refusal = "This generation is gone; nothing to do."
+        talker = await w.dial()
+        talker.say(HELLO)
+        await talker.cut_off()
+        assert "generation is gone" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b'{"type":"hello","boot":"b","version":"1","protocol":99}\n', "protocol 99"),
+        (b'{"type":"pong","id":1}\n', "pong before hello"),
+        (b"nonsense\n", "malformed"),
+        (b"\xff\xfe\n", "malformed"),
+        (b"x" * 5000, "more than 4096 bytes"),
+        (b'{"type":"hello","boot":"b","version":"1","turn":99999999999999999999}\n', "out of range"),
+        (b"[" * 4000 + b"\n", "malformed"),
+    ],
+)
+async def test_a_first_line_that_is_no_hello_is_refused_with_one_log_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, line: bytes, reason: str
+) -> None:
+    async with wire(tmp_path) as w:
+        talker = await w.dial()
+        talker.say(line)
+        await talker.cut_off()
+        assert reason in caplog.text and "Traceback" not in caplog.text
+        assert len(caplog.records) == 1 and not w.hive.hellos
+
+
+async def test_whoever_says_nothing_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "HELLO_DEADLINE", 0.05)
+    async with wire(tmp_path) as w:
+        talker = await w.dial()
+        await talker.cut_off()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"type":"report","n":0,"report":{"type":"trouble","note":"x"}}\n',
+        b'{"type":"report","n":1e99,"report":{"type":"trouble","note":"x"}}\n',
+        b'{"type":"report","n":99999999999999999,"report":{"type":"trouble","note":"x"}}\n',
+        b'{"type":"report","n":1,"report":{"type":"turn_over","turn":-1,"outcome":"done"}}\n',
+        b'{"type":"report","n":1,"report":{"type":"trouble","note":"\\ud800"}}\n',
+        b'{"type":"welcome","agent":"manager","role":"manager"}\n',
+        b"\n",
+        json.dumps(HELLO).encode() + b"\n",
+        b"x" * (MAX_LINE + 70_000),
+    ],
+)
+async def test_a_malformed_line_ends_the_connection_with_one_log_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, line: bytes
+) -> None:
+    async with wire(tmp_path) as w:
+        talker = await w.greeted()
+        caplog.clear()
+        talker.say(line)
+        await talker.cut_off()
+        await eventually_async(lambda: w.hive.gone == 1)
+        assert "Traceback" not in caplog.text
+        assert len([r for r in caplog.records if r.levelno >= logging.WARNING]) == 1
+        assert w.host.reports == []
+
+
+async def test_items_beyond_their_bounds_are_cut(tmp_path: Path) -> None:
+    async with wire(tmp_path) as w:
+        talker = await w.greeted()
+        item = {
+            "id": 7,
+            "turn": 1,
+            "ts": "2026-01-01T00:00:00Z",
+            "type": "t" * 100,
+            "text": "ä" * MAX_ITEM,
+            "data": {"x": "y" * 100_000},
+        }
+        talker.say({"type": "items", "items": [item]})
+        await eventually_async(lambda: w.host.items)
+        kept = w.host.items[0]
+        assert (kept.id, len(kept.type), kept.data) == (0, 32, {})
+        assert len(kept.text.encode()) <= MAX_ITEM
+
+
+async def test_a_harness_that_does_not_read_is_cut_off(tmp_path: Path) -> None:
+    async with wire(tmp_path) as w:
+        await w.greeted()
+        big = Incoming(id=1, sender="operator", body="x" * 1_000_000, ts="2026-01-01T00:00:00Z")
+        for turn in range(12):
+            if w.hive.session is not None:
+                w.hive.session.send(Work(turn=turn, messages=(big,)))
+        await eventually_async(lambda: w.hive.gone == 1)
+
+
+async def test_a_silent_harness_is_dead_after_a_while_and_one_that_answers_is_not(tmp_path: Path) -> None:
+    async with wire(tmp_path) as w:
+        ended: list[str] = []
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            made = session.HarnessSession(
+                name="alice", hive=w.hive, reader=reader, writer=writer, ping_every=0.03, dead_after=0.1
+            )
+            hello = await made.hello()
+            assert hello is not None
+            await made.serve(hello)
+            ended.append(hello.boot)
+
+        server = await asyncio.start_unix_server(serve, tmp_path / "s")
+        silent, lively = [Talker(*await asyncio.open_unix_connection(tmp_path / "s")) for _ in range(2)]
+        silent.say({**HELLO, "boot": "silent"})
+        lively.say({**HELLO, "boot": "lively"})
+        for _ in range(12):
+            while (ping := await lively.hear())["type"] != "ping":
+                pass
+            lively.say({"type": "pong", "id": ping["id"]})
+        assert ended == ["silent"]
+        for talker in (silent, lively):
+            talker.writer.transport.abort()
+        await eventually_async(lambda: len(ended) == 2)
+        server.close()
+
+
+async def test_strangers_are_few_and_do_not_push_the_harness_out(tmp_path: Path) -> None:
+    async with wire(tmp_path) as w:
+        talker = await w.greeted()
+        strangers = [await w.dial() for _ in range(10)]
+        await asyncio.wait(
+            [asyncio.create_task(stranger.cut_off()) for stranger in strangers[4:]],
+            return_when=asyncio.ALL_COMPLETED,
+        )
+        w.hive.tell(Compact())
+        assert await talker.hear() == {"type": "compact"}
+
+
+async def test_a_flood_waits_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "LINES_AT_ONCE", 10.0)
+    monkeypatch.setattr(session, "LINES_A_SECOND", 400.0)
+    async with wire(tmp_path) as w:
+        talker = await w.greeted()
+        began = asyncio.get_running_loop().time()
+        reports = [
+            {"type": "report", "n": n, "report": {"type": "trouble", "note": str(n)}} for n in range(1, 101)
+        ]
+        talker.say(*reports)
+        await eventually_async(lambda: w.host.acked == 100)
+        assert asyncio.get_running_loop().time() - began > 0.2
+        assert w.host.troubles() == [str(n) for n in range(1, 101)]
