@@ -18,6 +18,12 @@ def refusal(path: Path) -> Broken:
     return caught.value
 
 
+def made(path: Path) -> None:
+    database = Database(path)
+    database.open()
+    database.close()
+
+
 def schema(path: Path) -> list[tuple[str, str]]:
     with sqlite3.connect(path) as raw:
         rows = raw.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
@@ -43,9 +49,7 @@ def test_modes_are_tightened_but_a_folder_of_others_things_stays_open(tmp_path: 
         folder.mkdir(mode=0o755)
     (shared / "thesis.txt").write_text("mine")
     for folder in (home, shared):
-        database = Database(folder / "hive.sqlite")
-        database.open()
-        database.close()
+        made(folder / "hive.sqlite")
     assert (mode(home), mode(shared), mode(shared / "hive.sqlite")) == (0o700, 0o755, 0o600)
 
 
@@ -104,7 +108,7 @@ def test_a_migration_keeps_what_is_there_and_is_taken_whole_or_not_at_all(path: 
 
 
 def test_a_newer_schema_is_refused_and_left_alone(path: Path) -> None:
-    Database(path).open()
+    made(path)
     with sqlite3.connect(path) as raw:
         raw.execute("PRAGMA user_version = 99")
     raw.close()
@@ -162,7 +166,7 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_database_that_cannot_be_written_is_told(path: Path) -> None:
-    Database(path).open()
+    made(path)
     reader = opening.open_reader(path)
     with pytest.raises(
         Broken, match="cannot be written: it or its disk is read-only; make it writable"
