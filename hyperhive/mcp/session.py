@@ -96,22 +96,24 @@ class LineSession:
     async def _write(
         self, to_client: MemoryObjectReceiveStream[SessionMessage], scope: anyio.CancelScope
     ) -> None:
-        async for item in to_client:
-            self._put(item)
-            self._wrote.set()
-            try:
-                async with asyncio.timeout(self._write_deadline):
-                    await self._writer.drain()
-            except TimeoutError:
-                _log.warning(
-                    "An MCP client did not read for %g s; its connection was ended.", self._write_deadline
-                )
-                self._writer.transport.abort()
-                scope.cancel()
-                return
-            except OSError:
-                scope.cancel()
-                return
+        # Closed with this task: calls that end later must not wait for a writer that is gone.
+        with to_client:
+            async for item in to_client:
+                self._put(item)
+                self._wrote.set()
+                try:
+                    async with asyncio.timeout(self._write_deadline):
+                        await self._writer.drain()
+                except TimeoutError:
+                    _log.warning(
+                        "An MCP client did not read for %g s; its connection was ended.", self._write_deadline
+                    )
+                    self._writer.transport.abort()
+                    scope.cancel()
+                    return
+                except OSError:
+                    scope.cancel()
+                    return
 
     def _put(self, item: SessionMessage) -> None:
         line = item.message.model_dump_json(by_alias=True, exclude_unset=True)
