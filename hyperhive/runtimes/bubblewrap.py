@@ -22,6 +22,9 @@ from hyperhive.runtimes.base import Bind, LaunchSpec, Probe
 from hyperhive.runtimes.log import tail
 from hyperhive.runtimes.refusals import explain, install_bwrap
 
+_INIT = ("/bin/sh", "-c", f'unset {spawned.MARK}; "$@"; exit $?', "init")
+"""Number 1 inside. Bubblewrap's own would go on as long as anything runs; this one ends with the payload,
+and so ends what the payload left. While it waits, a shell reaps whatever lost its parent."""
 _ENTER = Path(__file__).with_name("enter.py")
 _PROBE = 10.0
 _LAST = 10.0
@@ -145,7 +148,7 @@ class Bubblewrap:
         if note is not None:
             self._end_marked(note)
         self._children.collect()
-        shutil.rmtree(folder / "etc", ignore_errors=True)
+        walls.clear(folder)
         spawned.forget(folder)
 
     def enter(self, handle: Handle, argv: tuple[str, ...]) -> tuple[str, ...]:
@@ -168,29 +171,31 @@ class Bubblewrap:
         return option in self._options
 
     def _spawn(self, bwrap: str, spec: LaunchSpec, note: spawned.Note) -> int:
-        sources = walls.Sources(usable=self._can("--ro-bind-fd"))
+        sources = walls.Sources(spec.folder / "stage")
         fds: list[int] = []
         try:
-            args = self._arguments(spec, sources)
+            args = self._arguments(spec, note, sources)
             fds.append(os.memfd_create("bwrap-args", os.MFD_CLOEXEC))
             with os.fdopen(os.dup(fds[0]), "wb") as file:
                 file.write(b"".join(os.fsencode(arg) + b"\0" for arg in args))
             os.lseek(fds[0], 0, os.SEEK_SET)
             fds.append(spawned.open_status(spec.folder))
-            command = (bwrap, "--args", str(fds[0]), "--json-status-fd", str(fds[1]), "--", *spec.argv)
+            outer = (*sources.detour, bwrap, "--args", str(fds[0]), "--json-status-fd", str(fds[1]), "--")
             env = {"PATH": walls.PATH, spawned.MARK: note.id}
-            descriptors = (*fds, *sources.fds)
-            return self._children.spawn(command, env=env, folder=spec.folder, cwd=Path("/"), fds=descriptors)
+            return self._children.spawn(
+                (*outer, *_INIT, *spec.argv), env=env, folder=spec.folder, cwd=Path("/"), fds=tuple(fds)
+            )
         finally:
-            for fd in (*fds, *sources.fds):
+            for fd in fds:
                 os.close(fd)
 
-    def _arguments(self, spec: LaunchSpec, sources: walls.Sources) -> list[str]:
+    def _arguments(self, spec: LaunchSpec, note: spawned.Note, sources: walls.Sources) -> list[str]:
         home = spec.env.get("HOME", walls.HOME)
         shell = next(walls.shells(), "/bin/sh")
         needed = (*spec.programs, *((Path(spec.argv[0]),) if spec.argv[0].startswith("/") else ()))
         workdir = walls.inside(spec.binds, spec.workdir) if spec.workdir is not None else Path(home)
         return [
+            "--as-pid-1",
             *walls.base(hostname=spec.name, home=home, disable_userns=self._can("--disable-userns")),
             *walls.etc(spec, home, shell),
             *walls.programs(needed, spec.folder, sources),
@@ -198,21 +203,16 @@ class Bubblewrap:
             *walls.seal(),
             *("--chdir", str(workdir)),
             *walls.environment(spec.env, home, shell),
+            # Found again by its mark, the init needs it where its environment began.
+            *("--setenv", spawned.MARK, note.id),
         ]
 
     def _await_payload(self, spec: LaunchSpec, outer: int, until: float) -> Handle:
         ticks = proc.start_ticks(outer)
         while ticks is not None and time.monotonic() < until:
             leader = spawned.read_status(spec.folder).leader
-            if leader is not None and (payload := _payload(leader)) is not None:
-                found = proc.stat(payload)
-                # Until it executes, it is still bwrap, and what it does may still fail.
-                if (
-                    found is not None
-                    and found.comm != "bwrap"
-                    and (h := spawned.handle_of(self.name, leader))
-                ):
-                    return h
+            if leader is not None and _executed(leader) and (h := spawned.handle_of(self.name, leader)):
+                return h
             if proc.wait_end(outer, ticks, timeout=0.003):
                 break
         said = tail(spec.folder / "log", lines=5, max_bytes=2000)
@@ -231,6 +231,12 @@ class Bubblewrap:
 def _payload(leader: int) -> int | None:
     """The init's first child: number 2 in there."""
     return next((pid for pid in proc.children(leader) if proc.inner_pid(pid) == 2), None)
+
+
+def _executed(leader: int) -> bool:
+    """Whether the payload has executed what it is for; until then it is a copy of the init."""
+    payload = _payload(leader)
+    return payload is not None and proc.cmdline(payload) != proc.cmdline(leader)
 
 
 def _await_outer(pid: int, *, timeout: float) -> bool:

@@ -87,6 +87,14 @@ def inner_pid(pid: int) -> int | None:
     return None
 
 
+def cmdline(pid: int) -> tuple[bytes, ...]:
+    """The process's command line; empty for one that has ended."""
+    try:
+        return tuple((PROC / str(pid) / "cmdline").read_bytes().split(b"\0")[:-1])
+    except OSError:
+        return ()
+
+
 def has_env(pid: int, entry: bytes) -> bool:
     """Whether the process was started with ``entry`` (``NAME=value``) in its environment.
 

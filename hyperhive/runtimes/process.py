@@ -172,8 +172,4 @@ def _mark_of(pid: int) -> bytes | None:
 
 def _is_leader(pid: int) -> bool:
     """Whether the process runs our leader: it, or its child before that has executed the payload."""
-    try:
-        words = (proc.PROC / str(pid) / "cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False
-    return os.fsencode(_LEADER) in words[:5]
+    return os.fsencode(_LEADER) in proc.cmdline(pid)[:5]

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from contextlib import suppress
 from pathlib import Path
 
 from hyperhive.errors import Broken, Refused
@@ -49,25 +49,45 @@ _SIZES = {"/tmp": 1024 * _MIB, "/run": 64 * _MIB, "/dev/shm": 256 * _MIB}
 _HOME_SIZE = 256 * _MIB
 
 
-@dataclass(slots=True)
 class Sources:
-    """Descriptors for sources whose path ``bwrap`` itself could not walk; the caller closes them.
+    """Host paths to show, with a detour for those that ``bwrap`` itself could not walk to.
+
+    In its user namespace it has no rights over other users' folders, not even when root started it. So what lies
+    in one that only its owner may pass is mounted below ``stage`` first, in a mount namespace of its own.
 
     Args:
-        usable: whether this ``bwrap`` takes descriptors as sources.
+        stage: a folder for the mount points.
     """
 
-    usable: bool
-    fds: list[int] = field(default_factory=list)
+    def __init__(self, stage: Path) -> None:
+        self._stage = stage
+        self._staged: list[tuple[Path, Path]] = []
 
     def bind(self, host: Path, inside: Path, *, writable: bool = False) -> tuple[str, ...]:
         """The arguments that show ``host`` as ``inside``."""
         option = "--bind" if writable else "--ro-bind"
-        if not self.usable or not _behind_another_user(host):
+        if os.geteuid() != 0 or not _behind_another_user(host):
             return option, str(host), str(inside)
-        fd = os.open(host, os.O_PATH | os.O_CLOEXEC)
-        self.fds.append(fd)
-        return f"{option}-fd", str(fd), str(inside)
+        if _behind_another_user(self._stage):
+            raise Refused(f"{self._stage} is in another user's closed folder; choose another --home.")
+        place = self._stage / str(len(self._staged))
+        self._stage.mkdir(exist_ok=True, mode=0o700)
+        if host.is_dir():
+            place.mkdir(exist_ok=True)
+        else:
+            place.touch()
+        self._staged.append((host, place))
+        return option, str(place), str(inside)
+
+    @property
+    def detour(self) -> tuple[str, ...]:
+        """What to put before the ``bwrap`` command."""
+        if not self._staged:
+            return ()
+        script = 'while [ "$1" != -- ]; do mount --rbind "$1" "$2" || exit; shift 2; done; shift; exec "$@"'
+        pairs = (str(path) for pair in self._staged for path in pair)
+        own = ("unshare", "--mount", "--propagation", "private")
+        return (*own, "/bin/sh", "-c", script, "sh", *pairs, "--")
 
 
 def base(*, hostname: str, home: str, disable_userns: bool) -> list[str]:
@@ -151,6 +171,15 @@ def programs(paths: Iterable[Path], folder: Path, sources: Sources) -> list[str]
         if not any(link.is_relative_to(seen) for seen in shown):
             args += ["--symlink", target, str(link)]
     return args
+
+
+def clear(folder: Path) -> None:
+    """Remove what was written into the spec's folder: files and empty folders, nothing below them."""
+    for own in (folder / "etc", folder / "stage"):
+        with suppress(OSError):
+            for entry in own.iterdir():
+                entry.rmdir() if entry.is_dir() else entry.unlink()
+            own.rmdir()
 
 
 def binds(found: tuple[Bind, ...], sources: Sources) -> list[str]:

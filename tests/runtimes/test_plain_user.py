@@ -1,0 +1,82 @@
+"""As root, the same once more as a user without rights: what ``make up`` without root relies on."""
+
+import os
+import subprocess
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hyperhive.runtimes.base import Runtime
+from hyperhive.runtimes.bubblewrap import Bubblewrap
+from hyperhive.runtimes.process import Process
+from tests.runtimes.lab import IDLE, Lab, make
+from tests.waiting import eventually
+
+_NOBODY = 65534
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the other tests run as a plain user already")
+
+
+def _as_nobody(task: Callable[[], None]) -> None:
+    """Run ``task`` in a forked process that has given up root; its failure is this one's."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            os.setgroups([])
+            os.setresgid(_NOBODY, _NOBODY, _NOBODY)
+            os.setresuid(_NOBODY, _NOBODY, _NOBODY)
+            task()
+            code = 0
+        except BaseException:
+            os.write(writing, traceback.format_exc().encode()[-4000:])
+        finally:
+            os._exit(code)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as file:
+        said = file.read().decode()
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, said
+
+
+def _python() -> Path:
+    """An interpreter that any user may execute."""
+    for path in (Path("/usr/bin/python3"), Path("/usr/local/bin/python3")):
+        if path.exists():
+            return path
+    pytest.skip("no interpreter that a plain user may execute: install python3 system-wide")
+
+
+def _runtime(name: str) -> Runtime:
+    make(name)
+    return Process(python=_python()) if name == "process" else Bubblewrap()
+
+
+@pytest.mark.parametrize("name", ["process", "bubblewrap"])
+def test_a_plain_user_starts_finds_enters_and_stops(name: str, open_folder: Path) -> None:
+    runtime = _runtime(name)
+    python = _python()
+
+    def task() -> None:
+        assert runtime.probe().works
+        lab = Lab(runtime, open_folder / "lab")
+        spec = lab.spec(f"id -u; echo x > mine; {IDLE}", env={"TOKEN": "t"})
+        handle = lab.start(spec)
+        eventually((lab.state / "mine").exists)
+        assert (lab.state / "mine").stat().st_uid == _NOBODY
+        assert runtime.find(spec.folder, None) == handle
+        (spec.folder / "status").rename(spec.folder / "kept")
+        assert runtime.find(spec.folder, None) == handle
+        (spec.folder / "kept").rename(spec.folder / "status")
+        command = runtime.enter(handle, ("/bin/sh", "-c", "touch entered; exit 4"))
+        if command[0] != "/bin/sh":
+            command = (str(python), *command[1:])
+        assert subprocess.run(command, timeout=20, check=False).returncode == 4
+        assert (lab.state / "entered").stat().st_uid == _NOBODY
+        runtime.stop(handle, grace=5)
+        assert not runtime.alive(handle)
+        assert runtime.exit_note(spec.folder, handle) == "killed by SIGTERM"
+        lab.close()
+
+    _as_nobody(task)
