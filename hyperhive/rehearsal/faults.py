@@ -61,7 +61,7 @@ class Faults:
         for part in parts:
             if not isinstance(part, Failure):
                 kept.append(part)
-            elif part.step.seconds is None or self._left(part) > 0:
+            elif part.step.seconds is None or self.left(part) > 0:
                 return (*kept, part)
         return tuple(kept)
 
@@ -70,17 +70,18 @@ class Faults:
         step = failure.step
         after = step.retry_after
         if after is None and step.seconds is not None and step.error in (429, 529):
-            after = math.ceil(self._left(failure))
+            after = math.ceil(self.left(failure))
         headers: dict[str, str] = {}
         if after is not None:
             headers["retry-after"] = str(after)
             if step.error == 429:
-                left = after if step.seconds is None else math.ceil(self._left(failure))
+                left = after if step.seconds is None else math.ceil(self.left(failure))
                 headers |= _limit_headers(int(self._now()) + left)
         body = {"type": "error", "error": error_body(step)}
         return JSONResponse(body, status_code=step.error, headers=headers)
 
-    def _left(self, failure: Failure) -> float:
+    def left(self, failure: Failure) -> float:
+        """Seconds that an error with an end still lasts; it begins with the first question."""
         now = self._clock()
         first = self._first.setdefault(failure.key, now)
         self._first.move_to_end(failure.key)

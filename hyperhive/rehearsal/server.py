@@ -6,7 +6,6 @@ import ipaddress
 import json
 import logging
 import re
-import secrets
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -27,7 +26,7 @@ from hyperhive.rehearsal.scenario import Scenario
 
 MAX_REQUEST = 16 * 1024 * 1024
 """Bytes of one request's body."""
-MAX_REQUESTS = 512
+MAX_REQUESTS = 1024
 """Connections at once; further ones are answered with 503."""
 BODY_DEADLINE = 30.0
 """Seconds within which a request's body must have come."""
@@ -76,22 +75,25 @@ def agent_of(key: str) -> str | None:
     return found[1] if found else None
 
 
-def new_key(agent: str) -> str:
-    """A fresh key that names ``agent``."""
-    return f"sk-rehearsal-{agent}-{secrets.token_hex(16)}"
-
-
 class Rehearsal:
     """Serves a scenario as a Messages API on loopback.
 
     Args:
         scenario: what the model says and does.
         keys: tells the agent whose key it is; ``None`` refuses with 401. Absent: every key of the right form.
+        refused: is told of an agent whose login is refused on demand, and for how many seconds more.
     """
 
-    def __init__(self, *, scenario: Scenario, keys: Callable[[str], str | None] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        scenario: Scenario,
+        keys: Callable[[str], str | None] | None = None,
+        refused: Callable[[str, float], None] | None = None,
+    ) -> None:
         self._scenario = scenario
         self._keys = keys or agent_of
+        self._refused = refused
         self._faults = Faults()
         self._server: _Server | None = None
         self._task: asyncio.Task[None] | None = None
@@ -188,7 +190,7 @@ class Rehearsal:
             return _failed(400, str(error))
         parts = self._faults.due(answer(self._scenario, agent=agent, talk=talk))
         if parts and isinstance(parts[0], Failure):
-            return self._faults.response(parts[0])
+            return self._fault(agent, parts[0])
         model = str(body.get("model", ""))
         given = stream.usage(body, size)
         if body.get("stream"):
@@ -199,12 +201,17 @@ class Rehearsal:
         await asyncio.sleep(stream.waits(parts))
         failure = next((part for part in parts if isinstance(part, Failure)), None)
         if failure is not None:
-            return self._faults.response(failure)
+            return self._fault(agent, failure)
         return JSONResponse(
             stream.message(parts, model=model, given=given), headers={"request-id": _request_id()}
         )
 
     # -- parts of them
+
+    def _fault(self, agent: str, failure: Failure) -> Response:
+        if failure.step.error == 401 and failure.step.seconds is not None and self._refused is not None:
+            self._refused(agent, self._faults.left(failure))
+        return self._faults.response(failure)
 
     async def _body(self, request: Request) -> tuple[str, dict[str, Any], int] | Response:
         """Who asks, what, and its length; or the refusal."""

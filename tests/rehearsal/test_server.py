@@ -13,8 +13,9 @@ from hyperhive.errors import Invalid
 from hyperhive.rehearsal import server
 from hyperhive.rehearsal.engine import Failure, Text
 from hyperhive.rehearsal.faults import MAX_REMEMBERED, Faults
+from hyperhive.rehearsal.keys import Keys
 from hyperhive.rehearsal.scenario import Fail, parse
-from hyperhive.rehearsal.server import Rehearsal, agent_of, new_key
+from hyperhive.rehearsal.server import Rehearsal, agent_of
 
 SCENARIO = parse(
     r"""
@@ -24,6 +25,11 @@ matches = '^fail'
 [[rule.step]]
 error = 429
 retry_after = 7
+[[rule]]
+matches = '^login'
+[[rule.step]]
+error = 401
+seconds = 60
 [[rule]]
 matches = '^break'
 [[rule.step]]
@@ -51,6 +57,18 @@ say = "Hello {agent}."
 """,
     file="test.toml",
 )
+
+
+class Clock:
+    """A clock that is put forward by hand."""
+
+    def __init__(self) -> None:
+        self.time = 100.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
 KEY = {"x-api-key": "sk-rehearsal-alice-00ff"}
 
 
@@ -121,9 +139,24 @@ async def test_the_owner_of_the_keys_decides_whose_a_key_is() -> None:
         await rehearsal.stop()
 
 
-def test_a_new_key_names_its_agent_and_is_never_the_same() -> None:
-    assert agent_of(new_key("a-b-c")) == "a-b-c"
-    assert new_key("alice") != new_key("alice")
+def test_without_an_owner_of_keys_the_key_itself_names_the_agent() -> None:
+    assert agent_of("sk-rehearsal-a-b-c-00ff") == "a-b-c"
+
+
+async def test_a_login_that_is_refused_for_a_while_is_told_and_gets_a_new_key_after_it() -> None:
+    clock = Clock()
+    keys = Keys(secret=b"s" * 16, clock=clock)
+    rehearsal = Rehearsal(scenario=SCENARIO, keys=keys, refused=keys.refused)
+    old = keys.of("alice")
+    try:
+        async with httpx.AsyncClient(base_url=await rehearsal.start()) as api:
+            refused = await api.post("/v1/messages", headers={"x-api-key": old}, json=ask("login"))
+            assert refused.status_code == 401
+    finally:
+        await rehearsal.stop()
+    assert keys.of("alice") == old
+    clock.time += 60
+    assert keys.of("alice") != old
 
 
 async def test_an_error_on_demand_has_status_type_and_retry_after(api: httpx.AsyncClient) -> None:
@@ -209,16 +242,6 @@ async def test_it_stops_in_spite_of_a_stream_that_hangs(rehearsal: Rehearsal) ->
                 async for _ in lines:
                     pass
         await asyncio.wait_for(stopping, 4)
-
-
-class Clock:
-    """A clock that is put forward by hand."""
-
-    def __init__(self) -> None:
-        self.time = 100.0
-
-    def __call__(self) -> float:
-        return self.time
 
 
 def test_an_error_with_an_end_is_over_after_it_and_says_when() -> None:
