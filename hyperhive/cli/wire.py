@@ -8,6 +8,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator
+from io import BufferedReader
 from typing import Any, NamedTuple
 
 from hyperhive.cli.errors import CommandError, NoDaemon
@@ -85,25 +86,19 @@ class Daemon:
 
     def _request(self, method: str, target: str, body: object, *, accept: str, silence: float) -> "_Reply":
         sock = self._connect()
+        # The file keeps the connection open; closing it is all that is left to do.
+        file = sock.makefile("rb")
         try:
-            sock.settimeout(silence)
-            sock.sendall(_head(method, target, accept, body))
-            reply = _Reply(sock)
+            with sock:
+                sock.settimeout(silence)
+                sock.sendall(_head(method, target, accept, body))
+            reply = _Reply(file)
             if reply.status >= 400:
                 raise CommandError(_problem(reply.status, reply.body()))
-            return reply
-        except TimeoutError:
-            sock.close()
-            raise CommandError(
-                f"The daemon did not answer {method} {target} within {silence:.0f} s; "
-                "whether it took effect shows in 'hyperhive events'."
-            ) from None
-        except OSError as error:
-            sock.close()
-            raise NoDaemon(f"The daemon hung up: {error.strerror or error}; is it still running?") from None
-        except CommandError:
-            sock.close()
-            raise
+        except BaseException as error:
+            file.close()
+            raise _explained(error, f"{method} {target}", silence) from None
+        return reply
 
     def _connect(self) -> socket.socket:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -128,6 +123,18 @@ class Daemon:
         raise NoDaemon(f"{reason} {self.path}; {fix}")
 
 
+def _explained(error: BaseException, request: str, silence: float) -> BaseException:
+    match error:
+        case TimeoutError():
+            return CommandError(
+                f"The daemon did not answer {request} within {silence:.0f} s; "
+                "whether it took effect shows in 'hyperhive events'."
+            )
+        case OSError():
+            return NoDaemon(f"The daemon hung up: {error.strerror or error}; is it still running?")
+    return error
+
+
 def _head(method: str, target: str, accept: str, body: object) -> bytes:
     payload = b"" if body is None else json.dumps(body).encode()
     lines = [f"{method} {target} HTTP/1.1", "Host: localhost", f"Accept: {accept}", "Connection: close"]
@@ -150,9 +157,8 @@ def _problem(status: int, body: bytes) -> str:
 class _Reply:
     """An answer being read. Raises ``CommandError`` when it is cut off or no HTTP."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
-        self._file = sock.makefile("rb")
+    def __init__(self, file: BufferedReader) -> None:
+        self._file = file
         status = self._file.readline(65_536).split(None, 2)
         if len(status) < 2 or not status[0].startswith(b"HTTP/1.") or not status[1].isdigit():
             raise NoDaemon("The daemon hung up without an answer; is it stopping?")
@@ -189,7 +195,6 @@ class _Reply:
     def close(self) -> None:
         """Hang up."""
         self._file.close()
-        self._sock.close()
 
     def _parts(self) -> Iterator[bytes]:
         try:

@@ -2,6 +2,7 @@
 
 import io
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -9,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from hyperhive.cli import main
-from tests.cli.served import ServedHive
+from tests.cli.served import ServedHive, Server
 from tests.fakes.hive import FakeHive
 from tests.fakes.samples import snapshot
 
@@ -38,12 +39,19 @@ def run_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """One server for all tests: starting and ending one takes longer than most of them."""
+    with tempfile.TemporaryDirectory(prefix="hive-") as run, Server(run=Path(run)) as running:
+        yield running
+
+
 @pytest.fixture
-def served(run_folder: Path, tmp_path: Path) -> Iterator[ServedHive]:
+def served(server: Server, run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ServedHive:
     """A hive with manager and alice, whose operations end well by themselves."""
+    monkeypatch.setenv("HYPERHIVE_RUN", str(server.run))
     hive = FakeHive(snapshot("manager", "alice"), settle=0.01)
-    with ServedHive(hive=hive, run=run_folder, claude_folder=tmp_path) as there:
-        yield there
+    return ServedHive(hive=hive, server=server, claude_folder=tmp_path, claude=tmp_path / "claude")
 
 
 @pytest.fixture

@@ -1,0 +1,180 @@
+"""Commands that need this machine: up, login, shell, open, completion."""
+
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from hyperhive.errors import Refused
+from hyperhive.settings import Settings
+from tests.cli.conftest import Type
+from tests.cli.served import ServedHive
+
+HYPERHIVE = [sys.executable, "-c", "import sys; from hyperhive.cli import main; sys.exit(main())"]
+
+
+@pytest.fixture
+def claude(tmp_path: Path) -> Callable[[int], None]:
+    """A Claude Code that writes down how it was called and ends with a code."""
+
+    def put(code: int) -> None:
+        script = tmp_path / "claude"
+        script.write_text(
+            f'#!/bin/sh\necho "$@ $CLAUDE_CONFIG_DIR ${{ANTHROPIC_API_KEY-none}}" > {tmp_path}/called\nexit {code}\n'
+        )
+        script.chmod(script.stat().st_mode | stat.S_IXUSR)
+
+    return put
+
+
+def test_login_runs_claudes_own_in_the_agents_folder(
+    served: ServedHive,
+    type_: Type,
+    claude: Callable[[int], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-of-somebody-else")
+    claude(0)
+    said = type_("login", "alice")
+    assert said.code == 0
+    assert (tmp_path / "called").read_text() == f"auth login {tmp_path} none\n"
+    assert "REHEARSAL" in said.out
+    assert "start it again without --rehearse" in said.out
+
+
+def test_a_login_that_is_not_completed_is_a_failure(
+    served: ServedHive, type_: Type, claude: Callable[[int], None]
+) -> None:
+    claude(1)
+    said = type_("login", "alice")
+    assert (said.code, "was not completed" in said.err) == (1, True)
+
+
+def test_a_login_wants_the_agents_folder_and_a_claude(
+    served: ServedHive, type_: Type, tmp_path: Path
+) -> None:
+    assert type_("login", "bob").code == 1
+    assert "could not be started" in type_("login", "alice").err
+
+
+def test_a_login_is_the_daemons_users_alone(
+    served: ServedHive, type_: Type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    said = type_("login", "alice")
+    assert (said.code, "as the daemon's user" in said.err) == (1, True)
+
+
+def test_shell_becomes_the_command_that_enters_the_container(served: ServedHive) -> None:
+    done = subprocess.run([*HYPERHIVE, "shell", "alice"], capture_output=True, timeout=10, check=False)
+    assert (done.returncode, done.stdout) == (7, b"inside\n")
+
+
+def test_a_shell_wants_an_agent_that_exists(served: ServedHive, type_: Type) -> None:
+    assert type_("shell", "bob").code == 1
+
+
+class Daemon(ModuleType):
+    """A daemon that notes what it was started with."""
+
+    def __init__(self, outcome: int | Exception) -> None:
+        super().__init__("hyperhive.daemon")
+        self.given: list[tuple[Settings, bool]] = []
+        self.outcome = outcome
+
+    def run(self, settings: Settings, *, open_browser: bool) -> int:
+        self.given.append((settings, open_browser))
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome
+
+
+def test_up_hands_its_flags_to_the_daemon(
+    run_folder: Path, type_: Type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon = Daemon(0)
+    monkeypatch.setitem(sys.modules, "hyperhive.daemon", daemon)
+    flags = ("--home", str(tmp_path), "--port", "0", "--runtime", "process", "--rehearse", "--no-browser")
+    assert type_("up", *flags).code == 0
+    settings, browser = daemon.given[0]
+    assert (settings.home, settings.port, settings.runtime, settings.rehearse) == (
+        tmp_path,
+        0,
+        "process",
+        True,
+    )
+    assert not browser
+    assert not settings.public
+
+
+def test_up_tells_why_the_daemon_refused(
+    run_folder: Path, type_: Type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "hyperhive.daemon", Daemon(Refused("Another hive runs; stop it.")))
+    assert type_("up") == (1, "", "hyperhive: Another hive runs; stop it.\n")
+
+
+def test_the_commands_look_where_the_daemon_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    from hyperhive.cli.wire import run_folder
+    from hyperhive.settings import default_run
+
+    environments: tuple[dict[str, str], ...] = (
+        {},
+        {"HYPERHIVE_RUN": "/somewhere/else"},
+        {"HYPERHIVE_RUN": "relative/folder"},
+        {"HYPERHIVE_RUN": "~/hive"},
+        {"XDG_RUNTIME_DIR": "/run/user/1000"},
+    )
+    for user in (0, 1000):
+        for env in environments:
+            with monkeypatch.context() as patch:
+                patch.setattr(os, "geteuid", lambda user=user: user)
+                for name in ("HYPERHIVE_RUN", "XDG_RUNTIME_DIR"):
+                    patch.delenv(name, raising=False)
+                for name, value in env.items():
+                    patch.setenv(name, value)
+                assert run_folder() == str(default_run()), (user, env)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_a_script_for_the_shell(run_folder: Path, type_: Type, shell: str) -> None:
+    said = type_("completion", shell)
+    assert said.code == 0
+    assert "restart" in said.out
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["re"], {"restart", "resume", "revise"}),
+        (["stop", ""], {"--all", "--no-wait", "--json", "manager", "alice"}),
+        (["stop", "al"], {"alice"}),
+        (["completion", ""], {"bash", "zsh", "fish"}),
+        (["list", "--"], {"--json"}),
+    ],
+)
+def test_bash_completes_commands_options_and_names(
+    served: ServedHive, type_: Type, tmp_path: Path, words: list[str], expected: set[str]
+) -> None:
+    program = tmp_path / "hyperhive"
+    program.write_text(
+        f"#!/bin/sh\nexec {sys.executable} -c 'from hyperhive.cli import main; main()' \"$@\"\n"
+    )
+    program.chmod(0o755)
+    typed = " ".join(f"'{word}'" for word in ("hyperhive", *words))
+    ask = f'COMP_WORDS=({typed}); COMP_CWORD={len(words)}; _hyperhive; printf "%s\\n" "${{COMPREPLY[@]}}"'
+    done = subprocess.run(
+        ["bash", "-c", f"{type_('completion', 'bash').out}\n{ask}"],
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=10,
+        check=False,
+    )
+    assert set(done.stdout.split()) == expected, done.stderr
