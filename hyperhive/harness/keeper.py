@@ -73,14 +73,19 @@ class Keeper:
 
     async def close(self, *, grace: float = 2.0) -> None:
         """Let the process end by itself within ``grace`` seconds, if there is one."""
-        if self._claude is not None:
-            claude, self._claude = self._claude, None
+        if (claude := self._claude) is None:
+            return
+        try:
             await claude.close(grace=grace)
+        finally:
+            # Known until it is gone: what is not known here is reaped as an orphan.
+            if self._claude is claude:
+                self._claude = None
 
     async def destroy(self) -> None:
         """End the process and everything it left."""
+        known = self.pids
         if self._claude is not None:
-            claude, self._claude = self._claude, None
-            claude.kill()
-            await claude.close(grace=0.1)
-        await self._end_family(())
+            self._claude.kill()
+            await self.close(grace=0.1)
+        await self._end_family(known)

@@ -16,6 +16,8 @@ MAX_MESSAGE = 16 * 1024 * 1024
 """Bytes of one message on its stdout; a longer one is skipped."""
 DRAIN = 0.3
 """Seconds for the last of its output after its end."""
+STATUS = 1.0
+"""Seconds until asyncio knows the exit status of an ended process."""
 
 
 class ProcessTransport(Transport):
@@ -131,6 +133,8 @@ class ProcessTransport(Transport):
                     self.refusal = "; ".join(str(error) for error in message.get("errors") or ())
                 yield message
         await self._gone.wait()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), STATUS)
         raise CLIConnectionError(self.ended())
 
     async def end_input(self) -> None:

@@ -87,17 +87,15 @@ class ScriptedClaude:
         self._script.prompts.append(prompt)
         self._script.asked.set()
         self._interrupted.clear()
-        steps = self._script.turns.pop(0) if self._script.turns else [Began("s1"), done()]
+        steps: list[Step] = self._script.turns.pop(0) if self._script.turns else [Began("s1"), done()]
         for step in steps:
-            match step:
-                case Forever():
-                    yield await self._wait(deaf=isinstance(step, Deaf))
-                    return
-                case Dies(how):
-                    self._alive = False
-                    raise ClaudeDied(how)
-                case happening:
-                    yield happening
+            if isinstance(step, Forever):
+                yield await self._wait(deaf=isinstance(step, Deaf))
+                return
+            if isinstance(step, Dies):
+                self._alive = False
+                raise ClaudeDied(step.how)
+            yield step
 
     async def _wait(self, *, deaf: bool) -> Happening:
         ends = {asyncio.create_task(self._killed.wait())}

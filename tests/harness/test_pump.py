@@ -1,0 +1,84 @@
+"""The byte pump between Claude Code's stdio and the MCP socket."""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from hyperhive.harness.command import PUMP
+
+
+@asynccontextmanager
+async def pump(path: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-I", "-S", str(PUMP), str(path), stdin=pipe, stdout=pipe, stderr=pipe
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+
+async def test_bytes_pass_both_ways_unchanged_and_the_end_of_one_side_is_the_end(tmp_path: Path) -> None:
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(4096):
+            writer.write(data)
+        writer.write(b"bye")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_unix_server(echo, tmp_path / "s")
+    blob = os.urandom(3_000_000)
+    async with pump(tmp_path / "s") as process:
+        out, err = await asyncio.wait_for(process.communicate(blob), 20)
+        assert (out, err, process.returncode) == (blob + b"bye", b"", 0)
+    server.close()
+
+
+async def test_it_ends_when_the_socket_ends_though_stdin_stays_open(tmp_path: Path) -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    server = await asyncio.start_unix_server(hang_up, tmp_path / "s")
+    async with pump(tmp_path / "s") as process:
+        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert process.stdin is not None
+        process.stdin.close()
+    server.close()
+
+
+async def test_it_ends_when_stdin_ends_though_the_socket_stays_open(tmp_path: Path) -> None:
+    released = asyncio.Event()
+
+    async def sit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        await released.wait()
+        writer.close()
+
+    server = await asyncio.start_unix_server(sit, tmp_path / "s")
+    async with pump(tmp_path / "s") as process:
+        began = time.monotonic()
+        await asyncio.wait_for(process.communicate(b""), 10)
+        assert time.monotonic() - began < 5
+    released.set()
+    server.close()
+
+
+async def test_it_waits_for_a_socket_that_is_late(tmp_path: Path) -> None:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"hello")
+        writer.close()
+
+    async with pump(tmp_path / "s") as process:
+        server = await asyncio.start_unix_server(greet, tmp_path / "s")
+        assert process.stdout is not None and process.stdin is not None
+        assert await asyncio.wait_for(process.stdout.read(), 10) == b"hello"
+        await asyncio.wait_for(process.wait(), 10)
+        process.stdin.close()
+        server.close()
