@@ -236,7 +236,7 @@ def _payload(leader: int) -> int | None:
 def _executed(leader: int) -> bool:
     """Whether the payload has executed what it is for; until then it is a copy of the init."""
     payload = _payload(leader)
-    return payload is not None and proc.cmdline(payload) != proc.cmdline(leader)
+    return payload is not None and proc.executed(leader, payload)
 
 
 def _await_outer(pid: int, *, timeout: float) -> bool:

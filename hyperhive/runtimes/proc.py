@@ -95,6 +95,12 @@ def cmdline(pid: int) -> tuple[bytes, ...]:
         return ()
 
 
+def executed(parent: int, child: int) -> bool:
+    """Whether a living ``child`` runs something else by now than the copy of ``parent`` that it began as."""
+    found = cmdline(child)  # empty for a zombie
+    return bool(found) and found != cmdline(parent)
+
+
 def has_env(pid: int, entry: bytes) -> bool:
     """Whether the process was started with ``entry`` (``NAME=value``) in its environment.
 

@@ -129,10 +129,12 @@ class Process:
 
     def _spawn(self, spec: LaunchSpec, note: spawned.Note) -> int:
         status = spawned.open_status(spec.folder)
+        home = spec.folder / "home"
+        home.mkdir(exist_ok=True, mode=0o700)
         try:
             return self._children.spawn(
                 (self._python, "-I", "-S", str(_LEADER), str(status), *spec.argv),
-                env={"PATH": _PATH, "LANG": "C.UTF-8", **spec.env, spawned.MARK: note.id},
+                env={"PATH": _PATH, "LANG": "C.UTF-8", "HOME": str(home), **spec.env, spawned.MARK: note.id},
                 folder=spec.folder,
                 cwd=spec.workdir or Path("/"),
                 fds=(status,),
@@ -144,7 +146,7 @@ class Process:
         ticks = proc.start_ticks(pid)
         while ticks is not None and time.monotonic() < until:
             status = spawned.read_status(spec.folder)
-            if status.leader is not None and any(not _is_leader(p) for p in proc.children(pid)):
+            if status.leader is not None and any(proc.executed(pid, p) for p in proc.children(pid)):
                 return Handle(self.name, pid, ticks, proc.boot_id())
             if proc.wait_end(pid, ticks, timeout=0.005):
                 break

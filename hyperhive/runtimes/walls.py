@@ -160,11 +160,14 @@ def programs(paths: Iterable[Path], folder: Path, sources: Sources) -> list[str]
         places.add(_follow(path, links))
     args: list[str] = []
     shown = [Path("/nix/store"), *(Path(p) for p in ("/usr", *_MERGED))]
+    for place in (*shown, *places):
+        if folder.resolve().is_relative_to(place):
+            raise Refused(
+                f"{place} cannot be shown inside: the hive's own files are in it.", code="bad-program"
+            )
     for place in sorted(places, key=lambda p: len(p.parts)):
         if any(place.is_relative_to(seen) for seen in shown):
             continue
-        if folder.resolve().is_relative_to(place):
-            raise Refused(f"{place} cannot be a program: the hive's own files are in it.", code="bad-program")
         args += sources.bind(place, place)
         shown.append(place)
     for link, target in links.items():

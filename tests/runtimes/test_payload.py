@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import hyperhive
 from hyperhive.errors import Broken, Deadline, Refused
 from hyperhive.runtimes import proc, spawned
 from hyperhive.runtimes.base import Runtime
@@ -110,6 +111,26 @@ def test_it_can_run_this_python_with_its_packages(real: Lab) -> None:
         # stdin is empty, so that input() fails at once, and the log's end is in the message.
         real.ended(real.start(spec))
         raise Broken(real.log(spec))
+
+
+def test_hyperhive_itself_runs_with_its_package_alone(real: Lab) -> None:
+    package = Path(hyperhive.__file__).parent
+    spec = real.python("")
+    script = "import hyperhive.harness, hyperhive.domain.launch; print('imported', flush=True)"
+    argv = (sys.executable, "-c", f"{script}; import time; time.sleep(600)")
+    env = {"PYTHONPATH": str(package.parent), "PYTHONSAFEPATH": "1"}
+    real.start(replace(spec, argv=argv, env=env, programs=(*spec.programs, package)))
+
+    eventually(lambda: "imported" in real.log(spec))
+
+
+def test_it_has_a_home_of_its_own(real: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/daemons/home")
+    spec = real.spec(f"echo x > $HOME/file && echo at $HOME; {IDLE}")
+    real.start(spec)
+
+    eventually(lambda: "at /" in real.log(spec))
+    assert "/daemons/home" not in real.log(spec)
 
 
 def test_its_exit_status_is_told(real: Lab) -> None:

@@ -80,3 +80,25 @@ def test_a_plain_user_starts_finds_enters_and_stops(name: str, open_folder: Path
         lab.close()
 
     _as_nobody(task)
+
+
+def test_a_plain_users_agent_does_not_reach_that_users_files(open_folder: Path) -> None:
+    runtime = _runtime("bubblewrap")
+
+    def task() -> None:
+        lab = Lab(runtime, open_folder / "lab")
+        token = open_folder / "operator.token"
+        token.write_text("secret")
+        (lab.state / "link").symlink_to(token)
+        tried = f"cat {token} link /etc/shadow; kill -0 {os.getpid()} && echo secret; ls {open_folder}/lab"
+        spec = lab.spec(f"{tried}; unshare -Ur true && echo secret; echo end; {IDLE}")
+        handle = lab.start(spec)
+        eventually(lambda: "end" in lab.log(spec).split())
+        assert "secret" not in lab.log(spec)
+        assert lab.log(spec).count("No such file") == 4
+        command = runtime.enter(handle, ("/bin/sh", "-c", f"test -e {token} || unshare -Ur true || exit 9"))
+        assert subprocess.run((str(_python()), *command[1:]), timeout=20, check=False).returncode == 9
+        runtime.stop(handle, grace=5)
+        lab.close()
+
+    _as_nobody(task)
