@@ -1,0 +1,52 @@
+"""The source as the architecture tests read it: parsed, with the names of its modules."""
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+class Module(NamedTuple):
+    """A file. ``name`` is its path from the root, e.g. ``hyperhive/hive.py``."""
+
+    name: str
+    text: str
+    tree: ast.Module
+
+
+@cache
+def modules(*folders: str) -> tuple[Module, ...]:
+    """All Python files below folders of the project."""
+    paths = sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+    return tuple(_read(path) for path in paths if "node_modules" not in path.parts)
+
+
+def _read(path: Path) -> Module:
+    text = path.read_text()
+    return Module(str(path.relative_to(ROOT)), text, ast.parse(text))
+
+
+def functions(tree: ast.AST) -> Iterator[Function]:
+    """Every function, wherever it stands."""
+    yield from (node for node in ast.walk(tree) if isinstance(node, Function))
+
+
+def calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
+    """Every call, with the dotted name of what is called."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), node
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Every module that is imported, wherever that stands."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
