@@ -13,9 +13,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hyperhive.errors import HiveError
 from hyperhive.hive import Hive
-from hyperhive.web import assets, pages
+from hyperhive.web import pages
 from hyperhive.web.agents_api import AgentsApi
 from hyperhive.web.asked import MAX_BODY
+from hyperhive.web.assets import Assets
 from hyperhive.web.door import Door
 from hyperhive.web.headers import SecureHeaders
 from hyperhive.web.hive_api import HiveApi
@@ -54,7 +55,7 @@ def build(
     routes: list[BaseRoute] = [
         *_shared(hive, streams),
         *Login(security=security, streams=streams).routes(),
-        *assets.routes(),
+        *Assets(folder=pages.STATIC, version=pages.static_version()).routes(),
         Route("/", pages.hive_page),
         Route("/agents/{name}", pages.agent_page),
     ]

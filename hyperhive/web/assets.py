@@ -1,12 +1,11 @@
 """``/static/{version}/…``: the files beside the pages; under their own version they never change."""
 
-from pathlib import PurePosixPath
+from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from hyperhive.web import pages
 from hyperhive.web.problems import Rejected
 
 _IMMUTABLE = "public, max-age=31536000, immutable"
@@ -22,22 +21,35 @@ _TYPES = {
 }
 
 
-def routes() -> list[Route]:
-    """The routes."""
-    return [Route("/static/{version}/{path:path}", asset)]
+class Assets:
+    """The static files, listed once: no path is ever made from what a request says.
 
+    Args:
+        folder: where they are.
+        version: what the addresses of the present ones carry.
+    """
 
-async def asset(request: Request) -> Response:
-    """A static file. An old version's address gives the new file, to be asked for again each time."""
-    path = PurePosixPath(str(request.path_params["path"]))
-    kind = _TYPES.get(path.suffix)
-    file = (pages.STATIC / path).resolve()
-    inside = file.is_relative_to(pages.STATIC.resolve())
-    if kind is None or path.is_absolute() or "\0" in str(path) or not inside or not file.is_file():
-        raise Rejected(404, "no-such-file", "There is no such file; reload the page.")
-    current = request.path_params["version"] == pages.static_version()
-    response = FileResponse(file, media_type=kind, stat_result=file.stat())
-    response.headers["Cache-Control"] = _IMMUTABLE if current else "no-cache"
-    if response.headers["etag"] in request.headers.get("if-none-match", ""):
-        return Response(status_code=304, headers={"ETag": response.headers["etag"]})
-    return response
+    def __init__(self, *, folder: Path, version: str) -> None:
+        self._version = version
+        self._files = {
+            file.relative_to(folder).as_posix(): file
+            for file in folder.rglob("*")
+            if file.suffix in _TYPES and file.is_file()
+        }
+
+    def routes(self) -> list[Route]:
+        """The routes."""
+        return [Route("/static/{version}/{path:path}", self.asset)]
+
+    async def asset(self, request: Request) -> Response:
+        """A static file. An old version's address gives the new file, to be asked for again each time."""
+        file = self._files.get(str(request.path_params["path"]))
+        if file is None or not file.is_file():
+            raise Rejected(404, "no-such-file", "There is no such file; reload the page.")
+        current = request.path_params["version"] == self._version
+        response = FileResponse(file, media_type=_TYPES[file.suffix], stat_result=file.stat())
+        response.headers["Cache-Control"] = _IMMUTABLE if current else "no-cache"
+        etag = response.headers["etag"]
+        if etag in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers={"ETag": etag})
+        return response

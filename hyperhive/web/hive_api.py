@@ -79,7 +79,7 @@ class HiveApi:
         return JSONResponse({"status": "ok"})
 
     async def metrics(self, request: Request) -> Response:
-        samples = [*self._hive.metrics(), ("hyperhive_http_streams", {}, float(len(self._streams)))]
+        samples = [*self._hive.metrics(), ("hyperhive_http_streams", {}, float(self._streams.count))]
         return Response(metrics.render(samples), media_type=metrics.CONTENT_TYPE)
 
     async def state(self, request: Request) -> Response:

@@ -38,7 +38,6 @@ class Server(uvicorn.Server):
                 # Whoever runs a proxy names its host; what a header says of addresses is not believed.
                 proxy_headers=False,
                 server_header=False,
-                h11_max_incomplete_event_size=64 * 1024,
                 limit_concurrency=MOST_CONNECTIONS,
                 timeout_keep_alive=30,
                 timeout_graceful_shutdown=GRACE,

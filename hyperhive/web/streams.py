@@ -62,7 +62,9 @@ class Streams:
         self._sweep: asyncio.TimerHandle | None = None
         self._closed = False
 
-    def __len__(self) -> int:
+    @property
+    def count(self) -> int:
+        """Streams that are open."""
         return len(self._open)
 
     def close(self) -> None:

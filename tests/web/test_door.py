@@ -94,14 +94,24 @@ def test_the_server_answers_to_loopback(host: str) -> None:
 
 @pytest.mark.parametrize(
     "host",
-    ["", "localhost:7001", "localhost.", "127.0.0.1.evil.example", "x@localhost:7000", "0.0.0.0:7000", "127.1"],
+    [
+        "",
+        "localhost:7001",
+        "localhost.",
+        "127.0.0.1.evil.example",
+        "x@localhost:7000",
+        "0.0.0.0:7000",
+        "127.1",
+    ],
 )
 def test_the_server_answers_to_no_other_name(host: str) -> None:
     assert not Security(token="t", port=7000, host="0.0.0.0").answers_to(host, "10.0.0.5")
 
 
 def test_the_server_answers_to_what_it_is_bound_to_and_told_of() -> None:
-    bound = Security(token="t", port=7000, host="192.168.1.2", allowed_hosts=["Hive.Example", "hive.example:443"])
+    bound = Security(
+        token="t", port=7000, host="192.168.1.2", allowed_hosts=["Hive.Example", "hive.example:443"]
+    )
     for host in ("192.168.1.2:7000", "hive.example", "hive.example:7000", "hive.example:443"):
         assert bound.answers_to(host, None), host
     everywhere = Security(token="t", port=7000, host="::")
@@ -115,7 +125,7 @@ def test_the_server_answers_to_what_it_is_bound_to_and_told_of() -> None:
 )
 async def test_a_wrong_bearer_is_refused_even_with_a_good_cookie(face: Face, value: str) -> None:
     async with face.browser() as browser:
-        answer = await browser.get("/api/state", headers={"Authorization": value.encode()})  # type: ignore[dict-item]
+        answer = await browser.get("/api/state", headers={b"Authorization": value.encode()})
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"].startswith("Bearer")
     assert answer.json()["code"] == "bad-token"
@@ -148,7 +158,9 @@ async def test_a_link_on_another_site_reaches_the_page_of_who_is_logged_in(face:
 
 async def test_no_bounce_leaves_the_origin(face: Face) -> None:
     async with face.client() as client:
-        answer = await client.get("http://127.0.0.1:7000//evil.example/", headers={"Sec-Fetch-Site": "cross-site"})
+        answer = await client.get(
+            "http://127.0.0.1:7000//evil.example/", headers={"Sec-Fetch-Site": "cross-site"}
+        )
     assert answer.status_code == 303
     assert answer.headers["location"].startswith("/login?next=")
 

@@ -90,7 +90,9 @@ async def test_the_token_logs_in_and_leads_on(face: Face) -> None:
         assert (await browser.get("/api/state")).status_code == 200
 
 
-@pytest.mark.parametrize("target", ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:1", ""])
+@pytest.mark.parametrize(
+    "target", ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:1", ""]
+)
 async def test_the_login_leads_nowhere_else(face: Face, target: str) -> None:
     async with face.client() as browser:
         answer = await browser.post("/login", data={"token": TOKEN, "next": target})
@@ -184,7 +186,7 @@ def test_a_token_open_to_others_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "operator.token"
     load_or_create_token(file)
     file.chmod(0o640)
-    with pytest.raises(Refused, match="open to others.*delete it"):
+    with pytest.raises(Refused, match=r"open to others.*delete it"):
         load_or_create_token(file)
 
 
