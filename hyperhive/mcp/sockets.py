@@ -28,6 +28,8 @@ MAX_PATH = 107
 """Bytes of a socket's path that the kernel takes."""
 CLOSE_DEADLINE = 5.0
 """Seconds that ending an agent's connections may take."""
+FLUSH_DEADLINE = 1.0
+"""Seconds that a client may take to read the last of it when its connection is ended."""
 
 _log = logging.getLogger(__name__)
 
@@ -98,9 +100,11 @@ class _Door:
             _log.exception("An MCP connection of '%s' failed.", self.name)
         finally:
             writer.close()
-            with contextlib.suppress(OSError, TimeoutError):
-                async with asyncio.timeout(1.0):
+            try:
+                async with asyncio.timeout(FLUSH_DEADLINE):
                     await writer.wait_closed()
+            except (OSError, TimeoutError):
+                writer.transport.abort()
 
 
 class McpSockets:

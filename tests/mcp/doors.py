@@ -22,6 +22,8 @@ from hyperhive.mcp.agent import agent_server
 from hyperhive.mcp.http import McpHttp
 from hyperhive.mcp.manager import manager_server, operator_server
 from hyperhive.mcp.sockets import McpSockets
+from hyperhive.web.app import build
+from hyperhive.web.security import Security
 
 Mode = Literal["auto", "legacy"]
 MODES: tuple[Mode, ...] = ("auto", "legacy")
@@ -105,18 +107,38 @@ async def over_socket(
         await sockets.aclose()
 
 
+TOKEN = "a-token-of-the-operator"
+
+
 @asynccontextmanager
-async def served(
-    door: McpHttp, *, guard: Callable[[ASGIApp], ASGIApp] = lambda app: app
-) -> AsyncIterator[str]:
-    """``door`` at ``/mcp`` of a real server on loopback, behind ``guard``; yields the URL."""
-    app = Starlette(routes=[Route("/mcp", guard(door.app))], lifespan=lambda _: door.running())
+async def served(door: McpHttp) -> AsyncIterator[str]:
+    """``door`` at ``/mcp`` of a real server on loopback; yields the URL."""
+    app = Starlette(routes=[Route("/mcp", door.app)], lifespan=lambda _: door.running())
+    async with _serving(lambda port: app, door) as url:
+        yield url
+
+
+@asynccontextmanager
+async def served_by_the_web(door: McpHttp, hive: Hive) -> AsyncIterator[str]:
+    """The same within hyperhive's own web app, which wants ``TOKEN``."""
+
+    def app(port: int) -> ASGIApp:
+        security = Security(token=TOKEN, port=port)
+        return build(hive=hive, security=security, mcp_app=door.app, lifespan=lambda _: door.running())
+
+    async with _serving(app, door) as url:
+        yield url
+
+
+@asynccontextmanager
+async def _serving(app: Callable[[int], ASGIApp], door: McpHttp) -> AsyncIterator[str]:
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=5)
+    port = listener.getsockname()[1]
+    config = uvicorn.Config(app(port), log_level="error", timeout_graceful_shutdown=5)
     server = uvicorn.Server(config)
     task = asyncio.create_task(server._serve([listener]))
     try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/mcp"
+        yield f"http://127.0.0.1:{port}/mcp"
     finally:
         door.stop()
         server.should_exit = True

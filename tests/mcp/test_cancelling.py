@@ -5,14 +5,19 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
+import httpx
+import httpx2
 import pytest
 from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
 
 from hyperhive.mcp.http import McpHttp
 from hyperhive.mcp.sockets import McpSockets
 from tests.fakes.hive import FakeHive
-from tests.mcp.doors import Connect, Mode, served, structured, unix_transport
+from tests.mcp.doors import TOKEN, Connect, Mode, served_by_the_web, structured, unix_transport
 from tests.waiting import eventually_async
+
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 
 def waiting(hive: FakeHive) -> int:
@@ -82,23 +87,24 @@ async def test_closing_a_socket_ends_a_recv_that_waits(hive: FakeHive, run: Path
 
 
 async def test_a_recv_whose_http_connection_drops_takes_nothing(hive: FakeHive, mode: Mode) -> None:
-    async with served(McpHttp(hive=hive)) as url:
+    async with served_by_the_web(McpHttp(hive=hive), hive) as url:
         port = int(url.split(":")[2].split("/")[0])
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         session = await _session(url) if mode == "legacy" else ""
-        writer.write(_recv_request(session))
+        writer.write(_recv_request(session, port))
         await eventually_async(lambda: waiting(hive))
         writer.transport.abort()
         await eventually_async(lambda: not waiting(hive))
         await hive.send(sender="bob", to="operator", body="still here")
-        async with Client(url, mode=mode) as client:
+        async with (
+            httpx2.AsyncClient(headers=BEARER) as http,
+            Client(streamable_http_client(url, http_client=http), mode=mode) as client,
+        ):
             (letter,) = structured(await client.call_tool("recv", {}))["messages"]
         assert letter["body"] == "still here"
 
 
 async def _session(url: str) -> str:
-    import httpx
-
     opening = {
         "jsonrpc": "2.0",
         "id": 1,
@@ -109,7 +115,7 @@ async def _session(url: str) -> str:
             "clientInfo": {"name": "t", "version": "1"},
         },
     }
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(headers=BEARER) as http:
         accept = {"Accept": "application/json, text/event-stream"}
         answer = await http.post(url, json=opening, headers=accept)
         session = answer.headers["mcp-session-id"]
@@ -118,7 +124,7 @@ async def _session(url: str) -> str:
     return str(session)
 
 
-def _recv_request(session: str) -> bytes:
+def _recv_request(session: str, port: int) -> bytes:
     meta = (
         ""
         if session
@@ -132,7 +138,8 @@ def _recv_request(session: str) -> bytes:
     version = "2025-11-25" if session else "2026-07-28"
     named = f"Mcp-Session-Id: {session}" if session else "Mcp-Method: tools/call\r\nMcp-Name: recv"
     return (
-        f"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        f"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {TOKEN}\r\n"
+        f"Content-Type: application/json\r\n"
         f"Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: {version}\r\n{named}\r\n"
         f"Content-Length: {len(body)}\r\n\r\n{body}"
     ).encode()

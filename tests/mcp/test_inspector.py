@@ -1,37 +1,21 @@
-"""The MCP Inspector, a client that is not ours, lists and calls the tools at ``/mcp``."""
+"""The MCP Inspector, a client that is not ours, lists and calls the tools at ``/mcp`` of the web app."""
 
 from collections.abc import AsyncIterator
 
 import pytest
-from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hyperhive.mcp.http import McpHttp
 from tests.fakes.hive import FakeHive
-from tests.mcp.doors import FLEET_TOOLS, MESSAGING, served
+from tests.mcp.doors import FLEET_TOOLS, MESSAGING, TOKEN, served_by_the_web
 from tests.mcp.inspector_cli import Inspector, install
 
 pytestmark = pytest.mark.e2e
-TOKEN = "a-token-of-the-operator"
-
-
-class Guard:
-    """The one check of the host app that this test needs."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if (b"authorization", f"Bearer {TOKEN}".encode()) not in scope["headers"]:
-            await PlainTextResponse("No.", 401)(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
 
 
 @pytest.fixture
 async def inspector(hive: FakeHive) -> AsyncIterator[Inspector]:
     cli = install()
-    async with served(McpHttp(hive=hive), guard=Guard) as url:
+    async with served_by_the_web(McpHttp(hive=hive), hive) as url:
         yield Inspector(cli=cli, url=url, token=TOKEN)
 
 

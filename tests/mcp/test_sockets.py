@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mcp import Client
+from mcp import Client, StdioServerParameters
 
 from hyperhive.errors import Broken, Invalid
+from hyperhive.harness.command import PUMP
 from hyperhive.mcp.server import MAX_CALLS
 from hyperhive.mcp.session import LineSession
 from hyperhive.mcp.sockets import MAX_CONNECTIONS, McpSockets
 from tests.fakes.hive import FakeHive
-from tests.mcp.doors import AGENT_TOOLS, structured, unix_transport
+from tests.mcp.doors import AGENT_TOOLS, Mode, structured, unix_transport
 from tests.waiting import eventually_async
 
 INITIALIZE = {
@@ -89,6 +90,12 @@ async def works(path: Path) -> bool:
 async def test_a_socket_is_for_its_owner_alone(alice: Path) -> None:
     assert stat.S_IMODE(alice.stat().st_mode) == 0o600
     assert stat.S_IMODE(alice.parent.stat().st_mode) == 0o700
+
+
+async def test_a_client_that_only_starts_commands_comes_through_the_pump(alice: Path, mode: Mode) -> None:
+    command = StdioServerParameters(command=sys.executable, args=["-I", "-S", str(PUMP), str(alice)])
+    async with Client(command, mode=mode) as client:
+        assert structured(await client.call_tool("whoami", {}))["name"] == "alice"
 
 
 async def test_opening_twice_is_opening_once(sockets: McpSockets, alice: Path) -> None:
