@@ -26,7 +26,7 @@ RECENT_EVENTS = 200
 RECENT_MESSAGES = 100
 """Messages that the flow begins with."""
 VIEWS = ("agents", "messages", "events")
-TABS = ("turns", "logs", "messages", "config")
+TABS = ("turns", "logs", "messages", "config", "facts")
 
 
 async def hive_page(request: Request) -> HTMLResponse:
@@ -41,6 +41,7 @@ async def hive_page(request: Request) -> HTMLResponse:
             "recent": await _recent(hive, snapshot.seq),
             "view": _one_of(request.query_params.get("view"), VIEWS, ""),
             "filter": request.query_params.get("q", "")[:100],
+            "breadth": standing.breadth(snapshot.agents),
             "groups": standing.groups(snapshot.agents),
             "waiting": standing.waiting(snapshot),
         },

@@ -36,13 +36,15 @@ class Standing:
     Args:
         group: a key of ``GROUPS``.
         tone: fine, working, attention, fault or off.
-        state: what it does, in words; ``since``: since when.
+        state: what it does, in words; ``since``: since when, ``None`` where nobody knows.
+        saying: the tone of the state's word, which a fault elsewhere does not colour.
     """
 
     group: str
     tone: str
     state: str
-    since: datetime
+    since: datetime | None
+    saying: str
     chips: tuple[Chip, ...]
 
 
@@ -73,17 +75,18 @@ def failed_build(agent: AgentView) -> bool:
 def of(agent: AgentView) -> Standing:
     """How ``agent`` stands."""
     group, tone, state, since = _stands(agent)
-    return Standing(group, tone, state, since, _chips(agent))
+    saying = _saying(agent) if failed_build(agent) and state == _TURN[agent.turn.state] else tone
+    return Standing(group, tone, state, since, saying, _chips(agent))
 
 
-def _stands(agent: AgentView) -> tuple[str, str, str, datetime]:
+def _stands(agent: AgentView) -> tuple[str, str, str, datetime | None]:
     turn = agent.turn
     if agent.quarantined is not None:
-        return "attention", "fault", "Quarantined", agent.since
+        return "attention", "fault", "Quarantined", None
     if agent.transient is not None:
         return "working", "working", words(agent.transient), agent.transient_since or agent.since
     if agent.container == "unknown":
-        return "attention", "attention", "Unknown", agent.since
+        return "attention", "attention", "Unknown", None
     if agent.container == "stopped":
         if agent.restart_at is not None:
             return "attention", "fault", "Crashed", agent.since
@@ -91,11 +94,11 @@ def _stands(agent: AgentView) -> tuple[str, str, str, datetime]:
             return "attention", "fault", "Stopped", agent.since
         return "stopped", "off", "Stopped", agent.since
     if agent.login == "needs-login":
-        return "attention", "attention", "Needs login", turn.since
+        return "attention", "attention", "Needs login", None
     if failed_build(agent):
         return "attention", "fault", _TURN[turn.state], turn.since
     if agent.paused:
-        return "idle", "off", "Paused", turn.since
+        return "idle", "off", "Paused", None
     if turn.state in _BUSY:
         return "working", "working", _TURN[turn.state], turn.since
     if turn.state in (TurnState.WAITING, TurnState.OFFLINE):
@@ -107,6 +110,12 @@ def _stands(agent: AgentView) -> tuple[str, str, str, datetime]:
     return "idle", "fine", _TURN[turn.state], turn.since
 
 
+def _saying(agent: AgentView) -> str:
+    if agent.turn.state is TurnState.IDLE:
+        return "fine"
+    return "working" if agent.turn.state in _BUSY else "attention"
+
+
 def _chips(agent: AgentView) -> tuple[Chip, ...]:
     chips: list[Chip] = []
     if agent.login == "needs-login" and agent.container != "running":
@@ -115,7 +124,7 @@ def _chips(agent: AgentView) -> tuple[Chip, ...]:
         chips.append(Chip("off", "Still running"))
     if failed_build(agent):
         chips.append(Chip("fault", "Build failed"))
-    if agent.revision == "stale":
+    if agent.revision == "stale" and agent.transient != "rebuilding":
         chips.append(Chip("attention", "Stale"))
     if agent.paused and (agent.container != "running" or agent.login == "needs-login"):
         chips.append(Chip("off", "Paused"))
@@ -131,6 +140,12 @@ def groups(agents: Iterable[AgentView]) -> list[tuple[str, str, list[tuple[Agent
     return [(key, title, members[key]) for key, title in GROUPS.items()]
 
 
+def breadth(agents: Iterable[AgentView]) -> str:
+    """How wide the column of names has to be: one for all rows, so that they align."""
+    longest = max((len(agent.name) for agent in agents), default=0)
+    return "short" if longest <= 17 else "medium" if longest <= 24 else "long"
+
+
 def waiting(snapshot: HiveSnapshot) -> list[Waiting]:
     """What waits for the operator, in the order in which it should be dealt with."""
     items = [Waiting("trouble", "fault", None, text) for text in snapshot.hive.trouble]
@@ -138,7 +153,7 @@ def waiting(snapshot: HiveSnapshot) -> list[Waiting]:
     for agent in agents:
         if agent.quarantined is not None:
             items.append(
-                Waiting("quarantine", "fault", agent.name, agent.quarantined, agent.since, item=agent)
+                Waiting("quarantine", "fault", agent.name, agent.quarantined, item=agent)
             )
     for approval in snapshot.approvals:
         if approval.state == "pending":
@@ -162,13 +177,13 @@ def waiting(snapshot: HiveSnapshot) -> list[Waiting]:
     for agent in agents:
         if failed_build(agent):
             items.append(
-                Waiting("build", "fault", agent.name, agent.last_error or "", agent.since, item=agent)
+                Waiting("build", "fault", agent.name, agent.last_error or "", item=agent)
             )
     for agent in agents:
         if agent.login == "needs-login" and agent.quarantined is None:
             command = f"hyperhive login {agent.name}"
             text = "Claude has no usable login in its container."
             items.append(
-                Waiting("login", "attention", agent.name, text, agent.turn.since, command, item=agent)
+                Waiting("login", "attention", agent.name, text, command=command, item=agent)
             )
     return items

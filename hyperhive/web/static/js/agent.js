@@ -11,14 +11,12 @@ import { boot } from "./page.js";
 import { standing } from "./standing.js";
 import { delivered } from "./store.js";
 import { Tabs } from "./tabs.js";
-import { setWhen } from "./time.js";
+import { setWhen, when } from "./time.js";
 import { toast } from "./toast.js";
 import { Turns } from "./turns.js";
 import { Waiting } from "./waiting.js";
 
 const name = byId("main").dataset.name;
-
-boot({ only: name, build });
 
 function build({ store, actions, log, messages }) {
   const composer = new Composer({ store, actions, only: name });
@@ -30,6 +28,7 @@ function build({ store, actions, log, messages }) {
     views[tab]?.open();
     if (tab === "messages") flow.follow.grew();
   });
+  besides(tabs);
   tabs.choose(new URLSearchParams(location.search).get("tab"), { keep: false });
   new Head({ store, actions });
   byId("waiting-count").addEventListener("click", (event) => {
@@ -59,6 +58,19 @@ function build({ store, actions, log, messages }) {
   return { compose, heard: (event) => flow.heard(event), keys, places };
 }
 
+/** The facts stand beside the tabs where there is room, and are one of them where there is none. */
+function besides(tabs) {
+  const about = byId("about");
+  const home = about.parentNode;
+  const wide = matchMedia("(width >= 1100px)");
+  const settle = () => {
+    (wide.matches ? home : byId("panel-facts")).append(about);
+    if (wide.matches && !byId("panel-facts").hidden) tabs.choose("turns");
+  };
+  wide.addEventListener("change", settle);
+  settle();
+}
+
 /** The header: how it stands, and what can be done. */
 class Head {
   constructor({ store, actions }) {
@@ -83,9 +95,11 @@ class Head {
     const stand = standing(agent);
     const state = byId("agent-state");
     setClass(byId("agent-glyph"), `glyph i i-${stand.tone} tone-${stand.tone}`);
-    setClass(state, `tone-${stand.tone}`);
+    setClass(state, `tone-${stand.saying}`);
     setText(state.querySelector(".state-word"), stand.state);
-    setWhen(state.querySelector("time"), stand.since);
+    this.since ??= state.querySelector("time") ?? state.appendChild(when(agent.since, "for"));
+    show(this.since, stand.since !== null);
+    if (stand.since) setWhen(this.since, stand.since);
     keyed(byId("agent-chips"), this.chips, stand.chips, ([, text]) => text, ([tone, text]) => h("span", { class: `chip tone-${tone} fresh` }, icon(tone), text), () => {});
     const shown = waitsElsewhere(agent) ? "" : agent.last_error ?? "";
     setText(byId("agent-error"), shown);
@@ -158,3 +172,5 @@ class Config {
     }
   }
 }
+
+boot({ only: name, build });

@@ -1,6 +1,6 @@
 // The agents: grouped, filtered, keyed. A row that someone is at does not move away under them.
 
-import { byId, h, keyed, setText, show } from "./dom.js";
+import { byId, h, keyed, setAttr, setText, show } from "./dom.js";
 import { GROUPS } from "./standing.js";
 import { Row } from "./row.js";
 import { byName } from "./store.js";
@@ -39,6 +39,7 @@ export class Agents {
       setText(count, String(rows.length));
       show(element, rows.length > 0);
     }
+    setAttr(this.root, "data-names", breadth(agents));
     this.sum(agents.length, [...members.values()].flat().length, words);
   }
 
@@ -105,6 +106,12 @@ export class Agents {
     row?.toggle.focus({ preventScroll: true });
     row?.line.scrollIntoView({ block: "nearest" });
   }
+}
+
+/** How wide the column of names has to be; one for all rows, so that they align. */
+function breadth(agents) {
+  const longest = Math.max(0, ...agents.map(({ name }) => name.length));
+  return longest <= 17 ? "short" : longest <= 24 ? "medium" : "long";
 }
 
 function section(key, title) {

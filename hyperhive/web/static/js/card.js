@@ -37,12 +37,18 @@ export class Card {
     this.update(item);
   }
 
+  /** Whether the text may be cut on the screen. */
+  get clamps() {
+    return ["build", "quarantine"].includes(this.item.kind);
+  }
+
   build() {}
 
   update(item) {
     this.item = item;
     if (this.since) setWhen(this.since, item.since);
     setText(this.text, this.words(item));
+    this.text.title = this.clamps ? this.text.textContent : "";
   }
 
   words(item) {

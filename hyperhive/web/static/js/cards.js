@@ -8,12 +8,11 @@ import { toast } from "./toast.js";
 
 class Quarantine extends Card {
   build() {
-    this.body.append(h("p", { class: "card-more" }, "It is left alone until you resume it."));
     this.side.append(this.operation("resume"));
   }
 
   words({ item }) {
-    return item.quarantined || "It failed too often.";
+    return `${sentence(item.quarantined || "It failed too often")} It is left alone until you resume it.`;
   }
 }
 
@@ -52,6 +51,9 @@ class Login extends Card {
 }
 
 const KINDS = { approval: Approval, question: Question, quarantine: Quarantine, build: Build, login: Login };
+
+/** `text` with a full stop. */
+const sentence = (text) => (/[.!?…]$/.test(text.trim()) ? text.trim() : `${text.trim()}.`);
 
 /** The card for `item`. */
 export function cardOf(item, parts) {

@@ -28,7 +28,7 @@ export class LinkView {
   }
 
   word(state, since) {
-    if (state === "live") return "Live";
+    if (state === "live") return "Connected";
     if (state === "connecting") return "Connecting";
     return `Reconnecting for ${lasted(now() - since)}`;
   }

@@ -2,6 +2,7 @@
 
 import { ask } from "./api.js";
 import { byId, h, icon, show } from "./dom.js";
+import { sentence } from "./events.js";
 import { Follow } from "./scroll.js";
 import { when } from "./time.js";
 
@@ -50,11 +51,22 @@ export class Messages {
   }
 }
 
+/** What the system writes are events; they read as sentences. */
+function wording(from, body) {
+  if (from !== "system") return body;
+  try {
+    const { who, text, note } = sentence(JSON.parse(body));
+    return `${who} ${text}${note ? `: ${note}` : ""}`;
+  } catch {
+    return body;
+  }
+}
+
 const you = (name) => (name === "operator" ? "you" : name);
 
 function messageItem({ id, from, to, body, ts }, fresh) {
   const look = [to === "operator" && "to-you", from === "operator" && "from-you", from === "system" && "from-system", fresh && "fresh"];
-  const text = h("div", { class: "message-body" }, body);
+  const text = h("div", { class: "message-body" }, wording(from, body));
   const head = h(
     "p",
     { class: "message-head" },

@@ -53,9 +53,10 @@ export class Row {
     this.group = stand.group;
     setAttr(this.element, "data-tone", stand.tone);
     setClass(this.glyph, `glyph i i-${stand.tone} tone-${stand.tone}`);
-    setClass(this.state, `row-state tone-${stand.tone}`);
+    setClass(this.state, `row-state tone-${stand.saying}`);
     setText(this.word, stand.state);
-    setWhen(this.since, stand.since);
+    show(this.since, stand.since !== null);
+    if (stand.since) setWhen(this.since, stand.since);
     this.setChips(stand.chips);
     setText(this.error, stand.why);
     setAttr(this.error, "title", stand.why || null);
@@ -112,7 +113,8 @@ export class Row {
       this.more = new More(this.agent, { log: this.log });
       this.element.append(this.more.element);
     }
-    if (this.more) this.more.show(wanted);
+    this.more?.show(wanted);
+    if (wanted) this.element.scrollIntoView({ block: "nearest" });
   }
 
   /** Whether someone is at it: then it stays where it is. */

@@ -18,35 +18,40 @@ const TURN = {
   offline: "API unreachable",
 };
 
+const TONES = { idle: "fine", thinking: "working", compacting: "working" };
+
 export const word = (slug) => slug.charAt(0).toUpperCase() + slug.slice(1);
 
 /** Whether the last rebuild failed and nothing is under way to mend it. */
 export const failedBuild = (agent) =>
   agent.transient === null && (agent.last_error ?? "").toLowerCase().includes("build");
 
-/** {group, tone, state, since, chips: [[tone, text]], why} */
+/**
+ * {group, tone, state, since, saying, chips: [[tone, text]], why}
+ * since: null where nobody knows; saying: the tone of the state's word, which a fault elsewhere does not colour
+ */
 export function standing(agent) {
-  const [group, tone, state, since] = stands(agent);
+  const [group, tone, state, since, saying = tone] = stands(agent);
   const why = agent.quarantined || agent.last_error || agent.turn.note || "";
-  return { group, tone, state, since, chips: chips(agent), why };
+  return { group, tone, state, since, saying, chips: chips(agent), why };
 }
 
 function stands(agent) {
   const { turn } = agent;
   const doing = TURN[turn.state] ?? word(turn.state);
-  if (agent.quarantined !== null) return ["attention", "fault", "Quarantined", agent.since];
+  if (agent.quarantined !== null) return ["attention", "fault", "Quarantined", null];
   if (agent.transient !== null) {
     return ["working", "working", word(agent.transient), agent.transient_since ?? agent.since];
   }
-  if (agent.container === "unknown") return ["attention", "attention", "Unknown", agent.since];
+  if (agent.container === "unknown") return ["attention", "attention", "Unknown", null];
   if (agent.container === "stopped") {
     if (agent.restart_at !== null) return ["attention", "fault", "Crashed", agent.since];
     if (agent.last_error) return ["attention", "fault", "Stopped", agent.since];
     return ["stopped", "off", "Stopped", agent.since];
   }
-  if (agent.login === "needs-login") return ["attention", "attention", "Needs login", turn.since];
-  if (failedBuild(agent)) return ["attention", "fault", doing, turn.since];
-  if (agent.paused) return ["idle", "off", "Paused", turn.since];
+  if (agent.login === "needs-login") return ["attention", "attention", "Needs login", null];
+  if (failedBuild(agent)) return ["attention", "fault", doing, turn.since, TONES[turn.state] ?? "attention"];
+  if (agent.paused) return ["idle", "off", "Paused", null];
   if (turn.state === "thinking" || turn.state === "compacting") return ["working", "working", doing, turn.since];
   if (turn.state === "waiting" || turn.state === "offline") return ["attention", "attention", doing, turn.since];
   if (turn.state === "rate-limited") return ["idle", "attention", doing, turn.since];
@@ -60,7 +65,7 @@ function chips(agent) {
   if (agent.login === "needs-login" && !running) found.push(["attention", "Needs login"]);
   if (running && agent.quarantined !== null) found.push(["off", "Still running"]);
   if (failedBuild(agent)) found.push(["fault", "Build failed"]);
-  if (agent.revision === "stale") found.push(["attention", "Stale"]);
+  if (agent.revision === "stale" && agent.transient !== "rebuilding") found.push(["attention", "Stale"]);
   if (agent.paused && (!running || agent.login === "needs-login")) found.push(["off", "Paused"]);
   return found;
 }
@@ -72,13 +77,13 @@ export function waiting(store) {
   return [
     ...store.hive.trouble.map((text) => ({ ...one("trouble", "fault", null, null, { id: text }), text })),
     ...agents.filter((agent) => agent.quarantined !== null)
-      .map((agent) => one("quarantine", "fault", agent.name, agent.since, agent)),
+      .map((agent) => one("quarantine", "fault", agent.name, null, agent)),
     ...store.approvals.filter((approval) => approval.state === "pending")
       .map((approval) => one("approval", "attention", approval.agent, approval.requested, approval)),
     ...store.questions.filter((question) => question.state === "open")
       .map((question) => one("question", "attention", question.agent, question.asked, question)),
-    ...agents.filter(failedBuild).map((agent) => one("build", "fault", agent.name, agent.since, agent)),
+    ...agents.filter(failedBuild).map((agent) => one("build", "fault", agent.name, null, agent)),
     ...agents.filter((agent) => agent.login === "needs-login" && agent.quarantined === null)
-      .map((agent) => one("login", "attention", agent.name, agent.turn.since, agent)),
+      .map((agent) => one("login", "attention", agent.name, null, agent)),
   ];
 }

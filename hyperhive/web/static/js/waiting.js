@@ -4,7 +4,7 @@ import { cardOf } from "./cards.js";
 import { byId, keyed, setText, show } from "./dom.js";
 import { waiting } from "./standing.js";
 
-const FIRST = 6;
+const FIRST = 5;
 
 export class Waiting {
   /** @param only the agent whose page this is; null for the hive. */
