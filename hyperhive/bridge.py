@@ -4,11 +4,11 @@ import asyncio
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Generic, TypeVar
 
 from hyperhive.actors.ports import Frame, Outbound
-from hyperhive.actors.reply import Reply
+from hyperhive.actors.reply import IGNORE, Call, Ignore, Reply
 from hyperhive.domain.wire import FromHost
 from hyperhive.errors import Broken, Deadline
 
@@ -50,6 +50,10 @@ class Bridge:
             return True
         return False
 
+    def signal(self, call: Callable[[], object]) -> None:
+        """``post`` for who does not care whether there still is a loop."""
+        self.post(call)
+
     def wait(self, coroutine: Coroutine[Any, Any, T], *, deadline: float) -> T:
         """Run ``coroutine`` on the loop and wait for it, in a Job's thread.
 
@@ -68,6 +72,15 @@ class Bridge:
             future.cancel()
             raise Deadline(f"The event loop gave no answer within {deadline:g} s.") from None
 
+    @property
+    def ignore(self) -> Ignore:
+        """Where an answer goes that nobody waits for."""
+        return IGNORE
+
+    def reply(self, done: Callable[[T], None], failed: Callable[[BaseException], None]) -> Reply[T]:
+        """Where an answer goes that is only taken note of, on the loop, beside the one awaited."""
+        return Call(lambda value: self.signal(lambda: done(value)), failed)
+
     def outbound(self, line: "Callable[[FromHost], None]", close: Callable[[], None]) -> Outbound:
         """The way from any thread to a connection that lives on the loop."""
         return _Outbound(self, line, close)
@@ -76,7 +89,7 @@ class Bridge:
 
     async def call(
         self,
-        make: Callable[[Reply[T]], None],
+        make: Callable[[Reply[T]], object],
         *,
         deadline: float,
         undelivered: Callable[[T], None] | None = None,
@@ -231,7 +244,7 @@ class Feed:
         return True
 
     @contextlib.contextmanager
-    def changes(self) -> "Any":
+    def changes(self) -> Iterator[asyncio.Queue[frozenset[str]]]:
         """A queue of the names of agents whose view changed; what is not read in time is merged."""
         queue: asyncio.Queue[frozenset[str]] = asyncio.Queue(maxsize=64)
         self._changes.add(queue)

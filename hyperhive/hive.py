@@ -87,7 +87,7 @@ class Hive:
     async def messages(
         self, *, peer: str | None = None, after: int = 0, limit: int = 200
     ) -> tuple[MessageView, ...]:
-        """Messages behind id ``after``, oldest first; with ``peer`` those it sent or got. ``after=0``: the last ones."""
+        """Messages behind id ``after``, oldest first; ``peer``: those it sent or got. ``after=0``: the last ones."""
         raise NotImplementedError
 
     async def turns(self, name: str, *, after: int = 0, limit: int = 500) -> tuple[TurnItem, ...]:
@@ -111,7 +111,7 @@ class Hive:
         raise NotImplementedError
 
     async def stats(self, *, since: float = 86400.0, agent: str | None = None) -> list[dict[str, Any]]:
-        """One row a finished turn within the last ``since`` seconds: agent, turn, started, ended, ok, tokens, cost."""
+        """One row a finished turn of the last ``since`` seconds: agent, turn, started, ended, ok, tokens, cost."""
         raise NotImplementedError
 
     def metrics(self) -> list[tuple[str, dict[str, str], float]]:
@@ -129,7 +129,7 @@ class Hive:
         raise NotImplementedError
 
     async def operate(self, action: Action, name: str, *, by: str, wait: float = 0.0) -> Operated:
-        """Do ``action``; returns once it is under way, or with ``wait`` > 0 when it ended (at most so many seconds)."""
+        """Do ``action``; returns once it is under way, or, with ``wait``, when it ended (in so many seconds)."""
         raise NotImplementedError
 
     async def destroy(self, name: str, *, purge: bool = False, by: str) -> Operated:

@@ -78,7 +78,11 @@ class Sweep:
 
 
 class Gatekeeper(Actor):
-    """Keeps what waits for the operator; deadlines are swept from the database, so they hold over a restart."""
+    """Keeps what waits for the operator; deadlines are swept from the database, so they hold over a restart.
+
+    Args:
+        approve: carries out an approved change, in the transaction that records the decision.
+    """
 
     def __init__(
         self,
@@ -87,6 +91,7 @@ class Gatekeeper(Actor):
         database: Database,
         timers: Timers,
         now: Callable[[], datetime],
+        approve: Callable[[Tx, ApprovalView, str], object],
         address: Address,
         failed: Callable[[Failure], None],
     ) -> None:
@@ -95,6 +100,7 @@ class Gatekeeper(Actor):
         self._database = database
         self._timers = timers
         self._now = now
+        self._approve = approve
         self._cancel: Callable[[], None] = lambda: None
 
     def begin(self) -> None:
@@ -114,7 +120,7 @@ class Gatekeeper(Actor):
             case Request():
                 self._store.tell(Write(lambda tx: _request(tx, message), message.reply))
             case Decide():
-                self._store.tell(Write(lambda tx: _decide(tx, message), message.reply))
+                self._store.tell(Write(lambda tx: _decide(tx, message, self._approve), message.reply))
             case Sweep():
                 self._sweep()
 
@@ -199,7 +205,7 @@ def _request(tx: Tx, request: Request) -> ApprovalView:
     return view
 
 
-def _decide(tx: Tx, decide: Decide) -> ApprovalView:
+def _decide(tx: Tx, decide: Decide, approve: Callable[[Tx, ApprovalView, str], object]) -> ApprovalView:
     view = tx.approvals.get(decide.id)
     if view is None:
         raise Unknown(f"There is no approval {decide.id}.", code="unknown-approval")
@@ -211,6 +217,8 @@ def _decide(tx: Tx, decide: Decide) -> ApprovalView:
         raise Invalid(f"A note takes {MAX_TEXT} characters at most.", code="bad-note")
     state = _STATES[decide.decision]
     decided = tx.approvals.decide(decide.id, state=state, note=decide.note, by=decide.by)
+    if state == "approved":
+        approve(tx, view, decide.by)
     tx.emit(
         ApprovalResolved(agent=view.agent, id=view.id, approval=view.kind, decision=state, note=decide.note)
     )

@@ -384,5 +384,6 @@ class LeaderEnded:
 def end_agent(tx: Tx, name: str, *, keep: bool) -> None:
     """Take an agent out of the hive: its mail is dropped, its questions are closed, its row is ended."""
     tx.messages.drop(name)
+    tx.turns.drop(name)
     tx.questions.close_all(name)
     tx.agents.remove(name, keep)

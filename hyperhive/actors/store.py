@@ -54,7 +54,7 @@ class Store(Actor):
         match message:
             case Write():
                 self._run(message)
-        if self._batch and (self.actor_inbox.empty() or len(self._batch) >= MAX_BATCH):
+        if self._tx is not None and (self.actor_inbox.empty() or len(self._batch) >= MAX_BATCH):
             self._commit()
 
     def _run(self, write: Write) -> None:
@@ -78,6 +78,9 @@ class Store(Actor):
         tx, batch = self._tx, self._batch
         self._tx, self._batch = None, []
         if tx is None:
+            return
+        if not batch:  # every operation was refused: nothing to make durable, nothing to hold a lock for
+            self._database.rollback()
             return
         began = time.monotonic()
         try:

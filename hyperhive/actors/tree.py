@@ -1,5 +1,7 @@
 """The tree: every actor of a hive, made here and kept alive by the supervisor."""
 
+import difflib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,13 +15,14 @@ from hyperhive.actors.core import AgentMemory, Shared
 from hyperhive.actors.gatekeeper import Gatekeeper
 from hyperhive.actors.hub import EventHub
 from hyperhive.actors.layout import Layout
-from hyperhive.actors.observer import with_logins
+from hyperhive.actors.observer import read_regular, with_logins
 from hyperhive.actors.ports import Frames
 from hyperhive.actors.reply import Reply
 from hyperhive.actors.roster import Failed, Post, Roster
 from hyperhive.actors.store import Store, Write
 from hyperhive.actors.supervisor import Add, Remove, Root
 from hyperhive.actors.watcher import Watcher
+from hyperhive.domain.agent_config import DEFAULT, MAX_CONFIG
 from hyperhive.domain.axes import Transient
 from hyperhive.domain.events import AgentQuarantined, TransientSet
 from hyperhive.domain.launch import role_of
@@ -71,7 +74,7 @@ class Tree:
         self._database = database
         self._frames = frames
         self._watcher = watcher
-        self._now = now
+        self.now = now
         self._shared = shared(self.services)
 
     def start(self) -> None:
@@ -108,6 +111,36 @@ class Tree:
         """Start the actor of an agent that was just recorded."""
         if self.roster.get(name) is None:
             self.root.address.tell(Add(self._agent_post(name)))
+
+    @property
+    def layout(self) -> Layout:
+        """Where the agents' folders are."""
+        return self._shared.layout
+
+    def spawn_diff(self, name: str) -> str:
+        """What a spawn would bring: its first config as a unified diff."""
+        kept = read_regular(self.layout.agent(name).config, MAX_CONFIG)
+        text = kept.decode(errors="replace") if kept is not None else DEFAULT
+        lines = difflib.unified_diff([], text.splitlines(), "/dev/null", f"{name}/agent.toml", lineterm="")
+        return "\n".join(lines) + "\n"
+
+    def metrics(self) -> list[tuple[str, dict[str, str], float]]:
+        """Samples of the tree: mailboxes, restarts, commits, agents."""
+        samples: list[tuple[str, dict[str, str], float]] = [
+            ("hyperhive_events_total", {}, float(self.board.seq)),
+            ("hyperhive_supervisor_restarts_total", {}, float(self.root.restarts)),
+        ]
+        for post in self.roster.all():
+            labels = {"actor": post.name}
+            samples.append(("hyperhive_mailbox_depth", labels, float(post.address.depth)))
+            samples.append(("hyperhive_actor_restarts_total", labels, float(post.restarts)))
+        store = self.services.store.actor
+        if isinstance(store, Store):
+            samples.append(("hyperhive_commits_total", {}, float(store.commits)))
+            samples.append(("hyperhive_commit_seconds_total", {}, store.commit_seconds))
+        states = Counter(agent.container for agent in self.board.snapshot.agents)
+        samples.extend(("hyperhive_agents", {"container": state}, float(n)) for state, n in states.items())
+        return samples
 
     def _show_recorded(self) -> None:
         reader = self._database.reader()
@@ -152,7 +185,8 @@ class Tree:
                     "store": services.store,
                     "database": database,
                     "timers": self._watcher,
-                    "now": self._now,
+                    "now": self.now,
+                    "approve": lambda tx, view, by: insert_agent(tx, view.agent, by=by, layout=self.layout),
                 },
             ),
         }
@@ -162,7 +196,7 @@ class Tree:
         )
 
     def _agent_post(self, name: str) -> Post:
-        memory = AgentMemory(turn=TurnView(state=TurnState.IDLE, since=self._now()))
+        memory = AgentMemory(turn=TurnView(state=TurnState.IDLE, since=self.now()))
         args = {
             "name": name,
             "shared": self._shared,

@@ -1,0 +1,1 @@
+"""The running hive: the façade over the actors."""

@@ -1,0 +1,148 @@
+"""Streams for readers: the hub's frames behind any number, and what grows beside the events."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+from hyperhive.actors.board import Board
+from hyperhive.actors.hub import encode
+from hyperhive.actors.ports import Frame, Watches
+from hyperhive.bridge import Bridge, Feed
+from hyperhive.domain.turns import TurnItem
+from hyperhive.store.database import Database
+
+HEARTBEAT = 15.0
+"""Seconds of silence after which a comment goes out."""
+_PAGE = 1000
+_MAX_LOG_STEP = 256 * 1024
+
+OPENING = b": hyperhive\n\n"
+BEAT = b": beat\n\n"
+RESYNC = encode("resync", "{}")
+
+
+async def event_stream(
+    *,
+    feed: Feed,
+    board: Board,
+    database: Database,
+    after: int | None,
+    kinds: frozenset[str] | None,
+    views: bool,
+) -> AsyncIterator[bytes]:
+    """See ``Hive.stream``. The record first, then the ring; a number tells where the one goes over into the other."""
+    position = feed.end
+    seen = board.seq if after is None else after
+    yield OPENING
+    if after is not None:
+        reader = database.reader()
+        newest, oldest = await asyncio.to_thread(lambda: (reader.events.newest(), reader.events.oldest()))
+        if after > newest or (oldest and after < oldest - 1):
+            yield RESYNC
+            return
+        while True:
+            page = await asyncio.to_thread(reader.events.after, seen, _PAGE, kinds)
+            if page:
+                yield b"".join(encode(event.kind, event.text, event.seq) for event in page)
+                seen = page[-1].seq
+            if len(page) < _PAGE:
+                break
+        seen = max(seen, newest)
+    if views:
+        yield encode("state", board.json.decode())
+    while await _alive(feed, position):
+        frames = feed.since(position)
+        if frames is None:
+            yield RESYNC
+            return
+        position += len(frames)
+        chunk = b"".join(frame.data for frame in frames if _wanted(frame, seen, kinds, views))
+        if chunk or not frames:
+            yield chunk or BEAT
+
+
+async def _alive(feed: Feed, position: int) -> bool:
+    """Wait for the next frame or for the time of a comment; always goes on."""
+    await feed.more(position, HEARTBEAT)
+    return True
+
+
+def _wanted(frame: Frame, seen: int, kinds: frozenset[str] | None, views: bool) -> bool:
+    if frame.seq is None:
+        return views
+    return frame.seq > seen and (kinds is None or frame.kind in kinds)
+
+
+class TurnNews:
+    """Wakes who follows an agent's turns; the items themselves are read from the record."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, set[asyncio.Event]] = {}
+
+    def tell(self, agent: str) -> None:
+        """There are new items of ``agent``."""
+        for event in self._waiting.get(agent, ()):
+            event.set()
+
+    async def follow(
+        self, agent: str, read: Callable[[int], tuple[TurnItem, ...]], after: int
+    ) -> AsyncIterator[TurnItem]:
+        """What ``read`` gives behind ``after``, and on as more is told."""
+        news = asyncio.Event()
+        waiting = self._waiting.setdefault(agent, set())
+        waiting.add(news)
+        try:
+            while True:
+                news.clear()
+                items = await asyncio.to_thread(read, after)
+                for item in items:
+                    after = item.id
+                    yield item
+                if not items:
+                    await news.wait()
+        finally:
+            waiting.discard(news)
+            if not waiting:
+                self._waiting.pop(agent, None)
+
+
+async def follow_file(path: Path, start: str, bridge: Bridge, watches: Watches) -> AsyncIterator[str]:
+    """``start``, then whole lines as they are appended to the file at ``path``; it may be cut meanwhile."""
+    grown = asyncio.Event()
+    cancel = watches.folder(
+        str(path.parent), frozenset({path.name}), lambda: bridge.signal(grown.set), growing=True
+    )
+    try:
+        position = await asyncio.to_thread(_size, path)
+        for line in start.splitlines():
+            yield line
+        rest = b""
+        while True:
+            grown.clear()
+            data, position = await asyncio.to_thread(_read_on, path, position)
+            *lines, rest = (rest + data).split(b"\n")
+            rest = rest[-_MAX_LOG_STEP:]
+            for raw in lines:
+                yield raw.decode(errors="replace")
+            if not data:
+                await grown.wait()
+    finally:
+        cancel()
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _read_on(path: Path, position: int) -> tuple[bytes, int]:
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(position if position <= size else 0)
+            data = file.read(_MAX_LOG_STEP)
+            return data, file.tell()
+    except OSError:
+        return b"", 0
