@@ -102,8 +102,10 @@ class Process:
 
     def alive(self, handle: Handle) -> bool:
         """Whether the leader still runs."""
+        if handle.boot == proc.boot_id() and proc.is_alive(handle.pid, handle.start_ticks):
+            return True
         self._children.collect()
-        return handle.boot == proc.boot_id() and proc.is_alive(handle.pid, handle.start_ticks)
+        return False
 
     def exit_note(self, folder: Path, handle: Handle) -> str | None:
         """What the leader wrote; without a word of it, it was killed."""

@@ -11,8 +11,10 @@ from hyperhive.runtimes.base import Bind, LaunchSpec
 UID = 1000
 """User and group inside; outside it is whoever runs the daemon."""
 HOME = "/home/agent"
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin"
 
+_SYSTEM = Path("/run/current-system")
+"""Where NixOS keeps its programs; a link into the store."""
 _MERGED = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _ETC = (
     "/etc/alternatives",
@@ -100,9 +102,9 @@ def base(*, hostname: str, home: str, disable_userns: bool) -> list[str]:
     for path in ("/usr", "/nix/store"):
         if Path(path).is_dir():
             args += ["--ro-bind", path, path]
-    for path in (*_MERGED, "/run/current-system"):
+    for path in _MERGED:
         if Path(path).is_symlink():
-            args += ["--symlink", str(Path(path).readlink()), path] if path in _MERGED else []
+            args += ["--symlink", str(Path(path).readlink()), path]
         elif Path(path).is_dir():
             args += ["--ro-bind", path, path]
     # A daemon of root's maps its own uid into the container: without this the host's /proc/sys, which looks
@@ -112,8 +114,8 @@ def base(*, hostname: str, home: str, disable_userns: bool) -> list[str]:
         mode = "0755" if path == "/run" else "1777"
         args += ["--perms", mode, "--size", str(size), "--tmpfs", path]
     args += ["--remount-ro", "/dev", "--perms", "0700", "--size", str(_HOME_SIZE), "--tmpfs", home]
-    if Path("/run/current-system").is_symlink():
-        args += ["--symlink", str(Path("/run/current-system").readlink()), "/run/current-system"]
+    if _SYSTEM.is_symlink():
+        args += ["--symlink", str(_SYSTEM.readlink()), str(_SYSTEM)]
     return args
 
 
