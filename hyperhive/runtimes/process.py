@@ -56,6 +56,7 @@ class Process:
         with spawned.only_one(spec.folder, spec.name):
             if self.find(spec.folder, None) is not None:
                 raise Refused(f"'{spec.name}' already runs; stop it first.", code="already-running")
+            self.sweep(spec.folder, spec.name)
             note = spawned.Note(uuid.uuid4().hex, self.name, spec.name, proc.boot_id())
             spawned.write_note(spec.folder, note)
             try:

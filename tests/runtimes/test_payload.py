@@ -193,6 +193,19 @@ def test_after_a_kill_of_the_leader_a_sweep_leaves_nothing(real: Lab) -> None:
     assert _gone(everything)
 
 
+def test_a_start_ends_first_what_an_earlier_one_left(real: Lab) -> None:
+    spec = real.spec(_FORKS)
+    first = real.start(spec)
+    eventually((real.state / "orphan").exists)
+    everything = _all_of(first.pid)
+    os.kill(first.pid, signal.SIGKILL)
+    assert real.ended(first)
+    second = real.start(spec)
+
+    assert _gone(everything)
+    assert real.runtime.alive(second)
+
+
 def test_a_program_that_is_not_there_is_told_with_the_logs_end(real: Lab) -> None:
     spec = replace(real.spec(""), argv=("no-such-program",))
 
