@@ -28,8 +28,8 @@ def happenings(message: object) -> Iterator[Happening]:
     """What ``message`` of the SDK's means; nothing for what is of no interest or cannot be read."""
     try:
         found = tuple(_of(message))
-    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-        yield Noted("trouble", f"A message of Claude Code's could not be read: {error}.")
+    except Exception as error:  # a newer Claude Code may say anything; no turn ends by it
+        yield Noted("trouble", f"A message of Claude Code's could not be read: {error!r:.300}")
         return
     yield from found
 
@@ -76,7 +76,7 @@ def _result(message: ResultMessage) -> Iterator[Happening]:
         status=message.api_error_status,
         reason=message.terminal_reason or message.subtype,
         text=text,
-        session=message.session_id or None,
+        session=_session(message.session_id) or None,
         total_cost=float(message.total_cost_usd or 0.0),
         usage=usage,
     )
@@ -112,8 +112,8 @@ def _system(subtype: str, data: dict[str, Any]) -> Iterator[Happening]:
                 for server in servers
                 if server.get("status") not in _CONNECTED
             )
-            session, version = str(data.get("session_id", "")), str(data.get("claude_code_version", ""))
-            yield Began(session, unavailable, version)
+            version = str(data.get("claude_code_version", ""))[:100]
+            yield Began(_session(data.get("session_id")), unavailable, version)
         case "api_retry":
             kind, attempt, most = data.get("error"), data.get("attempt"), data.get("max_retries")
             status = data.get("error_status")
@@ -138,6 +138,11 @@ def _status(data: dict[str, Any]) -> Iterator[Happening]:
     result = data.get("compact_result")
     if result not in (None, "success"):
         yield Noted("trouble", f"Compaction failed: {result}.", {"compact": str(result)[:200]})
+
+
+def _session(value: object) -> str:
+    """A session id as the wire takes it; anything else is none."""
+    return value if isinstance(value, str) and value.isascii() and len(value) <= 128 else ""
 
 
 def _flat(content: str | list[dict[str, Any]] | None) -> str:

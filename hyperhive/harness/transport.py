@@ -169,6 +169,9 @@ class ProcessTransport(Transport):
             with contextlib.suppress(asyncio.CancelledError):
                 await self._stderr
         self._close_pipes()
+        # Until asyncio has taken its exit status it must not count as an orphan to be reaped.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), STATUS)
 
     def is_ready(self) -> bool:
         """Whether it runs."""

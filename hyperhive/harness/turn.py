@@ -59,7 +59,9 @@ class Voice:
 
     def note(self, type: str, text: str = "", data: dict[str, Any] | None = None) -> None:
         """An item of this turn."""
-        self._item(TurnItem(turn=self.turn, ts=datetime.now(UTC), type=type, text=cut(text), data=data or {}))
+        self._item(
+            TurnItem(turn=self.turn, ts=datetime.now(UTC), type=type, text=cut(text), data=_plain(data))
+        )
 
     def began(self, session: str | None) -> None:
         """Claude took the messages; told once."""
@@ -152,6 +154,14 @@ def cut(text: str) -> str:
         return raw.decode()
     mark = f"\n… {len(raw)} bytes, cut"
     return raw[: MAX_ITEM - len(mark.encode())].decode(errors="ignore") + mark
+
+
+def _plain(data: dict[str, Any] | None) -> dict[str, Any]:
+    """``data`` as the wire takes it, whatever Claude Code put into it."""
+    return {
+        key: value if isinstance(value, int | float | None | list) else cut(str(value))[:500]
+        for key, value in (data or {}).items()
+    }
 
 
 def with_cost(usage: TurnUsage, cost: float) -> TurnUsage:

@@ -2,12 +2,14 @@
 
 import os
 import signal
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from hyperhive.domain.turns import Outcome
 from hyperhive.domain.wire import Interrupt
+from tests.claude_versions import need_other_claude
 from tests.fakes.messages_api import Fail, Hang, Say, Use
 from tests.harness.rig import rig
 from tests.waiting import eventually_async
@@ -118,6 +120,57 @@ async def test_a_rate_limit_is_told_with_its_reset_and_retries_are_seen(tmp_path
         assert over is not None and over.outcome is Outcome.RATE_LIMITED and over.resets_at is not None, over
         assert r.host.states()[0] == "rate-limited"
         assert r.host.said("retry")
+
+
+async def test_a_login_over_its_limit_tells_when_it_resets(tmp_path: Path) -> None:
+    async with rig(tmp_path) as r:
+        resets = datetime(2036, 1, 1, tzinfo=UTC)
+        limit = {
+            "anthropic-ratelimit-unified-status": "rejected",
+            "anthropic-ratelimit-unified-reset": str(int(resets.timestamp())),
+            "anthropic-ratelimit-unified-representative-claim": "five_hour",
+        }
+        r.api.script = [Fail(429, "rate_limit_error", limit)]
+        del r.host.env["ANTHROPIC_API_KEY"]
+        r.host.env["CLAUDE_CODE_OAUTH_TOKEN"] = "sk-ant-oat01-test"
+        await r.start()
+        r.hive.work(1, "hi")
+        await r.ended(1)
+        over = r.host.over(1)
+        assert over is not None and (over.outcome, over.resets_at) == (Outcome.RATE_LIMITED, resets), over
+
+
+async def test_an_older_claude_code_works_alike(tmp_path: Path) -> None:
+    async with rig(tmp_path, claude=str(need_other_claude())) as r:
+        r.api.script = [
+            Use("mcp__hyperhive__whoami", {}),
+            Say("done"),
+            Fail(401, "authentication_error"),
+            Fail(401, "authentication_error"),
+            Fail(429, "rate_limit_error"),
+            Hang(),
+        ]
+        await r.start()
+        for turn, outcome in enumerate((Outcome.DONE, Outcome.LOGIN, Outcome.RATE_LIMITED), start=1):
+            r.hive.work(turn, "hi")
+            await r.ended(turn)
+            over = r.host.over(turn)
+            assert over is not None and over.outcome is outcome, over
+        assert r.mcp.calls == ["whoami"]
+        r.hive.work(4, "hi")
+        await eventually_async(lambda: len(r.api.requests) == 6, 20)
+        r.hive.tell(Interrupt(turn=4))
+        await r.ended(4)
+        over = r.host.over(4)
+        assert over is not None and over.outcome is Outcome.INTERRUPTED, over
+        r.host.env["ANTHROPIC_BASE_URL"] = "http://127.0.0.1:9"
+        await r.link.close("alice")
+        await r.link.open("alice")
+        await r.connected()
+        r.hive.work(5, "hi")
+        await r.ended(5)
+        over = r.host.over(5)
+        assert over is not None and over.outcome is Outcome.OFFLINE, over
 
 
 @pytest.mark.parametrize("status", [500, 529])
