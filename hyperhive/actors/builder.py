@@ -118,6 +118,7 @@ class Builder:
                 "CLAUDE_CONFIG_DIR": str(self._runtime.inside(binds, paths.claude)),
                 "PYTHONPATH": str(self._package.parent),
                 "PYTHONDONTWRITEBYTECODE": "1",
+                "PYTHONSAFEPATH": "1",  # the working folder is the agent's: its json.py is not ours
                 "PYTHONUNBUFFERED": "1",
             },
             binds=binds,
