@@ -53,7 +53,7 @@ def destroy(args: Args) -> int:
     purge = args.on("purge")
     if purge and not args.on("yes"):
         _confirm(name)
-    query = "?purge=true" if purge else ""
+    query = "?purge=1" if purge else ""
     begun = _accepted(name, hive.json("DELETE", f"/api/agents/{segment(name)}{query}"))
     return _finish(args, hive, int(snapshot["seq"]), [begun])
 

@@ -18,15 +18,15 @@ from hyperhive.claude_code import find_claude
 from hyperhive.cli.errors import CommandError, NoDaemon
 from hyperhive.cli.hive import daemon, headline, state
 from hyperhive.errors import HiveError
+from hyperhive.home import check_run
 from hyperhive.settings import Settings
 
 GIB = 1024**3
-MAX_SOCKET_PATH = 107
-"""Bytes of a unix socket's path."""
 ENOUGH_FILES = 4096
 ENOUGH_INSTANCES = 128
 ENOUGH_WATCHES = 8192
-_LONGEST_SOCKET = "agents/" + "a" * 31 + "/hive.sock"
+LIVE_KEYS = ("ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_AUTH_TOKEN")
+"""What in the environment makes a hive live."""
 
 
 class Level(StrEnum):
@@ -118,15 +118,11 @@ def folder(name: str, path: Path, *, needs: int) -> Check:
 
 def socket_path(run: Path) -> Check:
     """Whether the longest socket's path fits into what the kernel takes."""
-    length = len(os.fsencode(run / _LONGEST_SOCKET))
-    if len(os.fsencode(run / "agents/manager/hive.sock")) > MAX_SOCKET_PATH:
-        text = f"{run} is too long: a socket's path has at most {MAX_SOCKET_PATH} bytes"
-        return Check("sockets", Level.FAIL, text, "set HYPERHIVE_RUN to a shorter folder")
-    if length > MAX_SOCKET_PATH:
-        longest = 31 - (length - MAX_SOCKET_PATH)
-        text = f"with {run} agents' names have at most {longest} characters"
-        return Check("sockets", Level.WARN, text, "set HYPERHIVE_RUN to a shorter folder")
-    return Check("sockets", Level.OK, f"paths have {length} of {MAX_SOCKET_PATH} bytes at most")
+    try:
+        check_run(run)
+    except HiveError as error:
+        return Check("sockets", Level.FAIL, error.message)
+    return Check("sockets", Level.OK, "their paths are short enough")
 
 
 def claude(chosen: Path | None, home: Path) -> Check:
@@ -140,7 +136,7 @@ def claude(chosen: Path | None, home: Path) -> Check:
 
 def credentials(home: Path, *, rehearse: bool) -> Check:
     """Which Claude credentials are seen; never their value."""
-    seen = [key for key in ("ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN") if os.environ.get(key)]
+    seen = [key for key in LIVE_KEYS if os.environ.get(key)]
     seen += [f"login of {name}" for name in _logins(home)]
     if rehearse:
         return Check("credentials", Level.OK, "not used: the settings say rehearse")

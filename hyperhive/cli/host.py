@@ -32,7 +32,7 @@ def up(args: Args) -> int:
     from hyperhive.daemon import run
 
     try:
-        return int(run(settings, open_browser=not args.on("no_browser")))
+        return int(run(settings, open_browser=_has_display() and not args.on("no_browser")))
     except HiveError as error:
         raise CommandError(error.message) from None
 
@@ -51,11 +51,16 @@ def open_dashboard(args: Args) -> int:
         return print_json({"url": url})
     line(safe(url))
     sys.stdout.flush()
-    if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+    if _has_display():
         import webbrowser
 
         webbrowser.open(url)
     return 0
+
+
+def _has_display() -> bool:
+    # Without one a browser would be a text browser that takes this very terminal.
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def token(args: Args) -> int:

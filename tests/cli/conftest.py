@@ -27,16 +27,16 @@ Type = Callable[..., Said]
 
 
 @pytest.fixture
-def run_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The run folder that commands look into; nothing listens there yet."""
-    folder = tmp_path / "run"
-    folder.mkdir()
-    monkeypatch.setenv("HYPERHIVE_RUN", str(folder))
+def run_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The run folder that commands look into; nothing listens there. Its path is short, as sockets want it."""
+    temporary = tempfile.TemporaryDirectory(prefix="hive-")
+    monkeypatch.setenv("HYPERHIVE_RUN", temporary.name)
     monkeypatch.setenv("HYPERHIVE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("NO_COLOR", "1")
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
-    return folder
+    with temporary as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session")

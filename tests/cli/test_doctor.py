@@ -107,7 +107,13 @@ def test_a_home_that_cannot_be_made_fails(tmp_path: Path) -> None:
     assert checks.folder("home", tmp_path, needs=2**62).level is Level.WARN
 
 
-@pytest.mark.parametrize(("length", "level"), [(20, Level.OK), (60, Level.WARN), (100, Level.FAIL)])
+def test_the_credentials_looked_for_are_those_that_make_a_hive_live() -> None:
+    from hyperhive.daemon import LIVE_KEYS
+
+    assert set(checks.LIVE_KEYS) == set(LIVE_KEYS)
+
+
+@pytest.mark.parametrize(("length", "level"), [(20, Level.OK), (100, Level.FAIL)])
 def test_the_run_folder_must_leave_room_for_the_sockets(length: int, level: Level) -> None:
     assert checks.socket_path(Path("/" + "r" * length)).level is level
 
