@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 import uvicorn
 from starlette.types import ASGIApp
 
+from hyperhive.web.protocol import BoundedProtocol
+
 GRACE = 3
 """Seconds that requests under way may take to end when the server stops."""
 MOST_CONNECTIONS = 4_000
@@ -21,19 +23,24 @@ class Server(uvicorn.Server):
         app: what to serve.
         stopping: called when it stops, each ends streams (``Streams.close``, ``McpHttp.stop``).
         lifespan: whether the app has one.
+        protocol: what speaks HTTP on a connection.
     """
 
     def __init__(
-        self, *, app: ASGIApp, stopping: Iterable[Callable[[], None]] = (), lifespan: bool = False
+        self,
+        *,
+        app: ASGIApp,
+        stopping: Iterable[Callable[[], None]] = (),
+        lifespan: bool = False,
+        protocol: type[BoundedProtocol] = BoundedProtocol,
     ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=protocol,
                 ws="websockets-sansio",
                 lifespan="on" if lifespan else "off",
                 log_config=None,
-                # An access log would hold the entry codes.
                 access_log=False,
                 # Whoever runs a proxy names its host; what a header says of addresses is not believed.
                 proxy_headers=False,
@@ -60,7 +67,7 @@ async def serve(server: Server, bound: socket.socket) -> None:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket's base; port 0: any free one.
+    """A listening socket: who connects before the server runs waits for it. Port 0: any free one.
 
     Raises:
         OSError: the address is taken or is not this machine's.
@@ -72,6 +79,7 @@ def bind(host: str, port: int) -> socket.socket:
         if family == socket.AF_INET6:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         bound.bind(address)
+        bound.listen(2048)
         bound.setblocking(False)
     except OSError:
         bound.close()

@@ -50,16 +50,23 @@ class Streams:
         alive: whether a session still is, which counts as a use of it.
         most: streams at once; a further one is answered 503.
         stalled: seconds that one send may take.
+        sweep: seconds between two looks at all streams.
     """
 
     def __init__(
-        self, *, alive: Callable[[str], bool] = lambda _: True, most: int = MOST, stalled: float = STALLED
+        self,
+        *,
+        alive: Callable[[str], bool] = lambda _: True,
+        most: int = MOST,
+        stalled: float = STALLED,
+        sweep: float = SWEEP,
     ) -> None:
         self._alive = alive
         self._most = most
         self._stalled = stalled
         self._open: set[_Stream] = set()
-        self._sweep: asyncio.TimerHandle | None = None
+        self._sweep = sweep
+        self._next_look: asyncio.TimerHandle | None = None
         self._closed = False
 
     @property
@@ -125,15 +132,15 @@ class Streams:
         self.check()
         stream = _Stream(scope.get(SESSION))
         self._open.add(stream)
-        if self._sweep is None:
-            self._sweep = asyncio.get_running_loop().call_later(SWEEP, self._look)
+        if self._next_look is None:
+            self._next_look = asyncio.get_running_loop().call_later(self._sweep, self._look)
         try:
             yield stream
         finally:
             self._open.discard(stream)
-            if not self._open and self._sweep is not None:
-                self._sweep.cancel()
-                self._sweep = None
+            if not self._open and self._next_look is not None:
+                self._next_look.cancel()
+                self._next_look = None
 
     async def _pump(
         self, stream: _Stream, receive: Receive, send: Send, frames: AsyncIterator[bytes]
@@ -157,7 +164,7 @@ class Streams:
             over = stream.session is not None and not self._alive(stream.session)
             if over or (stream.sending is not None and stream.sending < late):
                 stream.stop()
-        self._sweep = loop.call_later(SWEEP, self._look)
+        self._next_look = loop.call_later(self._sweep, self._look)
 
 
 async def _until_gone(receive: Receive, stream: _Stream) -> None:

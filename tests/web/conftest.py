@@ -13,8 +13,10 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from hyperhive.web.app import build, build_host
+from hyperhive.web.protocol import BoundedProtocol
 from hyperhive.web.security import Security
 from hyperhive.web.server import Server, bind, serve
+from hyperhive.web.sessions import Sessions
 from hyperhive.web.streams import Streams
 from tests.fakes.hive import FakeHive
 from tests.fakes.samples import busy_snapshot
@@ -118,14 +120,22 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(hive: FakeHive, *, most: int = 2_000, stalled: float = 60.0) -> AsyncIterator[Served]:
+async def serving(
+    hive: FakeHive,
+    *,
+    most: int = 2_000,
+    stalled: float = 60.0,
+    sweep: float = 10.0,
+    protocol: type[BoundedProtocol] = BoundedProtocol,
+    sessions: Sessions | None = None,
+) -> AsyncIterator[Served]:
     """A face behind a real server on a free port."""
     bound: socket.socket = bind("127.0.0.1", 0)
     port = bound.getsockname()[1]
-    security = Security(token=TOKEN, port=port)
-    streams = Streams(alive=security.sessions.touch, most=most, stalled=stalled)
+    security = Security(token=TOKEN, port=port, sessions=sessions)
+    streams = Streams(alive=security.sessions.touch, most=most, stalled=stalled, sweep=sweep)
     app = build(hive=hive, security=security, streams=streams, mcp_app=fake_mcp)
-    server = Server(app=app, stopping=[streams.close])
+    server = Server(app=app, stopping=[streams.close], protocol=protocol)
     task = asyncio.create_task(serve(server, bound))
     try:
         yield Served(hive, security, streams, server, task, port)

@@ -2,17 +2,20 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx
 import pytest
 
-from hyperhive.domain.events import Paused, Resumed
+from hyperhive.domain.events import Paused, Rebuilt, Resumed
+from hyperhive.web.protocol import BoundedProtocol
+from hyperhive.web.sessions import ABSOLUTE, IDLE, Sessions
 from tests.fakes.hive import FakeHive
 from tests.fakes.samples import agent_view, snapshot, turn_items
 from tests.waiting import eventually_async
-from tests.web.conftest import BEARER, Served, serving
+from tests.web.conftest import BEARER, TOKEN, Clock, Served, serving
 
 Frame = dict[str, str]
 
@@ -183,31 +186,98 @@ async def test_an_unknown_agent_is_refused_before_a_stream_begins(served: Served
             assert "there are: manager" in answer.json()["detail"]
 
 
+async def test_a_stream_keeps_its_session_in_use_and_ends_with_it(hive: FakeHive) -> None:
+    clock = Clock()
+    async with (
+        serving(hive, sweep=0.02, sessions=Sessions(clock=clock)) as served,
+        httpx.AsyncClient(base_url=served.url) as browser,
+    ):
+        await browser.get(served.security.entry_link())
+        async with browser.stream("GET", "/api/events") as answer:
+            lines = answer.aiter_lines()
+            for _ in range(4):  # unused for 24 days, were it not for the stream
+                clock.now += IDLE - 86_400
+                for _ in range(8):
+                    await anext(lines)
+            assert served.streams.count == 1
+            clock.now += ABSOLUTE
+            async with asyncio.timeout(5):
+                assert [line async for line in lines if not line.startswith(":") and line] == []
+        assert (await browser.get("/api/state")).json()["code"] == "session-over"
+
+
+async def test_a_reader_that_takes_nothing_is_cut_off(hive: FakeHive) -> None:
+    async with serving(hive, stalled=0.05, sweep=0.02) as served:
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port, limit=1024)
+        lines = [f"Host: 127.0.0.1:{served.port}", f"Authorization: {BEARER['Authorization']}", "", ""]
+        writer.write("\r\n".join(["GET /api/events?after=0 HTTP/1.1", *lines]).encode())
+        await eventually_async(lambda: hive.feed.readers == 1)
+        for _ in range(500):
+            hive.publish(Rebuilt(agent="manager", ok=False, note="x" * 60_000))
+        await eventually_async(lambda: served.streams.count == 0 and hive.feed.readers == 0)
+        writer.close()
+        assert not reader.at_eof()
+
+
+class _Hasty(BoundedProtocol):
+    head_deadline = 0.3
+
+
+async def test_a_head_that_does_not_end_is_cut_off(hive: FakeHive) -> None:
+    async with serving(hive, protocol=_Hasty) as served:
+        assert (await served.raw(b"")).startswith(b"HTTP/1.1 408")
+        assert (await served.raw(b"GET / HTTP/1.1\r\nHost: x\r\n")).startswith(b"HTTP/1.1 408")
+        async with _reading(served, "/api/events?after=0") as frames:
+            assert (await served.raw(b"")).startswith(b"HTTP/1.1 408")
+            served.hive.publish(Paused(agent="manager"))
+            assert (await anext(frames))["event"] == "paused"
+
+
+async def test_a_head_that_grows_too_large_is_refused(served: Served) -> None:
+    answer = await served.raw(b"GET / HTTP/1.1\r\nX: " + b"x" * 70_000)
+    assert answer.startswith(b"HTTP/1.1 431")
+
+
+async def test_no_credential_reaches_a_log(served: Served, caplog: pytest.LogCaptureFixture) -> None:
+    link = served.security.entry_link()
+    with caplog.at_level(logging.DEBUG):
+        async with httpx.AsyncClient() as browser:
+            assert (await browser.get(link)).status_code == 303
+            assert (await browser.get(link)).status_code == 303
+            await browser.post(f"{served.url}/login", data={"token": TOKEN})
+        async with served.client() as client:
+            await client.get("/api/nothing")
+    ours = [r.getMessage() for r in caplog.records if not r.name.startswith(("httpx", "httpcore"))]
+    code = link.partition("entry=")[2]
+    assert not [line for line in ours if code in line or TOKEN in line]
+
+
 def _request(*lines: str, body: bytes = b"") -> bytes:
     return "\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1") + body
 
 
-@pytest.mark.parametrize(
-    ("headers", "status"),
-    [
-        (["Host: {own}"], 200),
-        ([], 421),
-        (["Host: {own}", "Host: evil.example"], 421),
-        (["Host: evil.example", "Host: {own}"], 421),
-        (["Host: {own}", "X-Forwarded-Host: evil.example", "X-Forwarded-For: 10.0.0.1"], 200),
-        (["Host: evil.example", "X-Forwarded-Host: {own}"], 421),
-        (["Host: {own}", "Authorization: Bearer wrong"], 401),
-        (["Host: {own}", "Cookie: hyperhive_session={a,;;;=", "Cookie: x"], 200),
-    ],
-)
-async def test_odd_headers_over_the_wire(served: Served, headers: list[str], status: int) -> None:
+ODD: list[tuple[list[str], int]] = [
+    (["Host: {own}"], 200),
+    ([], 421),
+    (["Host: {own}", "Host: evil.example"], 421),
+    (["Host: evil.example", "Host: {own}"], 421),
+    (["Host: {own}", "X-Forwarded-Host: evil.example", "X-Forwarded-For: 10.0.0.1"], 200),
+    (["Host: evil.example", "X-Forwarded-Host: {own}"], 421),
+    (["Host: {own}", "Authorization: Bearer wrong"], 401),
+    (["Host: {own}", "Cookie: hyperhive_session={a,;;;=", "Cookie: x"], 200),
+    (["Host: {own}", "Content-Length: 1", "Transfer-Encoding: chunked"], 400),
+    (["Host: {own}", "Content-Length: 1", "Content-Length: 2"], 400),
+]
+
+
+async def test_odd_headers_over_the_wire(served: Served) -> None:
     own = f"127.0.0.1:{served.port}"
-    shown = [header.replace("{own}", own) for header in headers]
-    answer = await served.raw(
-        _request("GET /api/state HTTP/1.1", f"Authorization: {BEARER['Authorization']}", *shown)
-    )
-    assert int(answer.split(b" ", 2)[1]) == status
-    assert b"\r\nserver:" not in answer.lower()
+    for headers, status in ODD:
+        shown = [header.replace("{own}", own) for header in headers]
+        head = ["GET /api/state HTTP/1.1", f"Authorization: {BEARER['Authorization']}", *shown]
+        answer = await served.raw(_request(*head))
+        assert int(answer.split(b" ", 2)[1]) == status, headers
+        assert b"\r\nserver:" not in answer.lower()
 
 
 async def test_an_absolute_target_does_not_beat_the_host_header(served: Served) -> None:
