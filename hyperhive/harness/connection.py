@@ -14,8 +14,10 @@ from hyperhive.harness.outbox import Outbox
 
 _log = logging.getLogger(__name__)
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 """Seconds between two attempts to connect: doubling from the first to the longest."""
+SOUND = 1.0
+"""Seconds a connection has to stand before the next attempt comes at the first pause again."""
 WELCOME_DEADLINE = 10.0
 SILENCE = 60.0
 """Seconds without a word after which a connection counts as dead; the host pings every 15."""
@@ -75,8 +77,10 @@ class Connection:
                     _log.info("host is away (%s); trying again", error)
                 told = True
             else:
-                served = await self._serve(reader, writer)
-                pause, told = (FIRST_PAUSE, False) if served else (pause, told)
+                began = asyncio.get_running_loop().time()
+                told = not await self._serve(reader, writer)
+                if asyncio.get_running_loop().time() - began > SOUND:
+                    pause = FIRST_PAUSE
             await asyncio.sleep(pause * (1.0 + 0.3 * random()))
             pause = min(LONGEST_PAUSE, pause * 2)
 

@@ -104,7 +104,7 @@ class HarnessSession(Session):
             if self._open:
                 _log.warning("%s: connection ended: %s", self._name, error)
         except HiveError as refusal:
-            _log.warning("%s: connection refused: %s", self._name, refusal.message)
+            _log.warning("%s: connection ended: %s", self._name, refusal.message)
         finally:
             self.close()
             if pulse is not None:
