@@ -242,4 +242,5 @@ def _told(event: dict[str, Any]) -> str:
 
 
 def _field(value: object) -> str:
-    return json.dumps(value) if isinstance(value, str) and (" " in value or not value) else safe(value)
+    quoted = isinstance(value, bool) or (isinstance(value, str) and " " in value)
+    return json.dumps(value) if quoted else safe(value)
