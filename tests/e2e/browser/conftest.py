@@ -1,10 +1,16 @@
-"""Fixtures for the browser: one Chromium for all tests, a fresh context each, a server for whatever hive they give."""
+"""Fixtures for the browser: one Chromium for all tests, a fresh context each, a server for whatever hive they give.
+
+The browser lives as long as the package, not the session: Playwright's loop stays in the thread for so long, and
+tests elsewhere want theirs.
+"""
 
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 
 from hyperhive.hive import Hive
 from tests.e2e.browser.serving import Served
@@ -19,11 +25,14 @@ CHROMIUM = [
     "--disable-sync",
 ]
 
+HERE = Path(__file__).parent
+AXE = HERE / "node_modules/axe-core/axe.min.js"
+
 Serve = Callable[[Hive], Served]
 Open = Callable[..., Page]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """The machine's own Chromium."""
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -49,6 +58,20 @@ def serve() -> Iterator[Serve]:
     yield start
     for served in running:
         served.close()
+
+
+@pytest.fixture(scope="package")
+def axe() -> str:
+    """The source of axe-core, as the lock file names it."""
+    if not AXE.is_file():
+        npm = shutil.which("npm")
+        if npm is None:
+            pytest.skip("axe-core needs npm to be installed")
+        done = subprocess.run(
+            [npm, "ci", "--no-audit", "--no-fund"], cwd=HERE, capture_output=True, text=True, timeout=100
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+    return AXE.read_text()
 
 
 class Watch:
@@ -83,7 +106,7 @@ def watch() -> Watch:
 @pytest.fixture
 def open_page(browser: Browser, watch: Watch) -> Iterator[Open]:
     """Logs in and opens a path: ``open_page(served, "/", width=1440, height=900, scheme="light")``."""
-    contexts = []
+    contexts: list[BrowserContext] = []
 
     def open(
         served: Served, path: str = "/", *, width: int = 1440, height: int = 900, scheme: str = "light"

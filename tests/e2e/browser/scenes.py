@@ -55,34 +55,85 @@ def of(*agents: AgentView, hive: HiveView | None = None, **fields: Any) -> FakeH
     return FakeHive(HiveSnapshot(seq=0, hive=hive or hive_view(), agents=agents, **fields), settle=1.5)
 
 
+def question(**fields: Any) -> QuestionView:
+    """An open question."""
+    given: dict[str, Any] = {
+        "id": 3,
+        "agent": "alice",
+        "asked": past(minutes=3),
+        "question": "How shall I go on?",
+    }
+    return QuestionView(**(given | fields))
+
+
+def many(count: int) -> FakeHive:
+    """The manager and many idle workers."""
+    return of(agent("manager"), *(agent(f"worker-{n}") for n in range(1, count)))
+
+
 def empty() -> FakeHive:
     """Just begun: the manager, idle."""
-    return of(agent("manager", last_activity=None, since=past(seconds=20), turn=TurnView(since=past(seconds=20))))
+    return of(
+        agent("manager", last_activity=None, since=past(seconds=20), turn=TurnView(since=past(seconds=20)))
+    )
 
 
 def few() -> FakeHive:
     """A working day: some think, some rest, two need someone."""
     stopped: dict[str, Any] = {"container": "stopped", "pid": None, "ready": False}
     made = of(
-        agent("manager", turn=turning(TurnState.THINKING, seconds=12, turn=41), last_activity=past(seconds=2)),
-        agent("alice", turn=turning(TurnState.THINKING, seconds=195, turn=8), last_activity=past(seconds=5), inbox_depth=2),
+        agent(
+            "manager", turn=turning(TurnState.THINKING, seconds=12, turn=41), last_activity=past(seconds=2)
+        ),
+        agent(
+            "alice",
+            turn=turning(TurnState.THINKING, seconds=195, turn=8),
+            last_activity=past(seconds=5),
+            inbox_depth=2,
+        ),
         agent("bob", transient="rebuilding", transient_since=past(seconds=6), revision="stale"),
-        agent("carol", login="needs-login", last_error="The API answered 401: the login is no longer valid.", inbox_depth=3),
+        agent(
+            "carol",
+            login="needs-login",
+            last_error="The API answered 401: the login is no longer valid.",
+            inbox_depth=3,
+        ),
         agent("dave", quarantined="5 crashes within 60 s, the last: killed by SIGSEGV", **stopped),
         agent("erin", revision="stale", last_activity=past(hours=2)),
-        agent("frank", turn=turning(TurnState.RATE_LIMITED, seconds=900, until=datetime.now(UTC) + timedelta(minutes=48)), inbox_depth=14),
+        agent(
+            "frank",
+            turn=turning(
+                TurnState.RATE_LIMITED, seconds=900, until=datetime.now(UTC) + timedelta(minutes=48)
+            ),
+            inbox_depth=14,
+        ),
         agent("grace", paused=True, turn=TurnView(since=past(minutes=50)), inbox_depth=1),
         agent("heidi", **stopped, since=past(days=2), last_activity=past(days=2)),
-        agent("ivan", **stopped, last_error="exit status 137, killed by the memory limit", restart_at=datetime.now(UTC) + timedelta(seconds=9), since=past(seconds=8)),
+        agent(
+            "ivan",
+            **stopped,
+            last_error="exit status 137, killed by the memory limit",
+            restart_at=datetime.now(UTC) + timedelta(seconds=9),
+            since=past(seconds=8),
+        ),
         hive=hive_view(name="workshop", mode="live"),
         questions=(
-            QuestionView(
-                id=3, agent="alice", asked=past(minutes=3), deadline=datetime.now(UTC) + timedelta(hours=20),
+            question(
+                deadline=datetime.now(UTC) + timedelta(hours=20),
                 question="The nightly import has 214 rows without a country. Drop them, or fill in the customer's?",
                 options=("Drop them", "Fill in the customer's country", "Stop the import"),
             ),
         ),
-        approvals=(ApprovalView(id=7, kind="spawn", agent="scribe", requested_by="manager", requested=past(minutes=11), note="To keep the minutes of the weekly review."),),
+        approvals=(
+            ApprovalView(
+                id=7,
+                kind="spawn",
+                agent="scribe",
+                requested_by="manager",
+                requested=past(minutes=11),
+                note="To keep the minutes of the weekly review.",
+            ),
+        ),
     )
     talk(made)
     return made
@@ -91,11 +142,36 @@ def few() -> FakeHive:
 def talk(made: FakeHive) -> None:
     """Messages and events of the last quarter of an hour."""
     said = (
-        ("operator", "manager", "Please have alice check last night's import, and tell me what she finds.", 14),
-        ("manager", "alice", "Check /state/imports of last night: row counts, and anything missing. Report to me.", 13),
-        ("alice", "manager", "Counted 18 402 rows in 3 files. 214 rows have no country. I have asked the operator what to do with them.", 4),
-        ("system", "manager", '{"seq":212,"kind":"container_crash","agent":"dave","exit":"killed by SIGSEGV"}', 3),
-        ("manager", "operator", "The import ran: 18 402 rows. 214 of them lack a country; alice asks you how to go on.\n\ndave crashed five times and is quarantined. I left it alone.", 1),
+        (
+            "operator",
+            "manager",
+            "Please have alice check last night's import, and tell me what she finds.",
+            14,
+        ),
+        (
+            "manager",
+            "alice",
+            "Check /state/imports of last night: row counts, and anything missing. Report to me.",
+            13,
+        ),
+        (
+            "alice",
+            "manager",
+            "Counted 18 402 rows in 3 files. 214 rows have no country. I have asked the operator what to do with them.",
+            4,
+        ),
+        (
+            "system",
+            "manager",
+            '{"seq":212,"kind":"container_crash","agent":"dave","exit":"killed by SIGSEGV"}',
+            3,
+        ),
+        (
+            "manager",
+            "operator",
+            "The import ran: 18 402 rows. 214 of them lack a country; alice asks you how to go on.\n\ndave crashed five times and is quarantined. I left it alone.",
+            1,
+        ),
     )
     for sender, to, body, minutes in said:
         id = len(made.letters) + 1
@@ -128,13 +204,21 @@ def fifty() -> FakeHive:
         {"revision": "stale"},
         {"transient": "restarting", "transient_since": past(seconds=3)},
     )
-    names = [f"{'translator-for-quarterly-reports'[:28]}-{n:02d}" if n % 3 == 0 else f"worker-{n:02d}" for n in range(49)]
+    names = [
+        f"{'translator-for-quarterly-reports'[:28]}-{n:02d}" if n % 3 == 0 else f"worker-{n:02d}"
+        for n in range(49)
+    ]
     return of(agent("manager"), *(agent(name, **kinds[n % len(kinds)]) for n, name in enumerate(names)))
 
 
 def unconfined() -> FakeHive:
     """Without walls, live."""
-    hive = hive_view(mode="live", runtime="process", confined=False, trouble=("Only 412 MB are free in the hive's home; agents may fail to write. Free some space.",))
+    hive = hive_view(
+        mode="live",
+        runtime="process",
+        confined=False,
+        trouble=("Only 412 MB are free in the hive's home; agents may fail to write. Free some space.",),
+    )
     bare = {"runtime": "process", "confined": False}
     return of(agent("manager", **bare), agent("alice", **bare), hive=hive)
 
@@ -145,22 +229,44 @@ def turns() -> FakeHive:
     long = "\n".join(f"{n:>6} imports/2026-11-{n:02d}.csv" for n in range(1, 40))
     for turn, started in ((7, 40), (8, 3)):
         parts: tuple[tuple[str, str, dict[str, Any]], ...] = (
-            ("prompt", "manager: Check /state/imports of last night: row counts, and anything missing. Report to me.", {}),
-            ("thinking", "The imports are in /state/imports. I should count rows first, then look for empty columns.", {}),
+            (
+                "prompt",
+                "manager: Check /state/imports of last night: row counts, and anything missing. Report to me.",
+                {},
+            ),
+            (
+                "thinking",
+                "The imports are in /state/imports. I should count rows first, then look for empty columns.",
+                {},
+            ),
             ("tool_use", "wc -l imports/*.csv | tail -40", {"name": "Bash", "id": "a"}),
             ("tool_result", long, {"id": "a"}),
             ("text", "Three files, 18 402 rows. Now the columns.", {}),
             ("tool_use", "awk -F, '$7 == \"\"' imports/2026-11-21.csv | wc -l", {"name": "Bash", "id": "b"}),
             ("tool_result", "214", {"id": "b"}),
             ("retry", "The API is overloaded; trying again in 4 s.", {"attempt": 2}),
-            ("tool_use", '{"question":"Drop them, or fill in the customer\'s?"}', {"name": "mcp__hyperhive__ask_operator", "id": "c"}),
+            (
+                "tool_use",
+                '{"question":"Drop them, or fill in the customer\'s?"}',
+                {"name": "mcp__hyperhive__ask_operator", "id": "c"},
+            ),
             ("tool_result", "Asked; the answer will come as a message.", {"id": "c"}),
-            ("result", "Counted 18 402 rows; 214 lack a country. I asked the operator how to go on.", {"input_tokens": 18211, "output_tokens": 412, "cost_usd": 0.0613, "duration_ms": 31400}),
+            (
+                "result",
+                "Counted 18 402 rows; 214 lack a country. I asked the operator how to go on.",
+                {"input_tokens": 18211, "output_tokens": 412, "cost_usd": 0.0613, "duration_ms": 31400},
+            ),
         )
         for n, (kind, text, data) in enumerate(parts if turn == 7 else parts[:7]):
-            made.add_turn_item("alice", TurnItem(turn=turn, ts=past(minutes=started, seconds=-n), type=kind, text=text, data=data))
+            made.add_turn_item(
+                "alice",
+                TurnItem(turn=turn, ts=past(minutes=started, seconds=-n), type=kind, text=text, data=data),
+            )
     for n in range(60):
-        made.append_log("alice", f"2026-11-22T07:{n:02d}:11.204Z harness: turn {n // 8} item {n}: wrote /state/imports/part-{n:03d}.csv, {n * 97} rows")
+        made.append_log(
+            "alice",
+            f"2026-11-22T07:{n:02d}:11.204Z harness: turn {n // 8} item {n}: wrote /state/imports/part-{n:03d}.csv, {n * 97} rows",
+        )
     return made
 
 

@@ -25,7 +25,10 @@ export class Row {
     this.state = h("span", { class: "row-state" }, this.word, " ", this.since);
     this.chips = new Map();
     this.error = h("span", { class: "row-error" });
-    this.say = h("span", { class: "row-say" }, this.error);
+    this.next = when(this.agent.since, "until");
+    this.soon = document.createTextNode("");
+    this.until = h("span", { class: "row-until" }, this.soon, this.next);
+    this.say = h("span", { class: "row-say" }, this.until, this.error);
     this.depth = document.createTextNode("");
     this.inbox = h("span", { class: "row-inbox" }, icon("inbox"), this.depth, h("span", { class: "visually-hidden" }, " in the inbox"));
     this.active = when(this.agent.since);
@@ -58,6 +61,7 @@ export class Row {
     show(this.since, stand.since !== null);
     if (stand.since) setWhen(this.since, stand.since);
     this.setChips(stand.chips);
+    this.setUntil(agent);
     setText(this.error, stand.why);
     setAttr(this.error, "title", stand.why || null);
     show(this.inbox, agent.inbox_depth > 0);
@@ -80,8 +84,17 @@ export class Row {
       if (this.chips.has(text)) continue;
       const chip = h("span", { class: `chip tone-${tone} fresh` }, icon(tone), text);
       this.chips.set(text, chip);
-      this.say.insertBefore(chip, this.error);
+      this.say.insertBefore(chip, this.until);
     }
+  }
+
+  /** When it goes on by itself. */
+  setUntil({ restart_at: restart, transient, turn }) {
+    const at = transient === null ? restart ?? turn.until : null;
+    show(this.until, at !== null);
+    if (at === null) return;
+    this.soon.data = restart ? "starts again " : "goes on ";
+    setWhen(this.next, at);
   }
 
   /** The likeliest action beside the menu: start what stopped, resume what rests, write to what runs. */
