@@ -70,7 +70,21 @@ class Ended:
     usage: TurnUsage = field(default_factory=TurnUsage)
 
 
-Happening = Began | Noted | Phase | ApiError | Limited | Ended
+@dataclass(frozen=True, slots=True)
+class Context:
+    """How many tokens the conversation has, as of the last request."""
+
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotCompacted:
+    """The session could not be compacted."""
+
+    why: str
+
+
+Happening = Began | Noted | Phase | ApiError | Limited | Context | NotCompacted | Ended
 
 
 class ClaudeFailed(Exception):

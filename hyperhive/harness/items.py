@@ -18,7 +18,17 @@ from claude_agent_sdk import (
 )
 
 from hyperhive.domain.turns import TurnState, TurnUsage
-from hyperhive.harness.claude import ApiError, Began, Ended, Happening, Limited, Noted, Phase
+from hyperhive.harness.claude import (
+    ApiError,
+    Began,
+    Context,
+    Ended,
+    Happening,
+    Limited,
+    NotCompacted,
+    Noted,
+    Phase,
+)
 
 _RETRY_STATES = {"rate_limit": TurnState.RATE_LIMITED, "authentication_failed": TurnState.WAITING}
 _CONNECTED = frozenset({"connected", "pending", "disabled"})
@@ -40,6 +50,9 @@ def _of(message: object) -> Iterator[Happening]:
             yield from _blocks(message.content)
             if message.error is not None:
                 yield ApiError(str(message.error))
+            elif message.parent_tool_use_id is None and message.usage is not None:
+                usage = _usage(message.usage, 0)
+                yield Context(usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens)
         case UserMessage(content=list() as content):
             yield from (item for item in _blocks(content) if item.type == "tool_result")
         case ResultMessage():
@@ -137,7 +150,7 @@ def _status(data: dict[str, Any]) -> Iterator[Happening]:
         yield Phase(TurnState.COMPACTING)
     result = data.get("compact_result")
     if result not in (None, "success"):
-        yield Noted("trouble", f"Compaction failed: {result}.", {"compact": str(result)[:200]})
+        yield NotCompacted(f"{result} {data.get('compact_error') or ''}".strip()[:300])
 
 
 def _session(value: object) -> str:

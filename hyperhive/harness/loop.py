@@ -10,7 +10,7 @@ from hyperhive.domain.turns import Outcome, TurnState, TurnUsage
 from hyperhive.domain.wire import Compact, FromHost, Interrupt, StateChanged, TurnOver, Welcome, Work
 from hyperhive.harness.claude import Claude, ClaudeFailed
 from hyperhive.harness.keeper import Keeper
-from hyperhive.harness.outcome import Evidence, Verdict, judge
+from hyperhive.harness.outcome import Evidence, Verdict, judge, overfull
 from hyperhive.harness.prompt import notes_reminder, turn_prompt
 from hyperhive.harness.say import Say
 from hyperhive.harness.turn import Stop, Voice, attempt, with_cost
@@ -40,7 +40,7 @@ class TurnLoop:
         self._turn: int | None = None
         self._stop = Stop()
         self._next: Work | None = None
-        self._compact = False
+        self._compact = self._overfull = False
         self._wake = asyncio.Event()
         self._ending = False
         self._unbilled = 0.0
@@ -97,7 +97,10 @@ class TurnLoop:
     async def run(self) -> None:
         """Work until ``end``."""
         while not self._ending:
-            if self._next is not None:
+            if self._overfull:
+                self._overfull = self._compact = False
+                await self._compaction()
+            elif self._next is not None:
                 work, self._next = self._next, None
                 self._turn, self._stop = work.turn, Stop()
                 await self._work(work)
@@ -182,6 +185,8 @@ class TurnLoop:
         seen = await attempt(claude, prompt, voice=voice, stop=self._stop)
         verdict = judge(seen, stopped=self._stop.reason, now=datetime.now(UTC))
         usage = self._bill(seen)
+        self._keeper.session = voice.session or self._keeper.session
+        self._overfull = overfull(seen)
         await self._tidy(claude, seen, verdict.outcome)
         return verdict, usage
 
@@ -208,9 +213,7 @@ class TurnLoop:
         return with_cost(ended.usage, cost)
 
     async def _tidy(self, claude: Claude, seen: Evidence, outcome: Outcome) -> None:
-        """Remember the session; let no process live on that ended badly, nor anything it left."""
-        if seen.ended is not None:
-            self._keeper.session = seen.ended.session or self._keeper.session
+        """Let no process live on that ended badly, nor anything it left."""
         if seen.ended is None or not claude.alive:
             await self._keeper.destroy()
         elif outcome in {Outcome.LOGIN, Outcome.FAILED, Outcome.OFFLINE}:
@@ -232,10 +235,18 @@ class TurnLoop:
             self._unbilled += self._bill(seen).cost_usd
             verdict = judge(seen, stopped=self._stop.reason, now=datetime.now(UTC))
             await self._tidy(claude, seen, verdict.outcome)
-            if verdict.outcome is not Outcome.DONE:
+            if seen.not_compacted is not None or verdict.outcome is Outcome.FAILED:
+                await self._begin_anew(voice, seen.not_compacted or verdict.note)
+            elif verdict.outcome is not Outcome.DONE:
                 voice.trouble(f"Compaction failed: {verdict.note}")
         except ClaudeFailed as failure:
             voice.trouble(f"Compaction failed: {failure}")
         finally:
             deadline.cancel()
             self._say.report(StateChanged(state=TurnState.IDLE))
+
+    async def _begin_anew(self, voice: Voice, why: str) -> None:
+        """A session that cannot be compacted would fail every turn from here on."""
+        voice.trouble(f"The session could not be compacted ({why}); a new one begins, the notes are kept.")
+        self._keeper.session = None
+        await self._keeper.close()

@@ -8,6 +8,8 @@ from hyperhive.harness.claude import Ended, Limited
 
 RATE_LIMIT_PAUSE = timedelta(seconds=60)
 """How long to wait for a rate limit that does not say when it resets."""
+COMPACT_ABOVE = 150_000
+"""Tokens of context above which a session is compacted; the usual window has 200,000."""
 MAX_NOTE = 500
 
 _AUTH_KINDS = frozenset({"authentication_failed", "oauth_org_not_allowed"})
@@ -16,12 +18,14 @@ _AWAY_KINDS = frozenset({"server_error", "overloaded", "billing_error"})
 
 @dataclass(slots=True)
 class Evidence:
-    """What was seen of a turn: its end or its death, the API's last refusal, a limit that was hit."""
+    """What was seen of a turn: its end or death, the API's last refusal, a limit, the context's size in tokens."""
 
     ended: Ended | None = None
     died: str | None = None
     refused: str | None = None
     limited: Limited | None = None
+    context: int = 0
+    not_compacted: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,13 @@ class Verdict:
     outcome: Outcome
     note: str = ""
     resets_at: datetime | None = None
+
+
+def overfull(seen: Evidence) -> bool:
+    """Whether the session should be compacted before it goes on: it is long, or the API does not take it."""
+    ended, elsewhere = seen.ended, seen.refused in _AUTH_KINDS | _AWAY_KINDS
+    refused = ended is not None and not ended.ok and ended.status in {400, 413} and not elsewhere
+    return refused or seen.context > COMPACT_ABOVE
 
 
 def judge(seen: Evidence, *, stopped: Outcome | None, now: datetime) -> Verdict:

@@ -12,9 +12,11 @@ from hyperhive.harness.claude import (
     Began,
     Claude,
     ClaudeDied,
+    Context,
     Ended,
     Happening,
     Limited,
+    NotCompacted,
     Noted,
     Phase,
 )
@@ -125,6 +127,10 @@ async def _listen(claude: Claude, prompt: str, *, voice: Voice, seen: Evidence, 
                     seen.refused = kind
                 case Limited():
                     seen.limited = happening
+                case Context(tokens=tokens):
+                    seen.context = tokens
+                case NotCompacted(why=why):
+                    seen.not_compacted = why
                 case Ended():
                     seen.ended = happening
                     voice.session = happening.session or voice.session

@@ -22,7 +22,7 @@ from hyperhive.domain.wire import (
     Welcome,
 )
 from hyperhive.harness import turn as turns
-from hyperhive.harness.claude import ApiError, Began, Limited, Noted, Phase
+from hyperhive.harness.claude import ApiError, Began, Context, Limited, NotCompacted, Noted, Phase
 from hyperhive.harness.keeper import Keeper
 from hyperhive.harness.loop import TurnLoop
 from hyperhive.harness.usage import CostMeter
@@ -305,6 +305,37 @@ async def test_compaction_waits_for_the_turn_and_needs_a_session(tmp_path: Path)
         assert b.script.prompts[1:] == ["/compact"]
         over = await b.turn(2)
         assert over.usage.cost_usd == 0.75, "what the compaction cost is told with the next turn"
+
+
+async def test_a_session_that_grew_long_is_compacted_before_it_goes_on(tmp_path: Path) -> None:
+    async with bench(tmp_path, [Began("s1"), Context(10), Context(160_000), done()], [done()]) as b:
+        await b.turn(1)
+        await eventually_async(lambda: "/compact" in b.script.prompts)
+        await b.turn(2)
+        assert b.script.prompts[1] == "/compact" and len(b.script.prompts) == 3
+
+
+async def test_a_session_that_neither_the_api_takes_nor_can_be_compacted_is_left(tmp_path: Path) -> None:
+    too_long = [Began("s1"), ApiError("invalid_request"), failed(400, "Prompt is too long")]
+    async with bench(tmp_path, too_long, [NotCompacted("too long"), done()], [Began("s2"), done("s2")]) as b:
+        assert (await b.turn(1)).outcome is Outcome.FAILED
+        over = await b.turn(2)
+        assert (over.outcome, over.session) == (Outcome.DONE, "s2")
+        assert [session for session, _ in b.script.starts] == [None, "s1", None]
+        assert any(isinstance(r, Trouble) and "a new one begins" in r.note for r in b.told.reports)
+
+
+async def test_an_api_that_is_away_while_compacting_costs_no_session(tmp_path: Path) -> None:
+    async with bench(tmp_path, [Context(160_000), done()], [ApiError("server_error"), failed(500)]) as b:
+        await b.turn(1)
+        assert (await b.turn(2)).session == "s1"
+
+
+async def test_a_session_survives_the_death_of_its_process(tmp_path: Path) -> None:
+    async with bench(tmp_path, [Began("s1"), Dies()]) as b:
+        await b.turn(1)
+        await b.turn(2)
+        assert [session for session, _ in b.script.starts] == [None, "s1"]
 
 
 async def test_long_and_broken_text_is_cut_and_mended(tmp_path: Path) -> None:

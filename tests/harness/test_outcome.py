@@ -6,7 +6,7 @@ import pytest
 
 from hyperhive.domain.turns import Outcome
 from hyperhive.harness.claude import Ended, Limited
-from hyperhive.harness.outcome import Evidence, judge
+from hyperhive.harness.outcome import Evidence, judge, overfull
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -60,6 +60,21 @@ def test_what_we_ended_is_told_so_unless_it_was_done_before(reason: Outcome) -> 
     for seen in (Evidence(died="SIGKILL"), Evidence(ended=Ended(ok=False))):
         assert judge(seen, stopped=reason, now=NOW).outcome is reason
     assert judge(Evidence(ended=Ended(ok=True)), stopped=reason, now=NOW).outcome is Outcome.DONE
+
+
+@pytest.mark.parametrize(
+    ("seen", "wanted"),
+    [
+        (Evidence(ended=Ended(ok=True), context=150_001), True),
+        (Evidence(ended=Ended(ok=True), context=150_000), False),
+        (Evidence(ended=Ended(ok=False, status=400), refused="invalid_request"), True),
+        (Evidence(ended=Ended(ok=False, status=400), refused="billing_error"), False),
+        (Evidence(ended=Ended(ok=False, status=500)), False),
+        (Evidence(died="killed"), False),
+    ],
+)
+def test_a_session_is_compacted_when_it_is_long_or_not_taken_any_more(seen: Evidence, wanted: bool) -> None:
+    assert overfull(seen) is wanted
 
 
 def test_a_death_without_a_reason_of_ours_loses_the_turn() -> None:
