@@ -177,15 +177,18 @@ async def test_a_rate_limit_carries_its_reset_time(tmp_path: Path) -> None:
 
 
 async def test_a_deadline_interrupts_then_terminates_then_kills(tmp_path: Path) -> None:
-    async with bench(tmp_path, [Began("s1"), Deaf()], turn_deadline=0.05) as b:
+    async with bench(tmp_path, [Began("s1"), Deaf()], turn_deadline=0.4) as b:
         assert (await b.turn(1)).outcome is Outcome.DEADLINE
         assert b.script.signals[:3] == ["interrupt", "terminate", "kill"]
         assert b.ended_families == 1
         assert (await b.turn(2)).outcome is Outcome.DONE
 
 
-async def test_a_deadline_that_is_heard_keeps_the_process(tmp_path: Path) -> None:
-    async with bench(tmp_path, [Began("s1"), Forever()], turn_deadline=0.05) as b:
+async def test_a_deadline_that_is_heard_keeps_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "INTERRUPT_GRACE", 5.0)
+    async with bench(tmp_path, [Began("s1"), Forever()], turn_deadline=0.4) as b:
         assert (await b.turn(1)).outcome is Outcome.DEADLINE
         assert b.script.signals == ["interrupt"]
         await b.turn(2)
@@ -218,7 +221,7 @@ async def test_claude_that_does_not_start_fails_the_turn_with_the_reason(tmp_pat
 
 
 async def test_a_start_that_hangs_ends_with_the_deadline(tmp_path: Path) -> None:
-    async with bench(tmp_path, turn_deadline=0.05) as b:
+    async with bench(tmp_path, turn_deadline=0.4) as b:
         b.script.hangs = True
         assert (await b.turn(1)).outcome is Outcome.DEADLINE
         b.script.hangs = False

@@ -255,7 +255,7 @@ async def test_a_silent_harness_is_dead_after_a_while_and_one_that_answers_is_no
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             made = session.HarnessSession(
-                name="alice", hive=w.hive, reader=reader, writer=writer, ping_every=0.03, dead_after=0.1
+                name="alice", hive=w.hive, reader=reader, writer=writer, ping_every=0.05, dead_after=0.6
             )
             hello = await made.hello()
             assert hello is not None
@@ -266,7 +266,7 @@ async def test_a_silent_harness_is_dead_after_a_while_and_one_that_answers_is_no
         silent, lively = [Talker(*await asyncio.open_unix_connection(tmp_path / "s")) for _ in range(2)]
         silent.say({**HELLO, "boot": "silent"})
         lively.say({**HELLO, "boot": "lively"})
-        for _ in range(12):
+        while not ended:
             while (ping := await lively.hear())["type"] != "ping":
                 pass
             lively.say({"type": "pong", "id": ping["id"]})
