@@ -51,8 +51,8 @@ def hive_view(**fields: Any) -> HiveView:
 
 
 def of(*agents: AgentView, hive: HiveView | None = None, **fields: Any) -> FakeHive:
-    """A hive of these agents."""
-    return FakeHive(HiveSnapshot(seq=0, hive=hive or hive_view(), agents=agents, **fields), settle=1.5)
+    """A hive of these agents; what is begun in it ends when the test says so, with ``settle``."""
+    return FakeHive(HiveSnapshot(seq=0, hive=hive or hive_view(), agents=agents, **fields))
 
 
 def question(**fields: Any) -> QuestionView:
@@ -157,7 +157,7 @@ def talk(made: FakeHive) -> None:
         (
             "alice",
             "manager",
-            "Counted 18 402 rows in 3 files. 214 rows have no country. I have asked the operator what to do with them.",
+            "Counted 18 402 rows in 3 files. 214 rows have no country. I have asked the operator what to do.",
             4,
         ),
         (
@@ -169,7 +169,8 @@ def talk(made: FakeHive) -> None:
         (
             "manager",
             "operator",
-            "The import ran: 18 402 rows. 214 of them lack a country; alice asks you how to go on.\n\ndave crashed five times and is quarantined. I left it alone.",
+            "The import ran: 18 402 rows. 214 of them lack a country; alice asks you how to go on.\n\n"
+            "dave crashed five times and is quarantined. I left it alone.",
             1,
         ),
     )
@@ -265,7 +266,8 @@ def turns() -> FakeHive:
     for n in range(60):
         made.append_log(
             "alice",
-            f"2026-11-22T07:{n:02d}:11.204Z harness: turn {n // 8} item {n}: wrote /state/imports/part-{n:03d}.csv, {n * 97} rows",
+            f"2026-11-22T07:{n:02d}:11.204Z harness: turn {n // 8} item {n}: "
+            f"wrote /state/imports/part-{n:03d}.csv, {n * 97} rows",
         )
     return made
 

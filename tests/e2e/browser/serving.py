@@ -12,7 +12,7 @@ from hyperhive.web.security import Security
 from hyperhive.web.server import Server, serve
 from hyperhive.web.streams import Streams
 
-TOKEN = "the-token-of-the-browser-tests"  # noqa: S105
+TOKEN = "the-token-of-the-browser-tests"
 DEADLINE = 10.0
 
 _T = TypeVar("_T")

@@ -21,16 +21,20 @@ def calls(hive: FakeHive, verb: str) -> list[dict[str, object]]:
 
 def test_an_agent_is_stopped_and_started_from_its_row(serve: Serve, open_page: Open) -> None:
     hive = scenes.of(scenes.agent("manager"), scenes.agent("alice"))
-    page = open_page(serve(hive))
+    served = serve(hive)
+    page = open_page(served)
     connected(page)
     row(page, "alice").hover()
     row(page, "alice").get_by_role("button", name="Actions for alice").click()
     page.get_by_role("menuitem", name="Stop").click()
     expect(row(page, "alice").locator(".state-word")).to_have_text("Stopping")
+    served.call(hive.settle, "alice")
     page.mouse.move(0, 0)
     expect(row(page, "alice").locator(".state-word")).to_have_text("Stopped")
     row(page, "alice").hover()
     row(page, "alice").get_by_role("button", name="Start alice").click()
+    expect(row(page, "alice").locator(".state-word")).to_have_text("Starting")
+    served.call(hive.settle, "alice")
     expect(row(page, "alice").locator(".state-word")).to_have_text("Idle")
 
 
@@ -65,7 +69,8 @@ def test_a_refused_message_stays_where_it_was_typed(serve: Serve, open_page: Ope
 
 def test_a_name_is_checked_while_it_is_typed_and_then_spawned(serve: Serve, open_page: Open) -> None:
     hive = scenes.of(scenes.agent("manager"), scenes.agent("alice"))
-    page = open_page(serve(hive))
+    served = serve(hive)
+    page = open_page(served)
     connected(page)
     page.get_by_role("button", name="Spawn agent").click()
     name = page.get_by_label("Name", exact=True)
@@ -82,6 +87,7 @@ def test_a_name_is_checked_while_it_is_typed_and_then_spawned(serve: Serve, open
     name.press("Enter")
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(row(page, "bob").locator(".state-word")).to_have_text("Spawning")
+    served.call(hive.settle, "bob")
     expect(row(page, "bob").locator(".state-word")).to_have_text("Idle")
 
 
@@ -215,7 +221,7 @@ def test_the_palette_finds_everything_by_name(serve: Serve, open_page: Open) -> 
     connected(page)
     page.keyboard.press("Control+k")
     page.keyboard.type("pause al")
-    expect(page.get_by_role("option").first).to_contain_text("Pause alice")
+    expect(page.locator(".palette-item").first).to_contain_text("Pause alice")
     page.keyboard.press("Enter")
     expect(row(page, "alice").locator(".state-word")).to_have_text("Paused")
     page.keyboard.press("Control+k")

@@ -61,7 +61,9 @@ def test_the_page_reads_without_scripts_and_as_the_scripts_draw_it(
     plain.goto(served.url + "/")
     drawn = open_page(served)
     connected(drawn)
-    rows = "found => found.map(one => one.dataset.tone + ' ' + one.innerText.replace(/\\d+ (s|min|h)( ago)?/g, '').replace(/(starts again|goes on) in/, '').replace(/\\s+/g, ' ').trim())"
+    rows = """found => found.map((one) => one.dataset.tone + ' ' + [...one.querySelectorAll(
+      '.name, .state-word, .chip, .row-error, .row-inbox:not([hidden])',
+    )].map((part) => part.innerText.trim()).join(' | '))"""
     assert drawn.eval_on_selector_all(".agent", rows) == plain.eval_on_selector_all(".agent", rows)
     kinds = "found => found.map(one => one.dataset.kind)"
     assert drawn.eval_on_selector_all(".card", kinds) == plain.eval_on_selector_all(".card", kinds)

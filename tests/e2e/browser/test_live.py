@@ -66,6 +66,7 @@ def test_a_rebuild_shows_from_its_first_moment_to_its_last(serve: Serve, open_pa
     page.get_by_role("button", name="Rebuild").click()
     expect(page.locator("#agent-state .state-word")).to_have_text("Rebuilding")
     expect(page.get_by_role("button", name="Stop")).to_have_attribute("aria-disabled", "true")
+    served.call(hive.settle, "alice")
     expect(page.locator("#agent-state .state-word")).to_have_text("Idle")
     expect(page.locator("#event-list")).to_contain_text("was rebuilt")
 
@@ -78,7 +79,8 @@ def test_updates_move_neither_focus_nor_scroll_nor_an_opened_row(serve: Serve, o
     opened.locator(".row-open").click()
     opened.get_by_role("button", name="Config").click()
     expect(opened.locator("pre")).to_contain_text("model =")
-    before = page.evaluate("document.querySelector('#left').scrollTop")
+    where = "() => Math.round(document.querySelector('[data-name=worker-20]').getBoundingClientRect().top)"
+    before = page.evaluate(where)
     page.evaluate(
         "getSelection().selectAllChildren(document.querySelector('[data-name=worker-20] pre'))",
     )
@@ -92,7 +94,7 @@ def test_updates_move_neither_focus_nor_scroll_nor_an_opened_row(serve: Serve, o
 
     assert page.evaluate("held => held === document.activeElement", held)
     assert page.evaluate("getSelection().toString()") == selected
-    assert page.evaluate("document.querySelector('#left').scrollTop") == before
+    assert page.evaluate(where) == before
     expect(opened.locator("pre")).to_be_visible()
     expect(opened.locator(".state-word")).to_have_text("Thinking")
 
@@ -123,7 +125,9 @@ def test_only_the_row_that_changed_is_touched(serve: Serve, open_page: Open) -> 
           new MutationObserver((records) => records.forEach(({target}) => {
             const row = (target.nodeType === 1 ? target : target.parentElement).closest('.agent');
             if (row && !(target.tagName === 'TIME')) window.touched.add(row.dataset.name);
-          })).observe(document.querySelector('#groups'), {subtree: true, childList: true, characterData: true, attributes: true});
+          })).observe(document.querySelector('#groups'), {
+            subtree: true, childList: true, characterData: true, attributes: true,
+          });
         }"""
     )
     change(served, "worker-150", inbox_depth=3)
@@ -137,7 +141,7 @@ def test_a_lost_connection_is_told_and_comes_back_without_gap_or_double(
     watch.allowed = ("Failed to load resource", "net::ERR")
     hive = scenes.of(scenes.agent("manager"), scenes.agent("alice"))
     served = serve(hive)
-    page = open_page(served, "/?view=events")
+    page = open_page(served)
     connected(page)
     served.call(hive.publish, events.Paused(agent="alice"))
     expect(page.locator(".event")).to_have_count(1)

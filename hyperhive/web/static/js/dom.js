@@ -55,7 +55,8 @@ export function keyed(parent, kept, items, key, make, update) {
   const wanted = new Set(items.map(key));
   for (const [one, element] of kept) {
     if (wanted.has(one)) continue;
-    element.remove();
+    // It may stand under another parent by now: then it moved, and is not gone.
+    if (element.parentNode === parent) element.remove();
     kept.delete(one);
   }
   let next = parent.firstElementChild;
