@@ -11,21 +11,14 @@ import socket
 import sys
 import threading
 import webbrowser
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
-
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
 
 from hyperhive import __version__
 from hyperhive.actors.builder import Builder
 from hyperhive.actors.core import Shared
 from hyperhive.actors.layout import Layout
-from hyperhive.actors.observer import CREDENTIALS, Credentials, own_revision, stored_token
+from hyperhive.actors.observer import Credentials, own_revision
 from hyperhive.actors.operations import Operations
 from hyperhive.actors.tree import Services, Tree
 from hyperhive.actors.watcher import Watcher
@@ -37,9 +30,11 @@ from hyperhive.home import Claim, check_run, load_secret, raise_open_files
 from hyperhive.link.link import Link
 from hyperhive.mcp.http import McpHttp
 from hyperhive.mcp.sockets import McpSockets
+from hyperhive.mode import Mode, live, remember_port, wanted_port
 from hyperhive.rehearsal.keys import Keys
 from hyperhive.rehearsal.scenario import builtin, load
 from hyperhive.rehearsal.server import Rehearsal
+from hyperhive.running.doors import LoopDoors
 from hyperhive.running.hive import RunningHive
 from hyperhive.runtimes.base import Runtime
 from hyperhive.runtimes.choose import all_runtimes, choose
@@ -47,15 +42,11 @@ from hyperhive.runtimes.proc import boot_id
 from hyperhive.settings import Settings
 from hyperhive.store.database import Database
 from hyperhive.web.app import build, build_host
+from hyperhive.web.host import host_routes
 from hyperhive.web.security import Security
 from hyperhive.web.server import Server, bind, serve
 
 log = logging.getLogger(__name__)
-
-LIVE_KEYS = ("ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_AUTH_TOKEN")
-"""What in the daemon's environment makes a hive live; handed to Claude alone."""
-PASSED_ON = (*LIVE_KEYS, "ANTHROPIC_BASE_URL")
-_DOORS_DEADLINE = 10.0
 
 
 def run(settings: Settings, *, open_browser: bool = False) -> int:
@@ -104,52 +95,6 @@ def check_host(settings: Settings) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Mode:
-    """How Claude is reached: live, or against the scripted model."""
-
-    name: Literal["rehearsal", "live"]
-    env: Callable[[str], dict[str, str]]
-
-
-class _LoopDoors:
-    """Opens an agent's sockets on the loop, for Jobs."""
-
-    def __init__(self, *, bridge: Bridge, link: Link, sockets: McpSockets) -> None:
-        self._bridge = bridge
-        self._link = link
-        self._sockets = sockets
-
-    def open(self, name: str, role: Literal["manager", "agent"]) -> None:
-        self._bridge.wait(self._open(name, role), deadline=_DOORS_DEADLINE)
-
-    def close(self, name: str) -> None:
-        self._bridge.wait(self._close(name), deadline=_DOORS_DEADLINE)
-
-    async def _open(self, name: str, role: Literal["manager", "agent"]) -> None:
-        await self._link.open(name)
-        await self._sockets.open(name, role)
-
-    async def _close(self, name: str) -> None:
-        await self._link.close(name)
-        await self._sockets.close(name)
-
-
-class _Late:
-    """Doors that are made after the tree, which they lead to."""
-
-    def __init__(self) -> None:
-        self.doors: _LoopDoors | None = None
-
-    def open(self, name: str, role: Literal["manager", "agent"]) -> None:
-        assert self.doors is not None
-        self.doors.open(name, role)
-
-    def close(self, name: str) -> None:
-        assert self.doors is not None
-        self.doors.close(name)
-
-
 class _Daemon:
     def __init__(self, settings: Settings, open_browser: bool) -> None:
         self._settings = settings
@@ -176,11 +121,19 @@ class _Daemon:
             bridge.open()
             stack.callback(bridge.close)
             mode = await self._mode(stack)
-            doors = _Late()
-            tree = self._tree(bridge, watcher, database, runtime, claude, mode, doors)
+            doors = LoopDoors(bridge=bridge)
+            operations = self._operations(runtime, claude, doors)
+            tree = Tree(
+                database=database,
+                frames=bridge.feed,
+                watcher=watcher,
+                hive=self._view(runtime, mode, watcher),
+                now=_now,
+                shared=lambda services: self._shared(services, database, watcher, operations, mode),
+            )
             hive = RunningHive(tree=tree, database=database, bridge=bridge, watcher=watcher, runtime=runtime)
             link, sockets = Link(hive=hive, run=settings.run), McpSockets(hive=hive, run=settings.run)
-            doors.doors = _LoopDoors(bridge=bridge, link=link, sockets=sockets)
+            doors.lead_to((lambda name, _: link.open(name), link.close), (sockets.open, sockets.close))
             tree.start()
             stack.push_async_callback(asyncio.to_thread, tree.stop)
             stack.push_async_callback(sockets.aclose)
@@ -189,34 +142,21 @@ class _Daemon:
 
     # -- parts
 
-    async def _mode(self, stack: contextlib.AsyncExitStack) -> _Mode:
+    async def _mode(self, stack: contextlib.AsyncExitStack) -> Mode:
         settings = self._settings
-        found = {key: os.environ[key] for key in PASSED_ON if os.environ.get(key)}
-        stored = any((settings.home / "agents").glob(f"*/claude/{CREDENTIALS}"))
-        if not settings.rehearse and any(key in found for key in LIVE_KEYS):
-            return _Mode("live", lambda agent: found)
-        if not settings.rehearse and stored and _any_login(settings.home):
-            return _Mode("live", lambda agent: {k: v for k, v in found.items() if k not in LIVE_KEYS})
+        if not settings.rehearse and (mode := live(settings.home)) is not None:
+            return mode
         keys = Keys(secret=load_secret(settings.home / "rehearsal.key"))
         scenario = load(settings.scenario) if settings.scenario is not None else builtin()
         rehearsal = Rehearsal(scenario=scenario, keys=keys, refused=keys.refused)
         stack.push_async_callback(rehearsal.stop)
-        url = await rehearsal.start(port=_wanted_port(settings))
-        _remember_port(settings, url)
-        return _Mode(
+        url = await rehearsal.start(port=wanted_port(settings.home, settings.rehearsal_port))
+        remember_port(settings.home, url)
+        return Mode(
             "rehearsal", lambda agent: {"ANTHROPIC_BASE_URL": url, "ANTHROPIC_API_KEY": keys.of(agent)}
         )
 
-    def _tree(
-        self,
-        bridge: Bridge,
-        watcher: Watcher,
-        database: Database,
-        runtime: Runtime,
-        claude: Path,
-        mode: _Mode,
-        doors: _Late,
-    ) -> Tree:
+    def _operations(self, runtime: Runtime, claude: Path, doors: LoopDoors) -> Operations:
         settings = self._settings
         package = Path(__file__).resolve().parent
         layout = Layout(home=settings.home, run=settings.run)
@@ -229,7 +169,7 @@ class _Daemon:
             turn_deadline=settings.turn_deadline,
             warm=settings.warm,
         )
-        operations = Operations(
+        return Operations(
             runtime=runtime,
             builder=builder,
             layout=layout,
@@ -239,36 +179,36 @@ class _Daemon:
             grace=settings.stop_grace,
         )
 
-        def shared(services: Services) -> Shared:
-            return Shared(
-                store=services.store,
-                hub=services.hub,
-                database=database,
-                watches=watcher,
-                runtime=runtime,
-                builder=builder,
-                operations=operations,
-                layout=layout,
-                credentials=Credentials(shared=mode.env),
-                now=_now,
-                random=random.random,
-                boot=boot_id(),
-                rehearsal=mode.name == "rehearsal",
-                tick=settings.tick,
-                turn_deadline=settings.turn_deadline,
-            )
+    def _shared(
+        self, services: Services, database: Database, watcher: Watcher, operations: Operations, mode: Mode
+    ) -> Shared:
+        return Shared(
+            store=services.store,
+            hub=services.hub,
+            database=database,
+            watches=watcher,
+            runtime=operations.runtime,
+            builder=operations.builder,
+            operations=operations,
+            layout=operations.layout,
+            credentials=Credentials(shared=mode.env),
+            now=_now,
+            random=random.random,
+            boot=boot_id(),
+            rehearsal=mode.name == "rehearsal",
+            tick=self._settings.tick,
+            turn_deadline=self._settings.turn_deadline,
+        )
 
-        view = HiveView(
-            name=settings.name,
+    def _view(self, runtime: Runtime, mode: Mode, watcher: Watcher) -> HiveView:
+        return HiveView(
+            name=self._settings.name,
             mode=mode.name,
             runtime=runtime.name,
             confined=runtime.confined,
             version=__version__,
             started=_now(),
             trouble=(watcher.trouble,) if watcher.trouble else (),
-        )
-        return Tree(
-            database=database, frames=bridge.feed, watcher=watcher, hive=view, now=_now, shared=shared
         )
 
     # -- serving
@@ -283,7 +223,8 @@ class _Daemon:
         )
         mcp = McpHttp(hive=hive)
         app = build(hive=hive, security=security, mcp_app=mcp.app)
-        host_app = build_host(hive=hive, security=security, more=_host_routes(hive, claude))
+        extra = host_routes(enter=hive.enter, login_folder=hive.login_folder, claude=claude)
+        host_app = build_host(hive=hive, security=security, more=extra)
         await stack.enter_async_context(mcp.running())
         self._servers = [
             Server(app=app, stopping=(app.state.streams.close, mcp.stop)),
@@ -344,35 +285,5 @@ def _host_socket(path: Path) -> socket.socket:
     return listener
 
 
-def _host_routes(hive: RunningHive, claude: Path) -> list[BaseRoute]:
-    async def shell(request: Request) -> Response:
-        command = ("/bin/sh", "-c", "command -v bash >/dev/null && exec bash -l || exec sh")
-        return JSONResponse({"argv": list(await hive.enter(request.path_params["name"], command))})
-
-    async def login(request: Request) -> Response:
-        return JSONResponse({"folder": hive.login_folder(request.path_params["name"]), "claude": str(claude)})
-
-    return [Route("/api/agents/{name}/shell", shell), Route("/api/agents/{name}/login", login)]
-
-
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _any_login(home: Path) -> bool:
-    return any(stored_token(path) for path in (home / "agents").glob(f"*/claude/{CREDENTIALS}"))
-
-
-def _wanted_port(settings: Settings) -> int:
-    """The rehearsal's port of last time: agents that run on still call there."""
-    if settings.rehearsal_port:
-        return settings.rehearsal_port
-    try:
-        port = int((settings.home / "rehearsal.port").read_text())
-    except (OSError, ValueError):
-        return 0
-    return port if 0 < port < 65536 else 0
-
-
-def _remember_port(settings: Settings, url: str) -> None:
-    (settings.home / "rehearsal.port").write_text(url.rpartition(":")[2].rstrip("/") + "\n")
