@@ -11,7 +11,7 @@ from hyperhive.actors.address import Address
 from hyperhive.actors.agent import AgentActor
 from hyperhive.actors.board import Board
 from hyperhive.actors.broker import Broker, WaitingRoom
-from hyperhive.actors.core import AgentMemory, Shared
+from hyperhive.actors.core import AgentMemory, Core, Shared
 from hyperhive.actors.gatekeeper import Gatekeeper
 from hyperhive.actors.hub import EventHub
 from hyperhive.actors.layout import Layout
@@ -23,14 +23,14 @@ from hyperhive.actors.store import Store, Write
 from hyperhive.actors.supervisor import Add, Remove, Root
 from hyperhive.actors.watcher import Watcher
 from hyperhive.domain.agent_config import DEFAULT, MAX_CONFIG
-from hyperhive.domain.axes import Transient
+from hyperhive.domain.axes import Container, Transient
 from hyperhive.domain.events import AgentQuarantined, TransientSet
 from hyperhive.domain.launch import role_of
 from hyperhive.domain.names import MANAGER, check_name
 from hyperhive.domain.parts import AgentShown, Approvals, Inbox, InboxDepth, Kept, Questions
 from hyperhive.domain.records import AgentRecord, Intended
 from hyperhive.domain.turns import TurnState
-from hyperhive.domain.views import HiveView, TurnView
+from hyperhive.domain.views import AgentView, HiveView, TurnView
 from hyperhive.errors import Refused
 from hyperhive.store.database import Database, Tx
 
@@ -151,8 +151,18 @@ class Tree:
             Kept(with_logins(reader.agents.kept(), self._shared.layout)),
         ]
         for record in reader.agents.all():
+            parts.append(AgentShown(self._recorded(record, reader.turns.open(record.name))))
             parts.append(InboxDepth(record.name, reader.messages.depth(record.name)))
         self.board.apply((), tuple(parts))
+
+    def _recorded(self, record: AgentRecord, turn: int | None) -> AgentView:
+        """An agent as it was left. Whether its container still runs is not known before its actor has looked."""
+        state = TurnState.IDLE if turn is None else TurnState.THINKING
+        memory = AgentMemory(
+            turn=TurnView(state=state, since=self.now(), turn=turn),
+            unknown=record.axes.container is Container.RUNNING,
+        )
+        return Core(record=record, shared=self._shared, memory=memory, address=Address(record.name)).view()
 
     def _service_posts(self) -> tuple[Post, ...]:
         services, database = self.services, self._database
