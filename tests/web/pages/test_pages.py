@@ -1,0 +1,184 @@
+"""The pages before any script runs: what they carry, what they say, what they never let through."""
+
+import json
+import re
+from datetime import timedelta
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from hyperhive.domain.turns import TurnState
+from hyperhive.domain.views import AgentView, TurnView
+from hyperhive.errors import Broken
+from hyperhive.web import pages, standing
+from tests.fakes.hive import FakeHive
+from tests.fakes.samples import NOON, agent_view, busy_snapshot, snapshot
+
+
+async def get(hive: FakeHive, path: str = "/") -> httpx.Response:
+    """The page at ``path``, without the door before it."""
+    app = Starlette(routes=[Route("/", pages.hive_page), Route("/agents/{name}", pages.agent_page)])
+    app.state.hive = hive
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://hive") as client:
+        return await client.get(path)
+
+
+def carried(text: str, id: str) -> object:
+    """The JSON that the page carries under ``id``."""
+    found = re.search(rf'<script type="application/json" id="{id}">(.*?)</script>', text, re.DOTALL)
+    assert found is not None
+    return json.loads(found[1])
+
+
+async def test_the_page_carries_the_snapshot() -> None:
+    hive = FakeHive(busy_snapshot(12))
+    page = await get(hive)
+    assert carried(page.text, "snapshot") == json.loads(hive.snapshot_json())
+
+
+async def test_no_text_can_end_the_script_element_it_stands_in() -> None:
+    evil = "</script><script>alert(1)</script><!--\u2028"
+    hive = FakeHive(snapshot(agents=(agent_view("manager", last_error=evil),)))
+    page = await get(hive)
+    assert "<script>alert" not in page.text
+    assert carried(page.text, "snapshot")["agents"][0]["last_error"] == evil  # type: ignore[index]
+
+
+async def test_no_page_has_a_script_or_a_style_of_its_own_in_it() -> None:
+    hive = FakeHive(busy_snapshot(12))
+    for path in ("/", "/agents/manager", "/agents/nobody"):
+        page = await get(hive, path)
+        assert not re.search(r"<style|\sstyle=|\son[a-z]+=", page.text)
+        for script in re.findall(r"<script[^>]*>", page.text):
+            assert 'src="/static/' in script or 'type="application/json"' in script
+
+
+async def test_everything_a_page_loads_exists_under_the_current_version() -> None:
+    page = await get(FakeHive(busy_snapshot(3)))
+    loaded = re.findall(rf'"/static/{pages.static_version()}/([^"]+)"', page.text)
+    assert len(loaded) > 10
+    assert [path for path in loaded if not (pages.STATIC / path).is_file()] == []
+
+
+def test_every_module_imports_only_modules_that_exist() -> None:
+    for module in (pages.STATIC / "js").glob("*.js"):
+        for path in re.findall(r'from "\./([^"]+)"', module.read_text()):
+            assert (pages.STATIC / "js" / path).is_file(), f"{module.name} imports {path}"
+
+
+def test_no_file_of_the_pages_outgrows_its_budget() -> None:
+    files = [
+        *(pages.STATIC / "js").iterdir(),
+        *(pages.STATIC / "css").iterdir(),
+        *(pages.HERE / "templates").iterdir(),
+    ]
+    assert [file.name for file in files if len(file.read_text().splitlines()) >= 400] == []
+
+
+async def test_the_page_comes_even_when_the_store_cannot_tell() -> None:
+    hive = FakeHive(busy_snapshot(3))
+    hive.fail_with = Broken("The disk is full.")
+    page = await get(hive)
+    assert page.status_code == 200
+    assert "manager" in page.text
+
+
+async def test_an_unknown_agent_has_a_page_that_says_what_to_do() -> None:
+    page = await get(FakeHive(busy_snapshot(3)), "/agents/nobody")
+    assert page.status_code == 404
+    assert "No agent is called nobody" in page.text
+    kept = await get(FakeHive(busy_snapshot(3)), "/agents/old-hand")
+    assert "its folders are kept" in kept.text
+
+
+async def test_the_view_in_the_url_is_the_view_of_the_first_paint() -> None:
+    hive = FakeHive(busy_snapshot(3))
+    assert 'data-view="events" tabindex' in (await get(hive, "/?view=events")).text
+    assert 'data-view="" tabindex' in (await get(hive, "/?view=%3Cb%3E")).text
+
+
+@pytest.mark.parametrize(
+    ("target", "safe"),
+    [
+        (None, "/"),
+        ("/", "/"),
+        ("/?q=stale", "/?q=stale"),
+        ("/agents/alice?tab=logs", "/agents/alice?tab=logs"),
+        ("//evil.example/", "/"),
+        ("/\\evil.example", "/"),
+        ("/agents/\\..\\evil", "/"),
+        ("https://evil.example/agents/", "/"),
+        ("/agents/a\r\nSet-Cookie: x", "/"),
+        ("/logout", "/"),
+        ("/agents/" + "a" * 600, "/"),
+    ],
+)
+def test_after_the_login_one_goes_on_inside_only(target: str | None, safe: str) -> None:
+    assert pages.safe_next(target) == safe
+
+
+@pytest.mark.parametrize(
+    ("passed", "words"),
+    [
+        (timedelta(seconds=-5), "0 s"),
+        (timedelta(seconds=59.9), "59 s"),
+        (timedelta(minutes=3, seconds=20), "3 min"),
+        (timedelta(hours=2, minutes=5), "2 h 5 min"),
+        (timedelta(hours=2), "2 h"),
+        (timedelta(days=3, hours=4), "3 d"),
+    ],
+)
+def test_durations_are_short_words(passed: timedelta, words: str) -> None:
+    assert pages.lasted(NOON, NOON + passed) == words
+
+
+def turn(state: TurnState) -> TurnView:
+    """A turn loop in ``state``."""
+    return TurnView(state=state, since=NOON)
+
+
+STOPPED = {"container": "stopped", "pid": None, "ready": False}
+
+
+@pytest.mark.parametrize(
+    ("agent", "group", "tone", "state"),
+    [
+        (agent_view("a"), "idle", "fine", "Idle"),
+        (agent_view("a", turn=turn(TurnState.THINKING)), "working", "working", "Thinking"),
+        (agent_view("a", turn=turn(TurnState.OFFLINE)), "attention", "attention", "API unreachable"),
+        (agent_view("a", turn=turn(TurnState.RATE_LIMITED)), "idle", "attention", "Rate-limited"),
+        (agent_view("a", transient="rebuilding", **STOPPED), "working", "working", "Rebuilding"),
+        (agent_view("a", login="needs-login"), "attention", "attention", "Needs login"),
+        (agent_view("a", quarantined="5 crashes", transient="starting"), "attention", "fault", "Quarantined"),
+        (agent_view("a", container="unknown"), "attention", "attention", "Unknown"),
+        (agent_view("a", **STOPPED), "stopped", "off", "Stopped"),
+        (agent_view("a", restart_at=NOON, **STOPPED), "attention", "fault", "Crashed"),
+        (agent_view("a", last_error="Rebuild failed: no space."), "attention", "fault", "Idle"),
+        (agent_view("a", paused=True), "idle", "off", "Paused"),
+        (agent_view("a", ready=False), "working", "working", "Connecting"),
+    ],
+)
+def test_an_agent_stands_where_its_facts_put_it(agent: AgentView, group: str, tone: str, state: str) -> None:
+    stand = standing.of(agent)
+    assert (stand.group, stand.tone, stand.state) == (group, tone, state)
+
+
+def test_healthy_axes_say_nothing_and_sick_ones_speak_up() -> None:
+    assert standing.of(agent_view("a")).chips == ()
+    sick = standing.of(agent_view("a", login="needs-login", revision="stale", paused=True, **STOPPED))
+    assert [chip.text for chip in sick.chips] == ["Needs login", "Stale", "Paused"]
+
+
+def test_what_waits_is_ranked_trouble_first_and_logins_last() -> None:
+    whole = busy_snapshot(12)
+    troubled = whole.model_copy(update={"hive": whole.hive.model_copy(update={"trouble": ("No space.",)})})
+    kinds = [item.kind for item in standing.waiting(troubled)]
+    assert kinds == ["trouble", "quarantine", "approval", "question", "login"]
+
+
+def test_the_manager_comes_first_in_its_group() -> None:
+    made = standing.groups([agent_view("alice"), agent_view("manager"), agent_view("zoe")])
+    idle = next(members for key, _, members in made if key == "idle")
+    assert [agent.name for agent, _ in idle] == ["manager", "alice", "zoe"]
