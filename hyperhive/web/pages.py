@@ -57,6 +57,7 @@ async def agent_page(request: Request) -> HTMLResponse:
     if agent is None:
         kept = any(kept.name == name for kept in snapshot.kept)
         return _unknown_agent(name, kept)
+    waiting = standing.waiting(snapshot)
     return _page(
         "agent.html",
         _live(snapshot, await _messages(hive, name))
@@ -65,7 +66,8 @@ async def agent_page(request: Request) -> HTMLResponse:
             "agent": agent,
             "stand": standing.of(agent),
             "tab": _one_of(request.query_params.get("tab"), TABS, TABS[0]),
-            "waiting": [item for item in standing.waiting(snapshot) if item.agent == name],
+            "waiting": [item for item in waiting if item.agent == name],
+            "waiting_count": len(waiting),
         },
     )
 

@@ -146,6 +146,11 @@ def breadth(agents: Iterable[AgentView]) -> str:
     return "short" if longest <= 17 else "medium" if longest <= 24 else "long"
 
 
+def _left_alone(reason: str) -> str:
+    reason = reason.strip() or "It failed too often"
+    return f"{reason}{'' if reason.endswith(('.', '!', '?')) else '.'} It is left alone until you resume it."
+
+
 def waiting(snapshot: HiveSnapshot) -> list[Waiting]:
     """What waits for the operator, in the order in which it should be dealt with."""
     items = [Waiting("trouble", "fault", None, text) for text in snapshot.hive.trouble]
@@ -153,11 +158,13 @@ def waiting(snapshot: HiveSnapshot) -> list[Waiting]:
     for agent in agents:
         if agent.quarantined is not None:
             items.append(
-                Waiting("quarantine", "fault", agent.name, agent.quarantined, item=agent)
+                Waiting("quarantine", "fault", agent.name, _left_alone(agent.quarantined), item=agent)
             )
     for approval in snapshot.approvals:
         if approval.state == "pending":
-            text = f"{approval.requested_by} asks for a new agent, {approval.agent}."
+            text = f"{approval.requested_by} asks for a new agent, {approval.agent}. Approved, it starts at once."
+            if approval.note:
+                text += f"\n{approval.note}"
             items.append(
                 Waiting("approval", "attention", approval.agent, text, approval.requested, item=approval)
             )
@@ -176,14 +183,10 @@ def waiting(snapshot: HiveSnapshot) -> list[Waiting]:
             )
     for agent in agents:
         if failed_build(agent):
-            items.append(
-                Waiting("build", "fault", agent.name, agent.last_error or "", item=agent)
-            )
+            items.append(Waiting("build", "fault", agent.name, agent.last_error or "", item=agent))
     for agent in agents:
         if agent.login == "needs-login" and agent.quarantined is None:
             command = f"hyperhive login {agent.name}"
-            text = "Claude has no usable login in its container."
-            items.append(
-                Waiting("login", "attention", agent.name, text, command=command, item=agent)
-            )
+            text = "Claude has no usable login here. Type this on the hive's machine:"
+            items.append(Waiting("login", "attention", agent.name, text, command=command, item=agent))
     return items

@@ -33,7 +33,13 @@ export class Dialogs {
       { name: "spawn" },
     );
     input.value = name;
-    input.addEventListener("input", () => refuse(input, error, input.value ? this.badName(input.value) : null));
+    const again = h("p", { role: "status" });
+    field.append(again);
+    input.addEventListener("input", () => {
+      refuse(input, error, input.value ? this.badName(input.value) : null);
+      const kept = this.store.kept.some((one) => one.name === input.value);
+      setText(again, kept ? `The folders of an earlier ${input.value} are kept; it takes them up again.` : "");
+    });
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       const bad = this.badName(input.value);

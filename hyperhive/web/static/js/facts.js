@@ -13,7 +13,7 @@ function lines(agent) {
     ["Container", word(agent.container), { tone: tone(agent.container), at: agent.since, mode: "for" }],
     ["Login", word(agent.login), { tone: tone(agent.login) }],
     ["Revision", word(agent.revision), { tone: tone(agent.revision) }],
-    ["Turn", turn.turn ? `${word(turn.state)}, turn ${turn.turn}` : word(turn.state), { at: turn.since, mode: "for" }],
+    ["Turn", turn.turn ? `${turn.turn}, ${turn.state}` : word(turn.state), { at: turn.since, mode: "for" }],
     turn.until ? ["Until", "", { at: turn.until, mode: "until" }] : null,
     turn.note ? ["Because", turn.note, {}] : null,
     agent.restart_at ? ["Next start", "", { at: agent.restart_at, mode: "until" }] : null,

@@ -4,7 +4,7 @@ import { cardOf } from "./cards.js";
 import { byId, keyed, setText, show } from "./dom.js";
 import { waiting } from "./standing.js";
 
-const FIRST = 5;
+const FIRST = () => (innerWidth < 700 ? 3 : 5);
 
 export class Waiting {
   /** @param only the agent whose page this is; null for the hive. */
@@ -30,7 +30,7 @@ export class Waiting {
   draw() {
     const everything = waiting(this.store);
     const items = this.only ? everything.filter((item) => item.agent === this.only) : everything;
-    const shown = this.all ? items : items.filter((item, at) => at < FIRST || this.held(item.key));
+    const shown = this.all ? items : items.filter((item, at) => at < FIRST() || this.held(item.key));
     const focused = this.list.contains(document.activeElement) ? this.focusedCard() : null;
     keyed(this.list, this.kept, shown, (item) => item.key, (item) => this.make(item), (_, item) => this.cards.get(item.key).update(item));
     for (const key of this.cards.keys()) if (!this.kept.has(key)) this.cards.delete(key);
