@@ -1,6 +1,7 @@
 """Threads ⇄ event loop: the only door, both ways. Nobody waits on the other side: not a publisher, not the loop."""
 
 import asyncio
+import concurrent.futures
 import contextlib
 import threading
 from collections import deque
@@ -62,12 +63,19 @@ class Bridge:
             Broken: the daemon is stopping.
         """
         loop = self._loop
-        if loop is None or loop.is_closed():
+        stopping = Broken("The daemon is stopping; start it again.", code="stopping")
+        if loop is None:
             coroutine.close()
-            raise Broken("The daemon is stopping; start it again.", code="stopping")
-        future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+            raise stopping
+        try:
+            future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+        except RuntimeError:  # the loop closed in this very moment
+            coroutine.close()
+            raise stopping from None
         try:
             return future.result(deadline)
+        except concurrent.futures.CancelledError:
+            raise stopping from None
         except TimeoutError:
             future.cancel()
             raise Deadline(f"The event loop gave no answer within {deadline:g} s.") from None
@@ -163,7 +171,10 @@ class Feed:
     def __init__(self, bridge: Bridge) -> None:
         self._bridge = bridge
         self._lock = threading.Lock()
-        self._incoming: list[tuple[list[Frame], frozenset[str]]] = []
+        self._incoming: deque[Frame] = deque()
+        self._incoming_bytes = 0
+        self._changed: frozenset[str] = frozenset()
+        self._skipped = 0
         self._scheduled = False
         self._ring: deque[Frame] = deque()
         self._bytes = 0
@@ -172,9 +183,17 @@ class Feed:
         self._changes: set[asyncio.Queue[frozenset[str]]] = set()
 
     def post(self, frames: list[Frame], changed: frozenset[str]) -> None:
-        """Hand up frames, from any thread. One wake-up of the loop serves all that came meanwhile."""
+        """Hand up frames, from any thread. One wake-up of the loop serves all that came meanwhile.
+
+        While the loop is held up, no more waits here than the ring holds.
+        """
         with self._lock:
-            self._incoming.append((frames, changed))
+            self._changed |= changed
+            self._incoming.extend(frames)
+            self._incoming_bytes += sum(len(frame.data) for frame in frames)
+            while len(self._incoming) > RING_FRAMES or self._incoming_bytes > RING_BYTES:
+                self._incoming_bytes -= len(self._incoming.popleft().data)
+                self._skipped += 1
             if self._scheduled:
                 return
             self._scheduled = self._bridge.post(self.drain)
@@ -194,14 +213,16 @@ class Feed:
     def drain(self) -> None:
         """Take over what was posted and wake who waits."""
         with self._lock:
-            incoming, self._incoming = self._incoming, []
+            incoming, self._incoming, self._incoming_bytes = self._incoming, deque(), 0
+            changed, self._changed = self._changed, frozenset()
+            skipped, self._skipped = self._skipped, 0
             self._scheduled = False
-        changed: frozenset[str] = frozenset()
-        for frames, names in incoming:
-            changed |= names
-            for frame in frames:
-                self._ring.append(frame)
-                self._bytes += len(frame.data)
+        if skipped:  # they came between the ring and what is here: nobody can read across them
+            self._first += len(self._ring) + skipped
+            self._ring.clear()
+            self._bytes = 0
+        self._ring.extend(incoming)
+        self._bytes += sum(len(frame.data) for frame in incoming)
         while self._ring and (len(self._ring) > RING_FRAMES or self._bytes > RING_BYTES):
             self._bytes -= len(self._ring.popleft().data)
             self._first += 1

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import ipaddress
 import logging
 import os
@@ -64,6 +65,8 @@ def run(settings: Settings, *, open_browser: bool = False) -> int:
         stream=sys.stderr,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
+    if settings.log_level != "debug":  # what uvicorn says of its own coming and going helps nobody
+        logging.getLogger("uvicorn").setLevel(logging.WARNING)
     os.umask(0o077)
     raise_open_files()
     try:
@@ -71,6 +74,7 @@ def run(settings: Settings, *, open_browser: bool = False) -> int:
         check_run(settings.run)
         with Claim(settings.home), Claim(settings.run):
             asyncio.run(_Daemon(settings, open_browser).main())
+        gc.freeze()  # the interpreter would look through all of it once more before it ends: up to two seconds
     except HiveError as error:
         print(f"hyperhive: {error.message}", file=sys.stderr)  # noqa: T201 - the one line a failed start leaves
         return 1

@@ -6,7 +6,8 @@ from collections import deque
 
 import pykka
 
-from hyperhive.errors import Broken
+from hyperhive.actors.reply import answer
+from hyperhive.errors import Broken, Gone, HiveError
 
 MAX_PENDING = 10_000
 """Messages kept for an actor that is being restarted; beyond it the caller hears that it is overloaded."""
@@ -24,23 +25,31 @@ class Address:
         self._lock = threading.Lock()
         self._actor: pykka.Actor | None = None
         self._pending: deque[object] = deque()
+        self._closed: HiveError | None = None
 
     def tell(self, message: object) -> None:
-        """Leave a message. Never blocks.
+        """Leave a message. Never blocks. At a closed post it is dropped, and who waits for an answer hears why.
 
         Raises:
             Broken: the post is vacant and too much waits for a successor already.
         """
+        if (reason := self._leave(message)) is not None:
+            _refuse(message, reason)
+
+    def _leave(self, message: object) -> HiveError | None:
         with self._lock:
+            if self._closed is not None:
+                return self._closed
             if self._actor is not None:
                 try:
                     self._actor.actor_ref.tell(message)
-                    return
+                    return None
                 except pykka.ActorDeadError:
                     self._actor = None
             if len(self._pending) >= MAX_PENDING:
                 raise Broken(f"{self.name} is not answering; try again in a minute.")
             self._pending.append(message)
+            return None
 
     def attach(self, actor: pykka.Actor) -> None:
         """Give the post to ``actor`` and hand it what waits."""
@@ -61,11 +70,20 @@ class Address:
             self._pending.extendleft(reversed(leftovers))
             return True
 
-    def clear(self) -> None:
-        """Drop what waits: the post is gone for good."""
+    def close(self, reason: HiveError | None = None) -> None:
+        """Take nothing more and drop what waits; who waits for an answer hears ``reason``."""
+        said = reason or Gone(f"{self.name} is gone.")
         with self._lock:
-            self._actor = None
+            self._actor, self._closed = None, said
+            dropped = list(self._pending)
             self._pending.clear()
+        for message in dropped:
+            _refuse(message, said)
+
+    def reopen(self) -> None:
+        """Take messages again."""
+        with self._lock:
+            self._closed = None
 
     @property
     def actor(self) -> pykka.Actor | None:
@@ -78,3 +96,9 @@ class Address:
         with self._lock:
             inbox = self._actor.actor_inbox if self._actor is not None else None
             return len(self._pending) + (inbox.qsize() if isinstance(inbox, queue.Queue) else 0)
+
+
+def _refuse(message: object, reason: HiveError) -> None:
+    for name in ("reply", "done"):
+        if (waits := getattr(message, name, None)) is not None:
+            answer(waits.fail, reason)

@@ -6,21 +6,29 @@ from typing import Any
 
 from hyperhive.actors.address import Address
 from hyperhive.actors.base import Actor, Failure
-from hyperhive.actors.core import AgentMemory, Core, Shared, Then
+from hyperhive.actors.core import AgentMemory, Core, Recorded, Shared, Then, recorded
 from hyperhive.actors.hub import Mail
 from hyperhive.actors.job import Done, Ended, Launched, Result
-from hyperhive.actors.lifecycle import Accepted, LeaderEnded, Lifecycle, Operate
+from hyperhive.actors.lifecycle import Lifecycle
 from hyperhive.actors.observer import CREDENTIALS
-from hyperhive.actors.reply import IGNORE, Reply
+from hyperhive.actors.reply import IGNORE, Call, Reply
+from hyperhive.actors.requests import Accepted, LeaderEnded, Operate
+from hyperhive.actors.store import Write
 from hyperhive.actors.turn_loop import Connected, Deliver, Disconnected, Reported, TurnLoop
 from hyperhive.domain.axes import Container, Observation
 from hyperhive.domain.events import AgentRecovered, Paused, Resumed
 from hyperhive.domain.operations import ENDS
 from hyperhive.domain.policy import Failures
+from hyperhive.domain.records import AgentRecord
 from hyperhive.domain.turns import Outcome
 from hyperhive.domain.watch import step
+from hyperhive.errors import Broken
 from hyperhive.runtimes.log import bound
+from hyperhive.store.database import Tx
 
+MAX_STASH = 10_000
+"""Messages that may wait until the record was read."""
+_READ_AGAIN = 1.0
 MAX_LOG = 4 * 1024 * 1024
 """Bytes of a container's log; the tick cuts it to its newer half."""
 
@@ -51,8 +59,24 @@ class Changed:
     """The watcher saw a file change: credentials or the applied config."""
 
 
+@dataclass(frozen=True, slots=True)
+class Show:
+    """Show the agent again: what was shown may be lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """The record was read for ``actor``; ``None``: it could not be, or it is time to try again."""
+
+    actor: "AgentActor"
+    value: Recorded | None
+
+
 class AgentActor(Actor):
     """Answers for one agent. What is slow runs in its Job.
+
+    It begins when its record was read through the Store, behind all that a predecessor wrote; what comes before
+    that waits in the memory.
 
     Args:
         name: the agent.
@@ -82,20 +106,59 @@ class AgentActor(Actor):
         self._attempt = attempt
         self._error = error
         self._unwatch: list[Callable[[], None]] = []
+        self._watched: tuple[int, ...] = ()
+        self._begun = False
         self._core: Core
         self._turns: TurnLoop
         self._life: Lifecycle
 
     def begin(self) -> None:
-        """Go on from what was recorded: adopt the container that still runs, finish what was under way."""
-        record = self._shared.database.reader().agents.get(self._name)
+        """Ask for what was recorded."""
+        timers = self._memory.timers
+        for cancel in timers.values():  # they would wake a predecessor
+            cancel()
+        timers.clear()
+        self._read()
+
+    def _read(self) -> None:
+        def read(value: Recorded) -> None:
+            self.address.tell(Read(self, value))
+
+        def unread(_: BaseException) -> None:
+            self._shared.watches.after(_READ_AGAIN, lambda: self.address.tell(Read(self, None)))
+
+        def op(tx: Tx) -> Recorded:
+            self._memory.owner = None  # what a hanging predecessor still writes comes too late from here on
+            return recorded(self._name)(tx)
+
+        self._shared.store.tell(Write(op, Call(read, unread)))
+
+    def _was_read(self, value: Recorded | None) -> None:
+        if self._begun:
+            return
+        if value is None:
+            self._read()
+            return
+        record, turn = value
         if record is None:
             self._gone()
             return
-        self._core = Core(record=record, shared=self._shared, memory=self._memory, address=self.address)
+        self._take_up(record, turn)
+        self._begun = True
+        stash = self._memory.stash
+        while stash and self.address.actor is self:
+            self.on_receive(stash.pop(0))
+
+    def _take_up(self, record: AgentRecord, turn: int | None) -> None:
+        """Go on from what was recorded: adopt the container that still runs, finish what was under way."""
+        self._core = Core(
+            record=record, open_turn=turn, shared=self._shared, memory=self._memory, address=self.address
+        )
+        self._memory.owner = self._core
         self._turns = TurnLoop(core=self._core)
         self._life = Lifecycle(core=self._core, turns=self._turns, gone=self._gone)
-        self._core.on_lost = lambda: self._core.later("tick", 1.0, self._tick)
+        self._core.on_lost = lambda: self._core.later("tick", 1.0, self._look_again)
+        self._core.on_stuck = self._life.recovery.revive
         self._shared.builder.prepare(self._name)
         self._turns.begin()
         self._seed()
@@ -105,10 +168,16 @@ class AgentActor(Actor):
             self._core.commit(self._core.record, recovered)
         self._life.resume()
         self._tick()
+        self._core.show()
 
     def handle(self, message: Any) -> None:
         """Deal with one message."""
         match message:
+            case Read(actor, value):
+                if actor is self:
+                    self._was_read(value)
+            case _ if not self._begun:
+                self._keep(message)
             case Then(core, call):
                 if core is self._core and not core.void:
                     call()
@@ -140,10 +209,20 @@ class AgentActor(Actor):
                 self._life.look()
             case Tick():
                 self._tick()
+            case Show():
+                self._core.show()
+
+    def _keep(self, message: object) -> None:
+        if len(self._memory.stash) >= MAX_STASH:
+            raise Broken(f"'{self._name}' is starting and too much waits for it; try again in a minute.")
+        if not isinstance(message, Then):
+            self._memory.stash.append(message)
 
     def on_stop(self) -> None:
         """Watch no more."""
         self._release()
+        if self._begun:
+            self._life.release()
 
     def _release(self) -> None:
         for cancel in self._unwatch:
@@ -167,24 +246,46 @@ class AgentActor(Actor):
             seen = Observation(container=Container.STOPPED, boot=self._shared.boot)
             axes, events = step(self._name, replace(record.axes, container=None), seen, None)
             self._turns.end(replace(record, axes=axes), Outcome.INTERRUPTED, events=events)
-        if memory.job is None and memory.restart_at is None:
-            self._life.start_if_intended()
+        if memory.restart_at is not None:
+            self._life.recovery.await_restart()
+        elif memory.job is None:
+            self._life.recovery.start_if_intended()
 
     def _watch_files(self) -> None:
         def tell() -> None:
             self.address.tell(Changed())
 
+        self._release()
+        self._watched = self._folders()
         paths, watches = self._core.paths, self._shared.watches
         self._unwatch = [
             watches.folder(str(paths.claude), frozenset({CREDENTIALS}), tell),
             watches.folder(str(paths.applied), frozenset({paths.config.name}), tell),
         ]
 
+    def _folders(self) -> tuple[int, ...]:
+        """Which folders are there now: one that was removed and made again wants a watch of its own."""
+        paths = self._core.paths
+        return tuple(path.stat().st_ino if path.is_dir() else 0 for path in (paths.claude, paths.applied))
+
     def _tick(self) -> None:
         shared = self._shared
         self._core.later("tick", shared.tick * (0.9 + 0.2 * shared.random()), self._tick)
         bound(self._core.paths.log, max_bytes=MAX_LOG)
+        if self._watched != self._folders():
+            self._watch_files()
         self._life.look()
+        self._turns.deliver()
+
+    def _look_again(self) -> None:
+        """Something could not be recorded: compare with what is there now, as at the beginning."""
+        core = self._core
+        found = self._shared.runtime.find(core.paths.container, core.record.handle)
+        if found is not None and found != core.record.handle and self._memory.job is None:
+            self._life.adopt(found, since=True)
+        if self._memory.restart_at is None:
+            self._life.recovery.start_if_intended()
+        self._tick()
 
     def _pause(self, reply: Reply[Accepted]) -> None:
         core = self._core
@@ -205,7 +306,9 @@ class AgentActor(Actor):
 
         def resumed(_: object) -> None:
             self._turns.released()
-            if not self._life.start_if_intended(by=message.by, reply=message.reply, done=message.done):
+            if not self._life.recovery.start_if_intended(
+                by=message.by, reply=message.reply, done=message.done
+            ):
                 message.reply.set(Accepted(None))
                 message.done.set(Result(True))
             self._life.look()

@@ -9,6 +9,7 @@ from typing import Any
 import pykka
 
 from hyperhive.actors.address import Address
+from hyperhive.actors.reply import answer
 from hyperhive.errors import Broken, HiveError
 
 log = logging.getLogger(__name__)
@@ -80,10 +81,12 @@ class Actor(pykka.ThreadingActor):
         except BaseException as error:
             reply = getattr(message, "reply", None)
             if isinstance(error, HiveError) and reply is not None:
-                reply.fail(error)
+                answer(reply.fail, error)
                 return
             if reply is not None:
-                reply.fail(Broken(f"{self.address.name} failed on this and was restarted; try again."))
+                answer(
+                    reply.fail, Broken(f"{self.address.name} failed on this and was restarted; try again.")
+                )
             self._give_up(error, f"on {type(message).__name__}")
         finally:
             self.busy_since = None

@@ -11,7 +11,7 @@ from hyperhive.actors.address import Address
 from hyperhive.actors.base import Actor, Failure
 from hyperhive.actors.hub import Mail
 from hyperhive.actors.ports import Timers
-from hyperhive.actors.reply import IGNORE, Call, Reply
+from hyperhive.actors.reply import IGNORE, Call, Reply, answer
 from hyperhive.actors.roster import Roster
 from hyperhive.actors.store import Write
 from hyperhive.domain.agent_config import parse
@@ -19,7 +19,7 @@ from hyperhive.domain.events import MessageDelivered, MessageSent
 from hyperhive.domain.messages import MAX_UNREAD, Message, check_body
 from hyperhive.domain.names import MANAGER, OPERATOR, SYSTEM
 from hyperhive.domain.parts import Inbox, InboxDepth
-from hyperhive.errors import Invalid, Refused, Unknown
+from hyperhive.errors import Broken, Invalid, Refused, Unknown
 from hyperhive.store.database import Tx
 
 MAX_WAITERS = 64
@@ -63,10 +63,13 @@ class Undelivered:
     ids: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class _Waiting:
+    """``left``: its caller is gone; nothing is taken for it any more."""
+
     recv: Recv
     until: float
+    left: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,7 @@ class WaitingRoom:
     """Who waits for mail. Outlives the broker, so that its successor serves them."""
 
     waiting: dict[str, list[_Waiting]] = field(default_factory=dict)
+    serving: dict[int, _Waiting] = field(default_factory=dict)
     tokens: "itertools.count[int]" = field(default_factory=itertools.count)
 
 
@@ -92,6 +96,7 @@ class Broker(Actor):
         roster: Roster,
         room: WaitingRoom,
         timers: Timers,
+        clock: Callable[[], float] = time.monotonic,
         address: Address,
         failed: Callable[[Failure], None],
     ) -> None:
@@ -100,6 +105,7 @@ class Broker(Actor):
         self._roster = roster
         self._room = room
         self._timers = timers
+        self._clock = clock
 
     def begin(self) -> None:
         """Serve who waited on a predecessor."""
@@ -131,32 +137,35 @@ class Broker(Actor):
         if not waiting:
             self._store.tell(Write(lambda tx: post(tx, send.sender, send.to, body), send.reply))
             return
-        entry = waiting.pop(0)  # served in the sender's own commit: one fsync for both
+        entry = waiting[0]  # served in the sender's own commit: one fsync for both
 
         def op(tx: Tx) -> tuple[Message, tuple[Message, ...]]:
-            return post(tx, send.sender, send.to, body), take(tx, send.to, entry.recv.limit)
+            return post(tx, send.sender, send.to, body), self._take_for(tx, entry)
 
         def done(result: tuple[Message, tuple[Message, ...]]) -> None:
             self._taken(entry, result[1])
             send.reply.set(result[0])
 
         def failed(error: BaseException) -> None:
-            self.address.tell(_Wait(entry))
             send.reply.fail(error)
+            self.address.tell(_Wait(entry))
 
         self._store.tell(Write(op, Call(done, failed)))
+        self._room.serving[entry.recv.token] = entry
+        waiting.pop(0)
 
     def _recv(self, recv: Recv) -> None:
         waiting = self._room.waiting.setdefault(recv.agent, [])
         if len(waiting) >= MAX_WAITERS:
             raise Refused(f"{MAX_WAITERS} calls already wait on this inbox; end one first.")
-        waiting.append(_Waiting(recv, time.monotonic() + recv.wait))
+        waiting.append(_Waiting(recv, self._clock() + recv.wait))
         if recv.wait > 0:
             self._timers.after(recv.wait, lambda: self.address.tell(Expire(recv.agent, recv.token)))
         self._serve(recv.agent)
 
     def _wait(self, entry: _Waiting) -> None:
-        if entry.until <= time.monotonic():
+        self._room.serving.pop(entry.recv.token, None)
+        if entry.left or entry.until <= self._clock():
             entry.recv.reply.set(())
         else:
             self._room.waiting.setdefault(entry.recv.agent, []).append(entry)
@@ -168,21 +177,34 @@ class Broker(Actor):
             self._take(entry)
 
     def _take(self, entry: _Waiting) -> None:
-        recv = entry.recv
-
         def taken(messages: tuple[Message, ...]) -> None:
             self._taken(entry, messages)
 
-        self._store.tell(Write(lambda tx: take(tx, recv.agent, recv.limit), Call(taken, recv.reply.fail)))
+        def failed(error: BaseException) -> None:
+            self._room.serving.pop(entry.recv.token, None)
+            entry.recv.reply.fail(error)
+
+        self._room.serving[entry.recv.token] = entry
+        try:
+            self._store.tell(Write(lambda tx: self._take_for(tx, entry), Call(taken, failed)))
+        except Broken as error:
+            failed(error)
+
+    def _take_for(self, tx: Tx, entry: _Waiting) -> tuple[Message, ...]:
+        """In the Store's thread. A caller who left meanwhile takes nothing: putting back later breaks the order."""
+        return () if entry.left else take(tx, entry.recv.agent, entry.recv.limit)
 
     def _taken(self, entry: _Waiting, taken: tuple[Message, ...]) -> None:
         """Runs where the commit is answered: hand on, or go back to waiting."""
-        if taken or entry.until <= time.monotonic():
+        if taken:
+            self._room.serving.pop(entry.recv.token, None)
             entry.recv.reply.set(taken)
         else:
             self.address.tell(_Wait(entry))
 
     def _expire(self, agent: str, token: int) -> None:
+        if (served := self._room.serving.get(token)) is not None:
+            served.left = True
         waiting = self._room.waiting.get(agent, [])
         for entry in [entry for entry in waiting if entry.recv.token == token]:
             waiting.remove(entry)
@@ -193,7 +215,7 @@ class Broker(Actor):
     def _wake(self, mail: Mail) -> None:
         post = self._roster.get(mail.agent)
         if post is not None:
-            post.address.tell(mail)
+            answer(post.address.tell, mail)  # an agent that takes no messages is not the broker's trouble
 
 
 # -- operations on the database

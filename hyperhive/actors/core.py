@@ -24,9 +24,12 @@ from hyperhive.domain.policy import Failures, RestartPolicy
 from hyperhive.domain.records import AgentRecord
 from hyperhive.domain.turns import TurnState
 from hyperhive.domain.views import AgentView, TurnView
-from hyperhive.errors import Gone, HiveError
+from hyperhive.errors import Broken, Gone, HiveError
 from hyperhive.runtimes.base import Runtime
 from hyperhive.store.database import Database, Tx
+
+_READ_AGAIN = 1.0
+"""Seconds until a record that could not be read is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +68,16 @@ class Queued:
 
 @dataclass(slots=True)
 class AgentMemory:
-    """What an agent's actor leaves to its successor: what cannot be read from the database."""
+    """What an agent's actor leaves to its successor: what cannot be read from the database.
+
+    Args:
+        owner: the core that may write; an actor that hangs and was replaced may not.
+        stash: messages that came before the record was read.
+    """
 
     turn: TurnView
+    owner: "Core | None" = None
+    stash: list[object] = field(default_factory=list)
     job: Job | None = None
     queue: list[Queued] = field(default_factory=list)
     purge: bool = False
@@ -91,16 +101,32 @@ class Then:
 
 
 class Core:
-    """The record of one agent, and how it changes: in the database first, visible to others after."""
+    """The record of one agent, and how it changes: in the database first, visible to others after.
 
-    def __init__(self, *, record: AgentRecord, shared: Shared, memory: AgentMemory, address: Address) -> None:
+    The actor goes on with a change before it is stored. When one could not be stored, those that were built on
+    it must not be either, or its events would be lost: all are refused until the record was read again.
+    """
+
+    def __init__(
+        self,
+        *,
+        record: AgentRecord,
+        open_turn: int | None,
+        shared: Shared,
+        memory: AgentMemory,
+        address: Address,
+    ) -> None:
         self.record = record
         self.shared = shared
         self.memory = memory
         self.address = address
-        self.open_turn: int | None = None
+        self.open_turn = open_turn
         self.void = False
         self.on_lost: Callable[[], None] = lambda: None
+        self.on_stuck: Callable[[], None] = lambda: None
+        self._epoch = 0
+        self._spoiled = -1
+        self._failures: list[tuple[BaseException, Callable[[BaseException], None] | None]] = []
 
     @property
     def name(self) -> str:
@@ -137,12 +163,10 @@ class Core:
         if self.void:
             return
         self.record = record
-        view = self.view()
+        view, epoch = self.view(), self._epoch
 
         def run(tx: Tx) -> Any:
-            live = tx.agents.get(record.name)
-            if live is None or live.id != record.id:
-                raise Gone(f"The agent '{record.name}' was destroyed.", code="destroyed")
+            self._check(tx, epoch)
             tx.agents.save(record)
             result = op(tx) if op is not None else None
             for event in events:
@@ -151,6 +175,7 @@ class Core:
             return result
 
         def lost(error: BaseException) -> None:
+            self._spoiled = max(self._spoiled, epoch)
             self.address.tell(Then(self, lambda: self._lost(error, failed)))
 
         def stored(value: Any) -> None:
@@ -162,7 +187,10 @@ class Core:
     def remove(self, op: Callable[[Tx], None], then: Callable[[Any], None]) -> None:
         """End the agent's record in one transaction; nothing is recorded of it afterwards."""
 
+        epoch = self._epoch
+
         def run(tx: Tx) -> None:
+            self._check(tx, epoch)
             op(tx)
             tx.show(AgentGone(self.name))
 
@@ -175,18 +203,45 @@ class Core:
 
         self.shared.store.tell(Write(run, Call(removed, lost)))
 
+    def _check(self, tx: Tx, epoch: int) -> None:
+        """In the Store's thread, where all that was written before is in view."""
+        if self.memory.owner is not self:
+            raise Gone(f"The actor of '{self.name}' was replaced.", code="replaced")
+        if epoch <= self._spoiled:
+            raise Broken(f"An earlier change of '{self.name}' could not be stored; try again.")
+        live = tx.agents.get(self.name)
+        if live is None or live.id != self.record.id:
+            raise Gone(f"The agent '{self.name}' was destroyed.", code="destroyed")
+
     def _lost(self, error: BaseException, failed: Callable[[BaseException], None] | None) -> None:
-        live = self.shared.database.reader().agents.get(self.name)
+        self._failures.append((error, failed))
+        if len(self._failures) == 1:
+            self._read_again()
+
+    def _read_again(self) -> None:
+        def read(value: Recorded) -> None:
+            self.address.tell(Then(self, lambda: self._go_on(value)))
+
+        def unread(_: BaseException) -> None:
+            self.address.tell(Then(self, lambda: self.later("read", _READ_AGAIN, self._read_again)))
+
+        self.shared.store.tell(Write(recorded(self.name), Call(read, unread)))
+
+    def _go_on(self, read: "Recorded") -> None:
+        live, open_turn = read
+        failures, self._failures = self._failures, []
+        self._epoch += 1
         if live is None or live.id != self.record.id:
             self.void = True
         else:
-            self.record = live
-            self.open_turn = self.shared.database.reader().turns.open(self.name)
-        if failed is not None:
-            failed(error)
-        elif not self.void and not isinstance(error, HiveError):
-            raise error
-        self.on_lost()
+            self.record, self.open_turn = live, open_turn
+        for error, failed in failures:
+            if failed is not None:
+                failed(error)
+            elif not self.void and not isinstance(error, HiveError):
+                raise error
+        if not self.void:
+            self.on_lost()
 
     def show(self) -> None:
         """Show what changed only in memory."""
@@ -239,3 +294,12 @@ class Core:
             last_activity=memory.last_activity,
             since=record.since,
         )
+
+
+Recorded = tuple[AgentRecord | None, int | None]
+"""An agent's row and its open turn, as of one moment."""
+
+
+def recorded(name: str) -> Callable[[Tx], Recorded]:
+    """Reads an agent through the Store: behind every write that was asked for before, a predecessor's too."""
+    return lambda tx: (tx.agents.get(name), tx.turns.open(name))

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from hyperhive.actors.address import Address
 from hyperhive.actors.base import Actor, Failure
 from hyperhive.actors.ports import Timers
-from hyperhive.actors.reply import IGNORE, Reply
+from hyperhive.actors.reply import IGNORE, Call, Reply
 from hyperhive.actors.store import Write
 from hyperhive.domain.events import ApprovalRequested, ApprovalResolved, QuestionAnswered, QuestionAsked
 from hyperhive.domain.names import OPERATOR, SYSTEM
@@ -24,6 +24,12 @@ MAX_TEXT = 8 * 1024
 MAX_OPTIONS = 20
 MAX_TTL = 30 * 86400.0
 """Seconds a question may stay open when it has a deadline."""
+MAX_PENDING = 50
+"""Approvals that may wait for the operator."""
+KEPT = {"events": 100_000, "messages": 200_000, "turns": 100_000, "questions": 10_000, "approvals": 10_000}
+"""How many of the newest of each the record keeps."""
+HOUSEKEEPING = 3600.0
+"""Seconds between two times of dropping the rest."""
 _SWEEP = 3600.0
 _Closed = Literal["answered", "cancelled", "expired"]
 _Decided = Literal["approved", "denied", "revise"]
@@ -77,11 +83,17 @@ class Sweep:
     """Close what is overdue."""
 
 
+@dataclass(frozen=True, slots=True)
+class KeepHouse:
+    """Drop what is beyond what is kept."""
+
+
 class Gatekeeper(Actor):
     """Keeps what waits for the operator; deadlines are swept from the database, so they hold over a restart.
 
     Args:
         approve: carries out an approved change, in the transaction that records the decision.
+        approved: told when that is durable, whether or not whoever decided still waits.
     """
 
     def __init__(
@@ -92,6 +104,7 @@ class Gatekeeper(Actor):
         timers: Timers,
         now: Callable[[], datetime],
         approve: Callable[[Tx, ApprovalView, str], object],
+        approved: Callable[[ApprovalView], object],
         address: Address,
         failed: Callable[[Failure], None],
     ) -> None:
@@ -101,11 +114,13 @@ class Gatekeeper(Actor):
         self._timers = timers
         self._now = now
         self._approve = approve
+        self._approved = approved
         self._cancel: Callable[[], None] = lambda: None
 
     def begin(self) -> None:
-        """Sweep what fell due in the meantime."""
+        """Sweep what fell due in the meantime, and keep the record within bounds."""
         self._sweep()
+        self._keep_house()
 
     def handle(self, message: Any) -> None:
         """Deal with one message."""
@@ -120,9 +135,21 @@ class Gatekeeper(Actor):
             case Request():
                 self._store.tell(Write(lambda tx: _request(tx, message), message.reply))
             case Decide():
-                self._store.tell(Write(lambda tx: _decide(tx, message, self._approve), message.reply))
+                self._decide(message)
             case Sweep():
                 self._sweep()
+            case KeepHouse():
+                self._keep_house()
+
+    def _decide(self, decide: Decide) -> None:
+        def decided(view: ApprovalView) -> None:
+            if view.state == "approved":
+                self._approved(view)
+            decide.reply.set(view)
+
+        self._store.tell(
+            Write(lambda tx: _decide(tx, decide, self._approve), Call(decided, decide.reply.fail))
+        )
 
     def _sweep(self) -> None:
         self._cancel()
@@ -130,6 +157,19 @@ class Gatekeeper(Actor):
         due = self._database.reader().questions.next_deadline()
         wait = _SWEEP if due is None else min(_SWEEP, max(1.0, (due - self._now()).total_seconds()))
         self._cancel = self._timers.after(wait, lambda: self.address.tell(Sweep()))
+
+    def _keep_house(self) -> None:
+        self._store.tell(Write(prune))
+        self._timers.after(HOUSEKEEPING, lambda: self.address.tell(KeepHouse()))
+
+
+def prune(tx: Tx) -> None:
+    """Delete what is older than what ``KEPT`` says. What is unread, open or pending stays, however old."""
+    tx.events.prune(KEPT["events"])
+    tx.messages.prune(KEPT["messages"])
+    tx.turns.prune(KEPT["turns"])
+    tx.questions.prune(KEPT["questions"])
+    tx.approvals.prune(KEPT["approvals"])
 
 
 def _check_question(ask: Ask) -> None:
@@ -199,6 +239,10 @@ def _request(tx: Tx, request: Request) -> ApprovalView:
         raise Refused(f"There is an agent '{request.agent}' already.", code="exists")
     if tx.approvals.pending_for(request.agent):
         raise Refused(f"A request for '{request.agent}' waits for the operator already.", code="pending")
+    if len(tx.approvals.pending()) >= MAX_PENDING:
+        raise Refused(
+            f"{MAX_PENDING} requests wait for the operator already; wait for answers.", code="too-many"
+        )
     view = tx.approvals.insert("spawn", request.agent, request.by)
     tx.emit(ApprovalRequested(agent=request.agent, id=view.id, approval=view.kind))
     tx.show(Approvals(tuple(tx.approvals.pending())))

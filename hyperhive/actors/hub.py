@@ -9,7 +9,7 @@ from hyperhive.actors.address import Address
 from hyperhive.actors.base import Actor, Failure
 from hyperhive.actors.board import Board
 from hyperhive.actors.ports import Frame, Frames
-from hyperhive.actors.reply import Reply
+from hyperhive.actors.reply import Reply, answer
 from hyperhive.domain.events import Recorded
 from hyperhive.domain.parts import InboxDepth
 from hyperhive.store.database import Database
@@ -37,6 +37,10 @@ class EventHub(Actor):
 
     In this order, so that whoever heard an answer or saw an event finds it in the snapshot. A successor goes on
     behind the last event that was handed up, from the record: nothing is skipped, nothing comes twice.
+
+    Args:
+        recorded: the parts of the snapshot that the database holds.
+        ask_agents: asks every agent's actor to show itself.
     """
 
     def __init__(
@@ -46,6 +50,8 @@ class EventHub(Actor):
         frames: Frames,
         database: Database,
         broker: Address,
+        recorded: Callable[[], tuple[object, ...]],
+        ask_agents: Callable[[], None],
         address: Address,
         failed: Callable[[Failure], None],
     ) -> None:
@@ -54,10 +60,13 @@ class EventHub(Actor):
         self._frames = frames
         self._database = database
         self._broker = broker
+        self._recorded = recorded
+        self._ask_agents = ask_agents
 
     def begin(self) -> None:
-        """Catch up with the record."""
-        self._publish(self._missed(), ())
+        """Catch up with the record: with its events, and with all that is shown, for a commit's part may be lost."""
+        self._publish(self._missed(), self._recorded())
+        self._ask_agents()
 
     def handle(self, message: Any) -> None:
         """Make one commit visible."""
@@ -69,7 +78,7 @@ class EventHub(Actor):
                     self._publish(events, parts)
                 finally:
                     for reply, value in replies:
-                        reply.set(value)
+                        answer(reply.set, value)
                     self._tell_mail(parts)
 
     def _missed(self) -> tuple[Recorded, ...]:
@@ -89,9 +98,10 @@ class EventHub(Actor):
 
     def _tell_mail(self, parts: tuple[object, ...]) -> None:
         """After the replies: a ``recv`` that found nothing is back in the waiting room by then."""
-        for part in parts:
-            if isinstance(part, InboxDepth) and part.depth:
-                self._broker.tell(Mail(part.agent, part.depth))
+        depths = {part.agent: part.depth for part in parts if isinstance(part, InboxDepth)}
+        for agent, depth in depths.items():
+            if depth:
+                answer(self._broker.tell, Mail(agent, depth))
 
 
 def encode(kind: str, text: str, seq: int | None = None) -> bytes:

@@ -4,9 +4,10 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from hyperhive.actors.builder import Generation
-from hyperhive.actors.reply import Reply
+from hyperhive.actors.reply import IGNORE, Reply
 from hyperhive.domain.axes import Transient
 from hyperhive.domain.records import Handle
 from hyperhive.errors import Broken, HiveError
@@ -56,6 +57,10 @@ class Job:
         by: who asked for it.
         target: the revision a rebuild aims at.
         tell: leaves a message for the agent's actor, whoever holds the post.
+        accepted: hears that it is under way.
+        begun: its work runs.
+        queued: it waits for a place among the builds and starts.
+        given_up: it took too long; what it still does must not count.
     """
 
     kind: Transient
@@ -63,6 +68,10 @@ class Job:
     target: str | None
     tell: Callable[[object], None]
     waiting: list[Reply[Result]] = field(default_factory=list)
+    accepted: "Reply[Any]" = IGNORE
+    begun: bool = False
+    queued: bool = False
+    given_up: bool = False
     planned: Handle | None = None
     started: Handle | None = None
     _settled: threading.Event = field(default_factory=threading.Event)
@@ -70,6 +79,7 @@ class Job:
 
     def start(self, work: "Callable[[Job], tuple[str, Generation | None]]") -> None:
         """Run ``work`` in a thread; it returns a note and what it built, or raises."""
+        self.begun = True
         threading.Thread(target=self._run, args=(work,), name=f"job-{self.kind.value}", daemon=True).start()
 
     def _run(self, work: "Callable[[Job], tuple[str, Generation | None]]") -> None:
@@ -86,19 +96,31 @@ class Job:
     # -- for the work, in the job's thread
 
     def ending(self, handle: Handle) -> None:
-        """From now on the end of this container is planned."""
+        """From now on the end of this container is planned.
+
+        Raises:
+            Broken: the job was given up; the container is another's by now.
+        """
+        if self.given_up:
+            raise Broken("this operation was given up")
         self.planned = handle
 
     def ended(self, handle: Handle) -> None:
         """The container is gone, as planned."""
         self.tell(Ended(self, handle))
 
-    def launched(self, handle: Handle) -> None:
-        """A container was started."""
+    def launching(self) -> None:
+        """A container is about to start; its harness may say hello before ``launched``."""
         self._ready = False
         self._settled.clear()
+
+    def launched(self, handle: Handle) -> bool:
+        """A container was started; ``False`` when the job was given up, and the container is to be ended."""
+        if self.given_up:
+            return False
         self.started = handle
         self.tell(Launched(self, handle))
+        return True
 
     def wait_ready(self, deadline: float) -> None:
         """Wait until the harness said hello.

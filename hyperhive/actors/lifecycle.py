@@ -1,16 +1,17 @@
 """An agent's life: operations one at a time, what is seen of its container, and recovery when it falls over."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import replace
 
 from hyperhive.actors.core import Core, Queued
 from hyperhive.actors.job import Done, Ended, Job, Launched, Result
 from hyperhive.actors.observer import revision_axis, with_logins
-from hyperhive.actors.reply import IGNORE, Reply
+from hyperhive.actors.recovery import Recovery
+from hyperhive.actors.reply import IGNORE, Reply, answer
+from hyperhive.actors.requests import Accepted, LeaderEnded, Operate
 from hyperhive.actors.turn_loop import TurnLoop
 from hyperhive.domain.axes import Axes, Container, Observation, Operation, Transient
-from hyperhive.domain.events import AgentQuarantined, HelperEvent, TransientSet
+from hyperhive.domain.events import HelperEvent, TransientSet
 from hyperhive.domain.names import MANAGER, OPERATOR, SYSTEM
 from hyperhive.domain.operations import PENDING_JOIN, RUNS_AFTER, outcome
 from hyperhive.domain.parts import Kept
@@ -18,30 +19,13 @@ from hyperhive.domain.policy import Failures
 from hyperhive.domain.records import AgentRecord, Handle, Intended
 from hyperhive.domain.turns import Outcome
 from hyperhive.domain.watch import step
-from hyperhive.errors import Refused
+from hyperhive.errors import Broken, Refused
 from hyperhive.store.database import Tx
 
 MAX_QUEUED = 4
 """Operations that may wait for the one under way."""
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """An operation is under way, or there was nothing to do (``transient`` is ``None``)."""
-
-    transient: Transient | None
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Operate:
-    """Do something to the agent. ``done`` hears of the end."""
-
-    kind: Transient
-    by: str
-    purge: bool = False
-    reply: Reply[Accepted] = IGNORE
-    done: Reply[Result] = IGNORE
+_AGAIN = 1.0
+"""Seconds until the end of an operation that could not be recorded is tried again."""
 
 
 class Lifecycle:
@@ -52,6 +36,7 @@ class Lifecycle:
         self._turns = turns
         self._gone = gone
         self._unwatch: Callable[[], None] = lambda: None
+        self.recovery = Recovery(core=core, begin=self._begin)
 
     # -- operations
 
@@ -88,8 +73,11 @@ class Lifecycle:
     def _nothing_to_do(self, message: Operate) -> bool:
         record = self._core.record
         running = record.axes.container is Container.RUNNING
-        if message.kind is Transient.STARTING and running:
+        if message.kind is Transient.STARTING and running and not record.quarantined:
             note = "It runs already."
+        elif message.kind is Transient.STARTING and running:
+            self._lift(message)
+            return True
         elif message.kind is Transient.STOPPING and not running and record.intended is Intended.STOPPED:
             note = "It is stopped already."
         else:
@@ -97,6 +85,19 @@ class Lifecycle:
         message.reply.set(Accepted(None, note))
         message.done.set(Result(True, note))
         return True
+
+    def _lift(self, message: Operate) -> None:
+        """The operator starts what was quarantined and runs: nothing but the quarantine is in the way."""
+        core = self._core
+        core.memory.failures = Failures()
+        note = "It runs already; its quarantine is lifted."
+
+        def lifted(_: object) -> None:
+            message.reply.set(Accepted(None, note))
+            message.done.set(Result(True, note))
+
+        record = replace(core.record, quarantined=None, intended=Intended.RUNNING)
+        core.commit(record, then=lifted, failed=message.reply.fail)
 
     def _joins(self, job: Job, kind: Transient) -> bool:
         if job.kind not in PENDING_JOIN.get(kind, frozenset()):
@@ -122,6 +123,7 @@ class Lifecycle:
         core, memory, kind = self._core, self._core.memory, queued.kind
         target = core.shared.builder.current(core.name) if kind is Transient.REBUILDING else None
         job = Job(kind=kind, by=queued.by, target=target, tell=core.address.tell, waiting=queued.waiting)
+        job.accepted = reply
         memory.job, memory.purge, memory.restart_at = job, queued.purge, None
         core.cancel("restart")
         record = replace(
@@ -135,33 +137,45 @@ class Lifecycle:
         elif kind in (Transient.STOPPING, Transient.DESTROYING):
             record = replace(record, intended=Intended.STOPPED)
 
-        def begun(_: object) -> None:
-            reply.set(Accepted(kind))
-            self._run(job)
+        core.commit(
+            record,
+            TransientSet(agent=core.name, transient=kind.value),
+            then=lambda _: self._run(job),
+            failed=lambda error: self._not_begun(job, error),
+        )
 
-        def not_begun(error: BaseException) -> None:
-            memory.job = None
-            reply.fail(error)
-            for waiter in job.waiting:
-                waiter.fail(error)
-
-        core.commit(record, TransientSet(agent=core.name, transient=kind.value), then=begun, failed=not_begun)
+    def _not_begun(self, job: Job, error: BaseException) -> None:
+        if self._core.memory.job is job:
+            self._core.memory.job = None
+        for waiter in (job.accepted, *job.waiting):
+            answer(waiter.fail, error)
 
     def resume(self) -> None:
-        """Go on with an operation that a predecessor or an earlier daemon left; whole, from its beginning."""
-        core, memory = self._core, self._core.memory
+        """Go on with what a predecessor or an earlier daemon left: an operation whole, from its beginning."""
+        core, memory, job = self._core, self._core.memory, self._core.memory.job
         kind = core.record.transient
-        if kind is None or memory.job is not None:
-            return
-        target = core.shared.builder.current(core.name) if kind is Transient.REBUILDING else None
-        by = core.record.transient_by or SYSTEM
-        memory.job = Job(kind=kind, by=by, target=target, tell=core.address.tell)
-        self._run(memory.job)
+        if job is not None and job.begun:
+            self._watch_job(job)
+        elif job is not None and kind is job.kind:
+            self._run(job)
+        elif job is not None:
+            self._not_begun(job, Broken(f"The actor of '{core.name}' was restarted; try again."))
+        elif kind is not None:
+            target = core.shared.builder.current(core.name) if kind is Transient.REBUILDING else None
+            by = core.record.transient_by or SYSTEM
+            memory.job = Job(kind=kind, by=by, target=target, tell=core.address.tell)
+            self._run(memory.job)
+        if memory.job is None and memory.queue:
+            self._begin(memory.queue.pop(0))
+
+    def _watch_job(self, job: Job) -> None:
+        self._core.later("job", self._core.shared.job_deadline, lambda: self._overdue(job))
 
     def _run(self, job: Job) -> None:
         core, operations = self._core, self._core.shared.operations
         record, purge = core.record, core.memory.purge
-        core.later("job", core.shared.job_deadline, lambda: self._overdue(job))
+        answer(job.accepted.set, Accepted(job.kind))
+        self._watch_job(job)
         match job.kind:
             case Transient.STOPPING:
                 job.start(lambda j: operations.stop(j, record))
@@ -177,6 +191,10 @@ class Lifecycle:
 
     def _overdue(self, job: Job) -> None:
         """The operation hangs: stop waiting for it, and say that nobody knows how the container is."""
+        if job.queued:
+            self._watch_job(job)
+            return
+        job.given_up = True
         self._core.memory.unknown = True
         self.done(Done(job, Result(False, f"no end after {self._core.shared.job_deadline:.0f} s; given up")))
 
@@ -209,14 +227,23 @@ class Lifecycle:
         told = outcome(core.name, job.kind, ok=ok, note=note, by=job.by, revision=record.built_revision)
         axes, seen = self._look(record)
         core.commit(
-            replace(record, axes=axes), *told, *seen, then=lambda _: self._answered(job, message.result)
+            replace(record, axes=axes),
+            *told,
+            *seen,
+            then=lambda _: self._answered(job, message.result),
+            failed=lambda _: self._untold(message),
         )
         if not ok and job.kind is not Transient.STOPPING:
-            self.recover(note)
+            self.recovery.recover(note)
+
+    def _untold(self, message: Done) -> None:
+        """Its end could not be recorded: it is under way until it can be."""
+        self._core.memory.job = message.job
+        self._core.later("untold", _AGAIN, lambda: self.done(message))
 
     def _answered(self, job: Job, result: Result) -> None:
         for waiter in job.waiting:
-            waiter.set(result)
+            answer(waiter.set, result)
         memory = self._core.memory
         if memory.queue and memory.job is None:
             self._begin(memory.queue.pop(0))
@@ -240,7 +267,7 @@ class Lifecycle:
                 *message.job.waiting,
                 *(w for queued in core.memory.queue for w in queued.waiting),
             ):
-                waiter.set(message.result)
+                answer(waiter.set, message.result)
 
         core.remove(remove, then=gone)
 
@@ -248,7 +275,7 @@ class Lifecycle:
 
     def launched(self, message: Launched) -> None:
         """A job started a container: it runs, whatever else comes of the job."""
-        if message.job is not self._core.memory.job:
+        if message.job is not self._core.memory.job and self._core.record.handle is not None:
             return
         self.adopt(message.handle, since=True)
 
@@ -268,6 +295,10 @@ class Lifecycle:
         address = self._core.address
         self._unwatch = self._core.shared.watches.leader(handle, lambda: address.tell(LeaderEnded(handle)))
 
+    def release(self) -> None:
+        """Watch no more."""
+        self._unwatch()
+
     def ended(self, message: Ended) -> None:
         """A job says that its planned end is over."""
         self.leader_ended(message.handle)
@@ -279,24 +310,27 @@ class Lifecycle:
             planned: an operation that was interrupted with its daemon may have ended it.
         """
         core, job = self._core, self._core.memory.job
+        transient = core.record.transient
+        # Asked before the job hears of it: what it then does about the container must not make this end planned.
+        under = Operation(transient, ending=True) if planned and transient else self._under(handle)
         if job is not None:
             job.leader_ended(handle)
         if core.record.handle != handle:
             return
         exit_note = core.shared.runtime.exit_note(core.paths.container, handle)
         seen = Observation(container=Container.STOPPED, boot=core.shared.boot, exit=exit_note)
-        transient = core.record.transient
-        under = Operation(transient, ending=True) if planned and transient else self._under(handle)
         axes, events = step(core.name, core.record.axes, seen, under)
         crashed = bool(events)
         record = replace(core.record, handle=None, axes=axes, since=core.shared.now())
         if crashed:
             record = replace(record, last_error=f"container ended: {exit_note or 'cause unknown'}")
+            if core.config.restart == "never" and job is None:
+                record = replace(record, intended=Intended.STOPPED)
         core.memory.unknown = False
         result = Outcome.LOST if crashed else Outcome.INTERRUPTED
         self._turns.end(record, result, note="the container ended", events=events)
         if job is None and crashed:
-            self.recover(record.last_error or "container ended")
+            self.recovery.recover(record.last_error or "container ended")
 
     def _under(self, handle: Handle | None) -> Operation | None:
         job = self._core.memory.job
@@ -322,63 +356,13 @@ class Lifecycle:
         core, handle = self._core, self._core.record.handle
         if handle is not None and not core.shared.runtime.alive(handle):
             self.leader_ended(handle)
-        core.memory.unknown = False
+        unknown, core.memory.unknown = core.memory.unknown, False
         axes, events = self._look(core.record)
         if axes != core.record.axes or events:
             core.commit(replace(core.record, axes=axes), *events, then=lambda _: self._turns.deliver())
-        self._look_for_harness()
-
-    def _look_for_harness(self) -> None:
-        core, memory = self._core, self._core.memory
-        if memory.away_since is None or core.record.handle is None or memory.job is not None:
-            return
-        away = core.shared.now() - memory.away_since
-        if away > timedelta(seconds=core.shared.harness_away):
-            memory.away_since = None
-            self._begin(Queued(Transient.RESTARTING, SYSTEM, False, []))
-
-    def recover(self, error: str) -> None:
-        """Start again what should run, with backoff; quarantine what keeps failing."""
-        core, memory, shared = self._core, self._core.memory, self._core.shared
-        record = core.record
-        running = record.handle is not None and record.axes.container is Container.RUNNING
-        if record.intended is not Intended.RUNNING or running or record.quarantined or memory.queue:
-            return
-        if core.config.restart == "never":
-            return
-        now = shared.now()
-        memory.failures = memory.failures.add(now.timestamp(), shared.policy)
-        if memory.failures.exhausted(shared.policy):
-            core.commit(replace(record, quarantined=error), AgentQuarantined(agent=core.name, error=error))
-            return
-        delay = memory.failures.delay(shared.policy, shared.random())
-        memory.restart_at = now + timedelta(seconds=delay)
-        core.later("restart", delay, self._restart)
-        core.show()
-
-    def _restart(self) -> None:
-        self._core.memory.restart_at = None
-        self.start_if_intended()
-
-    def start_if_intended(
-        self, *, by: str = SYSTEM, reply: Reply[Accepted] = IGNORE, done: Reply[Result] = IGNORE
-    ) -> bool:
-        """Start the container if it is meant to run, does not, and nothing else is under way."""
-        core, record = self._core, self._core.record
-        running = record.handle is not None
-        if record.intended is not Intended.RUNNING or running or record.quarantined:
-            return False
-        if core.memory.job is not None or record.transient is not None:
-            return False
-        self._begin(Queued(Transient.STARTING, by, False, [done]), reply)
-        return True
-
-
-@dataclass(frozen=True, slots=True)
-class LeaderEnded:
-    """The watcher saw a container's leader end."""
-
-    handle: Handle
+        elif unknown:
+            core.show()
+        self.recovery.look_for_harness()
 
 
 def end_agent(tx: Tx, name: str, *, keep: bool) -> None:

@@ -41,7 +41,7 @@ class Operations:
 
     def start(self, job: Job, record: AgentRecord) -> tuple[str, Generation | None]:
         """Start the newest generation; build one first if there is none."""
-        with self._place():
+        with self._place(job):
             generation = self.builder.build(record.name, 0) if self._unbuilt(record) else None
             number = generation.number if generation is not None else record.generation
             self._launch(job, record, number)
@@ -63,7 +63,7 @@ class Operations:
         Args:
             run: whether the container should run afterwards.
         """
-        with self._place():
+        with self._place(job):
             if job.target is not None and record.built_revision == job.target and (record.handle or not run):
                 return "nothing to change", None
             generation = self.builder.build(record.name, record.generation)
@@ -107,8 +107,11 @@ class Operations:
         if found is not None:
             self._end(job, record, found)
         self.runtime.sweep(paths.container, record.name)
+        job.launching()
         handle = self.runtime.start(self.builder.spec(record.name, generation), deadline=_START_DEADLINE)
-        job.launched(handle)
+        if not job.launched(handle):
+            self.runtime.stop(handle, grace=self.grace)
+            raise Broken("this operation was given up")
         try:
             job.wait_ready(self.ready_deadline)
         except Broken as error:
@@ -120,15 +123,18 @@ class Operations:
         paths = self.layout.agent(record.name)
         handle = handle or self.runtime.find(paths.container, None)
         if handle is not None:
-            job.ending(handle)
+            if self.runtime.alive(handle):  # one that ended by itself just before was not planned
+                job.ending(handle)
             self.runtime.stop(handle, grace=self.grace)
             self.runtime.sweep(paths.container, record.name)
             job.ended(handle)
 
     @contextlib.contextmanager
-    def _place(self) -> Iterator[None]:
+    def _place(self, job: Job) -> Iterator[None]:
+        job.queued = True
         if not self.places.acquire(timeout=_QUEUE_DEADLINE):
             raise Broken(f"Other builds and starts held every place for {_QUEUE_DEADLINE:.0f} s; try again.")
+        job.queued = False
         try:
             yield
         finally:

@@ -1,10 +1,13 @@
 """How an actor answers: once, from any thread, without waiting for who asked."""
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 from hyperhive.errors import Deadline
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
@@ -31,6 +34,14 @@ class Ignore:
 
 
 IGNORE = Ignore()
+
+
+def answer(tell: Callable[[T], None], value: T) -> None:
+    """Answer with ``reply.set`` or ``reply.fail``; trouble on the other side is not the answerer's."""
+    try:
+        tell(value)
+    except Exception:
+        log.exception("An answer could not be handed over.")
 
 
 class Waiter(Generic[T]):

@@ -42,6 +42,7 @@ class Post:
     error: str | None = None
     restarts: int = 0
     quarantined: bool = False
+    vacant: bool = False
     due: Callable[[], None] | None = None
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from hyperhive.actors.address import Address
 from hyperhive.actors.base import Actor, Failure
 from hyperhive.actors.hub import Committed
-from hyperhive.actors.reply import IGNORE, Reply
+from hyperhive.actors.reply import IGNORE, Reply, answer
 from hyperhive.errors import Broken, HiveError
 from hyperhive.store.database import Database, Tx
 
@@ -51,11 +51,28 @@ class Store(Actor):
 
     def handle(self, message: Any) -> None:
         """Run one write; commit when nothing more waits."""
-        match message:
-            case Write():
-                self._run(message)
-        if self._tx is not None and (self.actor_inbox.empty() or len(self._batch) >= MAX_BATCH):
+        try:
+            match message:
+                case Write():
+                    self._run(message)
+            if self._tx is not None and (self.actor_inbox.empty() or len(self._batch) >= MAX_BATCH):
+                self._commit()
+        except BaseException:
+            self._undo(Broken("The store failed before this was durable and was restarted; try again."))
+            raise
+
+    def on_stop(self) -> None:
+        """Make durable what came before the stop."""
+        if not self.abandoned:
             self._commit()
+
+    def _undo(self, error: HiveError) -> None:
+        """Roll back, and say so to everybody in the batch."""
+        batch, self._tx, self._batch = self._batch, None, []
+        if not self.abandoned:
+            self._database.rollback()
+        for reply, _ in batch:
+            answer(reply.fail, error)
 
     def _run(self, write: Write) -> None:
         try:
@@ -64,22 +81,24 @@ class Store(Actor):
             with self._tx.isolated():
                 result = write.op(self._tx)
         except HiveError as refusal:
-            write.reply.fail(refusal)
+            answer(write.reply.fail, refusal)
         except sqlite3.Error as error:
             log.error("A write failed: %s", error)
-            write.reply.fail(_unwritten(error))
+            answer(write.reply.fail, _unwritten(error))
         except Exception as error:
             log.exception("An operation on the database has a bug; it alone was undone.")
-            write.reply.fail(error)
+            answer(write.reply.fail, error)
         else:
             self._batch.append((write.reply, result))
 
     def _commit(self) -> None:
         tx, batch = self._tx, self._batch
-        self._tx, self._batch = None, []
         if tx is None:
             return
+        if self.abandoned:  # the transaction that is open now is a successor's
+            raise Broken("The store hung and was replaced.")
         if not batch:  # every operation was refused: nothing to make durable, nothing to hold a lock for
+            self._tx = None
             self._database.rollback()
             return
         began = time.monotonic()
@@ -87,10 +106,9 @@ class Store(Actor):
             self._database.commit()
         except (sqlite3.Error, HiveError) as error:
             log.error("A commit failed: %s", error)
-            self._database.rollback()
-            for reply, _ in batch:
-                reply.fail(_unwritten(error))
+            self._undo(_unwritten(error))
             return
+        self._tx, self._batch = None, []
         self.commits += 1
         self.commit_seconds += time.monotonic() - began
         self._hub.tell(Committed(tuple(tx.emitted), tuple(tx.shown), tuple(batch)))

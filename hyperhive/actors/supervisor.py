@@ -14,6 +14,7 @@ from hyperhive.actors.base import Actor, Failure
 from hyperhive.actors.ports import Timers
 from hyperhive.actors.reply import IGNORE, Reply
 from hyperhive.actors.roster import Post, Roster
+from hyperhive.errors import Refused
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +32,10 @@ class Add:
 
 @dataclass(frozen=True, slots=True)
 class Remove:
-    """Stop a child and forget it."""
+    """Stop a child and forget it. ``address``: only if the post of that name is still this one."""
 
     name: str
+    address: Address | None = None
     reply: Reply[None] = IGNORE
 
 
@@ -61,7 +63,13 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Time to look for actors that hang, and for posts that are vacant without a reason."""
+    """Time to look for actors that hang, and for posts that are vacant without a reason.
+
+    ``fill``: fill those at once; else only when the look before saw them vacant too, for the word that an actor
+    failed may be under way.
+    """
+
+    fill: bool = False
 
 
 class Supervisor(Actor):
@@ -72,27 +80,37 @@ class Supervisor(Actor):
     """
 
     def __init__(
-        self, *, roster: Roster, timers: Timers, address: Address, failed: Callable[[Failure], None]
+        self,
+        *,
+        roster: Roster,
+        timers: Timers,
+        clock: Callable[[], float] = time.monotonic,
+        address: Address,
+        failed: Callable[[Failure], None],
     ) -> None:
         super().__init__(address=address, failed=failed)
         self._roster = roster
         self._timers = timers
+        self._clock = clock
 
     def begin(self) -> None:
-        """Fill what is vacant."""
+        """Fill what is vacant, after the failures that a predecessor did not come to."""
         for post in self._roster.all():
-            post.due = None
-        self._look()
+            if post.due is not None:
+                post.due()
+                post.due = None
+        self.address.tell(Look(fill=True))
 
     def handle(self, message: Any) -> None:
         """Deal with one message."""
         match message:
             case Add(post, reply):
-                self._roster.add(post)
-                self._start(post)
+                if self._roster.get(post.name) is None:
+                    self._roster.add(post)
+                    self._start(post)
                 reply.set(None)
-            case Remove(name, reply):
-                self._remove(name)
+            case Remove(name, address, reply):
+                self._remove(name, address)
                 reply.set(None)
             case Failed(failure):
                 self._failure(failure)
@@ -103,17 +121,17 @@ class Supervisor(Actor):
                     self._start(waiting)
             case Release(name, reply):
                 reply.set(self._release(name))
-            case Look():
-                self._look()
+            case Look(fill):
+                self._look(fill)
 
     def _start(self, post: Post) -> None:
         if post.address.actor is not None or post.quarantined:
             return
         attempt, error = post.attempt, post.error
-        post.attempt, post.error = 0, None
+        post.attempt, post.error, post.vacant = 0, None, False
         try:
             post.start(address=post.address, failed=self._report, attempt=attempt, error=error)
-        except Exception as problem:
+        except BaseException as problem:
             log.exception("%s could not be made.", post.name)
             if post.address.actor is not None:
                 post.address.detach(post.address.actor)
@@ -130,13 +148,13 @@ class Supervisor(Actor):
             self._count(post, failure.text)
 
     def _count(self, post: Post, error: str) -> None:
-        now = time.monotonic()
+        now = self._clock()
         post.failures = post.failures.add(now, post.policy)
         post.attempt, post.error = post.failures.streak, error
         post.restarts += 1
         if post.given_up is not None and post.failures.exhausted(post.policy):
             post.quarantined = True
-            post.address.clear()
+            post.address.close(_quarantined(post.name))
             log.error("%s is quarantined: %s", post.name, error)
             post.given_up(error)
             return
@@ -146,9 +164,9 @@ class Supervisor(Actor):
         else:
             post.due = self._timers.after(delay, lambda: self.address.tell(Due(post.name)))
 
-    def _remove(self, name: str) -> None:
+    def _remove(self, name: str, address: Address | None) -> None:
         post = self._roster.get(name)
-        if post is None:
+        if post is None or (address is not None and post.address is not address):
             return
         self._roster.remove(name)
         if post.due is not None:
@@ -156,23 +174,25 @@ class Supervisor(Actor):
         actor = post.address.actor
         if actor is not None:
             actor.stop()
-        post.address.clear()
+        post.address.close()
 
     def _release(self, name: str) -> bool:
         post = self._roster.get(name)
         if post is None or not post.quarantined:
             return False
         post.quarantined, post.failures = False, type(post.failures)()
+        post.address.reopen()
         self._start(post)
         return True
 
-    def _look(self) -> None:
-        now = time.monotonic()
+    def _look(self, fill: bool) -> None:
+        now = self._clock()
         for post in self._roster.all():
             actor = post.address.actor
             if actor is None:
-                if post.due is None:
+                if post.due is None and (fill or post.vacant):
                     self._start(post)
+                post.vacant = post.address.actor is None
                 continue
             since = actor.busy_since if isinstance(actor, Actor) else None
             if isinstance(actor, Actor) and since is not None and now - since > post.patience:
@@ -195,8 +215,11 @@ class Supervisor(Actor):
 class Root:
     """Above the supervisor: brings back the supervisor itself."""
 
-    def __init__(self, *, roster: Roster, timers: Timers) -> None:
+    def __init__(
+        self, *, roster: Roster, timers: Timers, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.address = Address("supervisor")
+        self._clock = clock
         self.restarts = 0
         self._roster = roster
         self._timers = timers
@@ -204,7 +227,13 @@ class Root:
 
     def start(self) -> None:
         """Start the supervisor."""
-        Supervisor.start(roster=self._roster, timers=self._timers, address=self.address, failed=self._failed)
+        Supervisor.start(
+            roster=self._roster,
+            timers=self._timers,
+            clock=self._clock,
+            address=self.address,
+            failed=self._failed,
+        )
 
     def stop(self, timeout: float = 2.0) -> None:
         """Stop the supervisor first, so that nobody is restarted, then every child."""
@@ -226,6 +255,10 @@ class Root:
         log.error("The supervisor failed and is brought back: %s", failure.text, exc_info=failure.error)
         delay = 0.0 if self.restarts % 5 else 1.0
         self._timers.after(delay, self.start)
+
+
+def _quarantined(name: str) -> Refused:
+    return Refused(f"'{name}' is quarantined; the operator can resume it.", code="quarantined")
 
 
 def _log_failure(name: str, failure: Failure) -> None:

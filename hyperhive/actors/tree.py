@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from hyperhive.actors.address import Address
-from hyperhive.actors.agent import AgentActor
+from hyperhive.actors.agent import AgentActor, Show
 from hyperhive.actors.board import Board
 from hyperhive.actors.broker import Broker, WaitingRoom
 from hyperhive.actors.core import AgentMemory, Core, Shared
 from hyperhive.actors.gatekeeper import Gatekeeper
-from hyperhive.actors.hub import EventHub
+from hyperhive.actors.hub import Committed, EventHub
 from hyperhive.actors.layout import Layout
 from hyperhive.actors.observer import read_regular, with_logins
 from hyperhive.actors.ports import Frames
@@ -79,7 +79,7 @@ class Tree:
 
     def start(self) -> None:
         """Start the services, then an actor for every agent there is; the manager exists by itself."""
-        self._show_recorded()
+        self.board.apply((), (*self._recorded_agents(), *self._sections()))
         for post in self._service_posts():
             self.roster.add(post)
         with self._database.transaction() as tx:
@@ -87,7 +87,15 @@ class Tree:
                 insert_agent(tx, MANAGER, by="system", layout=self._shared.layout)
         for record in self._database.reader().agents.all():
             self.roster.add(self._agent_post(record.name))
+        self._watcher.on_trouble = self._trouble
         self.root.start()
+
+    def _trouble(self, trouble: str) -> None:
+        """The watcher cannot watch something any more: say so to everybody who looks."""
+        hive = self.board.hive
+        if trouble not in hive.trouble:
+            view = hive.model_copy(update={"trouble": (*hive.trouble, trouble)})
+            self.services.hub.tell(Committed(parts=(view,)))
 
     def stop(self) -> None:
         """Stop every actor; containers run on."""
@@ -109,8 +117,7 @@ class Tree:
 
     def adopt(self, name: str) -> None:
         """Start the actor of an agent that was just recorded."""
-        if self.roster.get(name) is None:
-            self.root.address.tell(Add(self._agent_post(name)))
+        self.root.address.tell(Add(self._agent_post(name)))
 
     @property
     def layout(self) -> Layout:
@@ -142,7 +149,8 @@ class Tree:
         samples.extend(("hyperhive_agents", {"container": state}, float(n)) for state, n in states.items())
         return samples
 
-    def _show_recorded(self) -> None:
+    def _sections(self) -> tuple[object, ...]:
+        """What the snapshot shows beside the agents' own views."""
         reader = self._database.reader()
         parts: list[object] = [
             Inbox(tuple(reader.messages.inbox())),
@@ -151,9 +159,20 @@ class Tree:
             Kept(with_logins(reader.agents.kept(), self._shared.layout)),
         ]
         for record in reader.agents.all():
-            parts.append(AgentShown(self._recorded(record, reader.turns.open(record.name))))
             parts.append(InboxDepth(record.name, reader.messages.depth(record.name)))
-        self.board.apply((), tuple(parts))
+        return tuple(parts)
+
+    def _recorded_agents(self) -> list[AgentShown]:
+        reader = self._database.reader()
+        return [
+            AgentShown(self._recorded(record, reader.turns.open(record.name)))
+            for record in reader.agents.all()
+        ]
+
+    def _ask_agents(self) -> None:
+        for post in self.roster.all():
+            if not post.name.startswith("#"):
+                post.address.tell(Show())
 
     def _recorded(self, record: AgentRecord, turn: int | None) -> AgentView:
         """An agent as it was left. Whether its container still runs is not known before its actor has looked."""
@@ -162,7 +181,8 @@ class Tree:
             turn=TurnView(state=state, since=self.now(), turn=turn),
             unknown=record.axes.container is Container.RUNNING,
         )
-        return Core(record=record, shared=self._shared, memory=memory, address=Address(record.name)).view()
+        address = Address(record.name)
+        return Core(record=record, open_turn=turn, shared=self._shared, memory=memory, address=address).view()
 
     def _service_posts(self) -> tuple[Post, ...]:
         services, database = self.services, self._database
@@ -176,6 +196,8 @@ class Tree:
                     "frames": self._frames,
                     "database": database,
                     "broker": services.broker,
+                    "recorded": self._sections,
+                    "ask_agents": self._ask_agents,
                 },
             ),
             "#broker": (
@@ -197,6 +219,7 @@ class Tree:
                     "timers": self._watcher,
                     "now": self.now,
                     "approve": lambda tx, view, by: insert_agent(tx, view.agent, by=by, layout=self.layout),
+                    "approved": lambda view: self.adopt(view.agent),
                 },
             ),
         }
@@ -207,15 +230,16 @@ class Tree:
 
     def _agent_post(self, name: str) -> Post:
         memory = AgentMemory(turn=TurnView(state=TurnState.IDLE, since=self.now()))
+        address = Address(name)
         args = {
             "name": name,
             "shared": self._shared,
             "memory": memory,
-            "gone": lambda: self.root.address.tell(Remove(name)),
+            "gone": lambda: self.root.address.tell(Remove(name, address)),
         }
         return Post(
             name=name,
-            address=Address(name),
+            address=address,
             start=_Start(AgentActor, args, tells_attempt=True),
             policy=self._shared.policy,
             given_up=lambda error: self._given_up(name, error),

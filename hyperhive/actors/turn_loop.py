@@ -1,7 +1,8 @@
 """The host's side of an agent's turns: wake it when there is mail, and settle what came of it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hyperhive.actors.broker import delivered
@@ -37,7 +38,9 @@ _COALESCE = 0.05
 _RETRY_FIRST = 5.0
 _RETRY_LONGEST = 300.0
 _OVERDUE = 60.0
-"""Seconds beyond its own deadline after which a turn is interrupted from here."""
+"""Seconds beyond its own deadline after which a turn is interrupted from here, and then the container."""
+MAX_HOLD = timedelta(days=8)
+"""How long a rate limit may hold an agent back, whatever a harness says of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +84,13 @@ class TurnLoop:
     def begin(self) -> None:
         """Take up an open turn: whoever works on it says so when it connects again."""
         core = self._core
-        core.open_turn = core.shared.database.reader().turns.open(core.name)
         if core.open_turn is not None:
             core.turn(TurnState.THINKING, turn=core.open_turn)
+            self._watch_turn(core.open_turn)
+        elif core.memory.hold_until is not None:
+            self._hold()
+        elif core.memory.turn.state is not TurnState.IDLE:
+            core.turn(TurnState.IDLE)
         if core.memory.session is not None:
             core.memory.session.close()
             core.memory.session = None
@@ -166,9 +173,12 @@ class TurnLoop:
             return
         turn, taken = opened
         core.open_turn = turn
+        if core.record.handle is None:  # it ended while the turn was being opened
+            self.end(core.record, Outcome.INTERRUPTED, note="the container ended")
+            return
         core.turn(TurnState.THINKING, turn=turn)
         core.show()
-        core.later("overdue", core.shared.turn_deadline + _OVERDUE, lambda: self._overdue(turn))
+        self._watch_turn(turn)
         if core.memory.session is not None:
             messages = tuple(Incoming(id=m.id, sender=m.sender, body=m.body, ts=m.ts) for m in taken)
             core.memory.session.send(Work(turn=turn, messages=messages))
@@ -178,10 +188,21 @@ class TurnLoop:
         self._core.turn(TurnState.IDLE)
         self._core.later("wake", 1.0, self.deliver)
 
+    def _watch_turn(self, turn: int) -> None:
+        core = self._core
+        core.later("overdue", core.shared.turn_deadline + _OVERDUE, lambda: self._overdue(turn))
+
     def _overdue(self, turn: int) -> None:
         core = self._core
-        if core.open_turn == turn and core.memory.session is not None:
+        if core.open_turn != turn:
+            return
+        if core.memory.session is not None:
             core.memory.session.send(Interrupt(turn=turn))
+        core.later("overdue", _OVERDUE, lambda: self._stuck(turn))
+
+    def _stuck(self, turn: int) -> None:
+        if self._core.open_turn == turn:
+            self._core.on_stuck()
 
     # -- reports
 
@@ -199,10 +220,12 @@ class TurnLoop:
         def ack(_: Any) -> None:
             session.send(Ack(n=message.n))
 
+        def unheard(_: BaseException) -> None:
+            session.close()  # it connects again and says again what was not stored
+
         match message.report:
             case TurnOver() as over if over.turn == core.open_turn:
-                self._over(record, over)
-                core.commit(core.record, then=ack)
+                self._over(record, over, ack, unheard)
                 return
             case TurnBegan(session=claude) if claude is not None:
                 record = replace(record, session=claude)
@@ -210,9 +233,15 @@ class TurnLoop:
                 core.turn(state, turn=core.open_turn, note=note or None)
             case Trouble(note=note):
                 record = replace(record, last_error=note)
-        core.commit(record, then=ack)
+        core.commit(record, then=ack, failed=unheard)
 
-    def _over(self, record: AgentRecord, over: TurnOver) -> None:
+    def _over(
+        self,
+        record: AgentRecord,
+        over: TurnOver,
+        ack: Callable[[Any], None],
+        unheard: Callable[[BaseException], None],
+    ) -> None:
         record = replace(record, session=over.session or record.session)
         if over.outcome is Outcome.DONE:
             self._core.memory.turn_failures = 0
@@ -222,7 +251,16 @@ class TurnLoop:
         events: tuple[HelperEvent, ...] = ()
         if over.outcome is Outcome.LOGIN:
             record, events = self._rejected(record)
-        self.end(record, over.outcome, note=over.note, usage=over.usage, events=events, until=over.resets_at)
+        self.end(
+            record,
+            over.outcome,
+            note=over.note,
+            usage=over.usage,
+            events=events,
+            until=over.resets_at,
+            then=ack,
+            failed=unheard,
+        )
 
     def _rejected(self, record: AgentRecord) -> tuple[AgentRecord, tuple[HelperEvent, ...]]:
         core = self._core
@@ -239,11 +277,13 @@ class TurnLoop:
         usage: TurnUsage | None = None,
         events: tuple[HelperEvent, ...] = (),
         until: datetime | None = None,
+        then: Callable[[Any], None] = lambda _: None,
+        failed: Callable[[BaseException], None] | None = None,
     ) -> None:
         """End the open turn: acknowledge its messages or put them back, then go on when it makes sense."""
         core, turn, name = self._core, self._core.open_turn, self._core.name
         if turn is None:
-            core.commit(record, *events)
+            core.commit(record, *events, then=then, failed=failed)
             return
         core.open_turn = None
         core.cancel("overdue")
@@ -253,7 +293,11 @@ class TurnLoop:
         def close(tx: Tx) -> None:
             close_turn(tx, name, turn, outcome, note, usage or TurnUsage())
 
-        core.commit(record, over, *events, op=close, then=lambda _: self.deliver())
+        def closed(value: Any) -> None:
+            then(value)
+            self.deliver()
+
+        core.commit(record, over, *events, op=close, then=closed, failed=failed)
 
     def _settle_state(self, outcome: Outcome, note: str, until: datetime | None) -> None:
         core, memory, now = self._core, self._core.memory, self._core.shared.now()
@@ -261,15 +305,21 @@ class TurnLoop:
         state = TurnState.IDLE
         if outcome is Outcome.RATE_LIMITED:
             state = TurnState.RATE_LIMITED
-            memory.hold_until = max(until or now, now + timedelta(seconds=1))
+            reset = now if until is None else until if until.tzinfo else until.replace(tzinfo=UTC)
+            memory.hold_until = min(max(reset, now + timedelta(seconds=1)), now + MAX_HOLD)
         elif outcome in COUNTED or outcome is Outcome.OFFLINE:
             memory.turn_failures += 1
             wait = min(_RETRY_LONGEST, _RETRY_FIRST * 2.0 ** min(memory.turn_failures - 1, 10))
             memory.hold_until = now + timedelta(seconds=0 if outcome is Outcome.LOST else wait)
             state = TurnState.OFFLINE if outcome is Outcome.OFFLINE else TurnState.IDLE
         core.turn(state, note=note or None)
-        if memory.hold_until is not None:
-            core.later("hold", max(0.0, (memory.hold_until - now).total_seconds()) + 0.01, self.released)
+        self._hold()
+
+    def _hold(self) -> None:
+        core, until = self._core, self._core.memory.hold_until
+        if until is not None:
+            left = (until - core.shared.now()).total_seconds()
+            core.later("hold", max(0.0, left) + 0.01, self.released)
 
     def released(self) -> None:
         """What held the turn loop back is over."""

@@ -1,6 +1,7 @@
 """The watcher thread: waits on pidfds, file watches and timers, and tells who asked. Nothing is polled."""
 
 import contextlib
+import errno
 import heapq
 import itertools
 import logging
@@ -23,11 +24,17 @@ _FILE_EVENTS = (
 _COALESCE = 0.02
 """Seconds over which changes of one folder are told as one."""
 
+_LONGEST = 3600.0
+"""Seconds one wait may take: what epoll is given must fit, however far away a timer is."""
+
 Cancel = Callable[[], None]
 
 
 class Watcher:
-    """One thread for all agents. ``trouble`` names what it cannot watch, so that the tick is all there is."""
+    """One thread for all agents.
+
+    ``trouble`` names what it cannot watch, so that the tick is all there is; ``on_trouble`` is told of it once.
+    """
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
@@ -39,6 +46,7 @@ class Watcher:
         self._folders: dict[int, dict[int, tuple[frozenset[str], Callable[[], None]]]] = {}
         self._stopped = False
         self.trouble: str | None = None
+        self.on_trouble: Callable[[str], None] = lambda trouble: None
         self._inotify = self._open_inotify()
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
 
@@ -48,10 +56,15 @@ class Watcher:
 
     def stop(self) -> None:
         """Stop watching; what is still due is not told."""
-        self._stopped = True
-        self._poke()
+        with self._lock:
+            if self._stopped:
+                return
+            self._stopped = True
+            os.eventfd_write(self._wake, 1)
         if self._thread.is_alive():
             self._thread.join(timeout=2)
+        if not self._thread.is_alive():
+            self._close()
 
     # -- what can be asked for, from any thread
 
@@ -79,6 +92,9 @@ class Watcher:
             os.close(fd)
             return self.after(0, then)
         with self._lock:
+            if self._stopped:
+                os.close(fd)
+                return lambda: None
             self._selector.register(fd, selectors.EVENT_READ, then)
         self._poke()
 
@@ -98,15 +114,18 @@ class Watcher:
         if self._inotify is None:
             return lambda: None
         key = next(self._order)
-        with self._lock:
-            try:
-                watch = self._inotify.add_watch(
-                    path, _FILE_EVENTS | (flags.MODIFY | flags.MASK_ADD if growing else 0)
-                )
-            except OSError as error:
-                self.trouble = f"cannot watch files ({error.strerror}): changes are seen by the tick only"
-                return lambda: None
-            self._folders.setdefault(watch, {})[key] = (names, then)
+        # A folder has one mask, whoever watches it: add to it, or another's watch loses what it waits for.
+        mask = _FILE_EVENTS | flags.MASK_ADD | (flags.MODIFY if growing else 0)
+        try:
+            with self._lock:
+                if self._stopped:
+                    return lambda: None
+                watch = self._inotify.add_watch(path, mask)
+                self._folders.setdefault(watch, {})[key] = (names, then)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.ENOMEM):
+                self._in_trouble(f"cannot watch files ({error.strerror}): changes are seen by the tick only")
+            return lambda: None
 
         def cancel() -> None:
             with self._lock:
@@ -129,9 +148,26 @@ class Watcher:
         self._selector.register(inotify.fileno(), selectors.EVENT_READ, None)
         return inotify
 
+    def _close(self) -> None:
+        with self._lock:
+            for key in list(self._selector.get_map().values()):
+                self._selector.unregister(key.fd)
+                if self._inotify is None or key.fd != self._inotify.fileno():
+                    os.close(key.fd)
+            self._selector.close()
+            if self._inotify is not None:
+                self._inotify.close()
+                self._inotify = None
+
+    def _in_trouble(self, trouble: str) -> None:
+        if self.trouble is None:
+            self.trouble = trouble
+            self.after(0, lambda: self.on_trouble(trouble))
+
     def _poke(self) -> None:
-        with contextlib.suppress(OSError):
-            os.eventfd_write(self._wake, 1)
+        with self._lock, contextlib.suppress(OSError):
+            if not self._stopped:
+                os.eventfd_write(self._wake, 1)
 
     def _run(self) -> None:
         while not self._stopped:
@@ -149,14 +185,19 @@ class Watcher:
                 self._read_folders()
             else:
                 self._release(key.fd, key.data)
-                key.data()
+                try:
+                    key.data()
+                except Exception:
+                    log.exception("A watch failed.")
         self._run_timers()
 
     def _until_next(self) -> float | None:
         with self._lock:
             while self._timers and self._timers[0][2][0] is None:
                 heapq.heappop(self._timers)
-            return max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else None
+            if not self._timers:
+                return None
+            return min(_LONGEST, max(0.0, self._timers[0][0] - time.monotonic()))
 
     def _run_timers(self) -> None:
         while True:
@@ -176,7 +217,7 @@ class Watcher:
             if registered is None or registered.data is not then:
                 return
             self._selector.unregister(fd)
-        os.close(fd)
+            os.close(fd)
 
     def _read_folders(self) -> None:
         if self._inotify is None:
@@ -185,6 +226,8 @@ class Watcher:
         for event in self._inotify.read(timeout=0):
             with self._lock:
                 watchers = dict(self._folders.get(event.wd, {}))
+                if event.mask & flags.IGNORED:
+                    self._folders.pop(event.wd, None)  # the folder is gone, and its number may be used again
             for key, (names, then) in watchers.items():
                 if event.name in names or event.mask & flags.DELETE_SELF:
                     due[key] = then

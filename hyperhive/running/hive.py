@@ -1,6 +1,7 @@
 """RunningHive: the façade over the actors of this daemon."""
 
 import asyncio
+import contextlib
 import shutil
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
@@ -11,9 +12,9 @@ from hyperhive.actors.agent import Pause, Resume
 from hyperhive.actors.broker import Expire, Recv, Send, Undelivered
 from hyperhive.actors.gatekeeper import Ask, Close, Decide, Request
 from hyperhive.actors.job import Result
-from hyperhive.actors.lifecycle import Accepted, Operate
 from hyperhive.actors.observer import with_logins
 from hyperhive.actors.reply import Reply
+from hyperhive.actors.requests import Accepted, Operate
 from hyperhive.actors.store import Write
 from hyperhive.actors.supervisor import Release
 from hyperhive.actors.tree import Tree
@@ -237,15 +238,20 @@ class RunningHive(Hive):
     async def purge(self, name: str, *, by: str) -> KeptView:
         """Delete a kept agent's folders."""
         view = self._kept(name)
-        await asyncio.to_thread(shutil.rmtree, self._layout.agent(name).root, ignore_errors=True)
+        root = self._layout.agent(name).root
+        doomed = root.with_name(f".purged-{name}-{view.since.timestamp():.0f}")
 
         def op(tx: Tx) -> None:
             if tx.agents.get(name) is not None:
                 raise Refused(f"There is an agent '{name}' again; destroy it with purge.", code="exists")
             tx.agents.forget(name)
             tx.show(Kept(with_logins(tx.agents.kept(), self._layout)))
+            # Out of the way at once, so that a new agent of that name cannot meet what is being deleted.
+            with contextlib.suppress(FileNotFoundError):
+                root.rename(doomed)
 
         await self._write(op)
+        await asyncio.to_thread(shutil.rmtree, doomed, ignore_errors=True)
         return view
 
     def _kept(self, name: str) -> KeptView:
@@ -317,10 +323,7 @@ class RunningHive(Hive):
         self, id: int, *, decision: Literal["approve", "deny", "revise"], note: str = "", by: str
     ) -> ApprovalView:
         """Decide an approval; an approved spawn begins at once."""
-        view: ApprovalView = await self._gate(lambda reply: Decide(id, decision, note, by, reply))
-        if decision == "approve":
-            self._tree.adopt(view.agent)
-        return view
+        return await self._gate(lambda reply: Decide(id, decision, note, by, reply))
 
     async def approval_diff(self, id: int) -> str:
         """What would change."""
@@ -336,10 +339,12 @@ class RunningHive(Hive):
         outbound = self._bridge.outbound(session.send, session.close)
         peers = tuple(peer for peer in self._tree.board.names if peer != name)
         address = self._address(name)
+        self._sessions[session] = (
+            outbound  # before it is asked: if the answer is late, it still is to be parted from
+        )
         welcome: Welcome = await self._call(
             lambda reply: address.tell(Connected(outbound, hello, peers, reply))
         )
-        self._sessions[session] = outbound
         # Only once the welcome was written: the caller does that before it gives the loop away.
         asyncio.get_running_loop().call_soon(address.tell, Deliver())
         return welcome

@@ -37,11 +37,14 @@ async def event_stream(
     if after is not None:
         reader = database.reader()
         newest, oldest = await asyncio.to_thread(lambda: (reader.events.newest(), reader.events.oldest()))
-        if after > newest or (oldest and after < oldest - 1):
+        if after > newest or (after < newest and (not oldest or after < oldest - 1)):
             yield RESYNC
             return
         while True:
             page = await asyncio.to_thread(reader.events.after, seen, _PAGE, kinds)
+            if len(page) == _PAGE and await asyncio.to_thread(reader.events.oldest) > seen + 1:
+                yield RESYNC  # what it was to read next was dropped while it read
+                return
             if page:
                 yield b"".join(encode(event.kind, event.text, event.seq) for event in page)
                 seen = page[-1].seq

@@ -1,0 +1,86 @@
+"""Recovery: what should run and does not is started again, with backoff, until it is given up."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+from hyperhive.actors.core import Core, Queued
+from hyperhive.actors.job import Result
+from hyperhive.actors.reply import IGNORE, Reply
+from hyperhive.actors.requests import Accepted
+from hyperhive.domain.axes import Container, Transient
+from hyperhive.domain.events import AgentQuarantined
+from hyperhive.domain.names import SYSTEM
+from hyperhive.domain.records import Intended
+
+
+class Recovery:
+    """Brings one agent's container back.
+
+    Args:
+        begin: begins an operation.
+    """
+
+    def __init__(self, *, core: Core, begin: Callable[[Queued, Reply[Accepted]], None]) -> None:
+        self._core = core
+        self._begin = begin
+
+    def look_for_harness(self) -> None:
+        """A container whose harness has been away for too long is restarted."""
+        core, memory = self._core, self._core.memory
+        record = core.record
+        if memory.away_since is None or record.handle is None or memory.job is not None:
+            return
+        if record.intended is not Intended.RUNNING or record.quarantined:
+            return
+        away = core.shared.now() - memory.away_since
+        if away > timedelta(seconds=core.shared.harness_away):
+            memory.away_since = None
+            self.revive()
+
+    def revive(self) -> None:
+        """Restart a container that runs and does not work."""
+        if self._core.memory.job is None:
+            self._begin(Queued(Transient.RESTARTING, SYSTEM, False, []), IGNORE)
+
+    def recover(self, error: str) -> None:
+        """Start again what should run, with backoff; quarantine what keeps failing."""
+        core, memory, shared = self._core, self._core.memory, self._core.shared
+        record = core.record
+        running = record.handle is not None and record.axes.container is Container.RUNNING
+        if record.intended is not Intended.RUNNING or running or record.quarantined or memory.queue:
+            return
+        if core.config.restart == "never":
+            return
+        now = shared.now()
+        memory.failures = memory.failures.add(now.timestamp(), shared.policy)
+        if memory.failures.exhausted(shared.policy):
+            core.commit(replace(record, quarantined=error), AgentQuarantined(agent=core.name, error=error))
+            return
+        delay = memory.failures.delay(shared.policy, shared.random())
+        memory.restart_at = now + timedelta(seconds=delay)
+        self.await_restart()
+        core.show()
+
+    def await_restart(self) -> None:
+        """Start again when the backoff is over."""
+        core, due = self._core, self._core.memory.restart_at
+        if due is not None:
+            core.later("restart", max(0.0, (due - core.shared.now()).total_seconds()), self._restart)
+
+    def _restart(self) -> None:
+        self._core.memory.restart_at = None
+        self.start_if_intended()
+
+    def start_if_intended(
+        self, *, by: str = SYSTEM, reply: Reply[Accepted] = IGNORE, done: Reply[Result] = IGNORE
+    ) -> bool:
+        """Start the container if it is meant to run, does not, and nothing else is under way."""
+        core, record = self._core, self._core.record
+        running = record.handle is not None
+        if record.intended is not Intended.RUNNING or running or record.quarantined:
+            return False
+        if core.memory.job is not None or record.transient is not None:
+            return False
+        self._begin(Queued(Transient.STARTING, by, False, [done]), reply)
+        return True
