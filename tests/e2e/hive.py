@@ -223,6 +223,10 @@ class RealHive:
         told = self.wait("spawned", after=after, agent=name)
         assert told["ok"], told
 
+    def change(self, name: str) -> None:
+        """Change what its container is built from, so that the next update has something to do."""
+        (self.folder(name) / "applied" / "agent.toml").write_text('model = "haiku"\n')
+
     def send(self, name: str, body: str) -> int:
         """Send a message; its number."""
         return int(self.post("/api/messages", {"to": name, "body": body})["id"])

@@ -2,20 +2,19 @@
 
 import time
 from collections.abc import Iterator
-from itertools import count
 
 import pytest
 
-from tests.e2e.hive import RealHive, contiguous, hive
-from tests.e2e.processes import Process, is_python, program, running
+from tests.e2e.hive import LONG, RealHive, contiguous, hive
+from tests.e2e.processes import Process, family, is_python, program, running
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
-ONCE = "run: test -e begun && echo again || {{ echo > begun; exec timeout {mark} tail -f /dev/null; }}"
-"""Hangs the first time and is quick the second; ``mark`` finds it among the machine's processes."""
-WAITS = "run: timeout {mark} sh -c 'until test -e go; do sleep 0.1; done'; echo finished"
-_marks = (f"{200 + n}.{time.time_ns() % 10**9}" for n in count())
+ONCE = "run: test -e begun && echo again || { echo > begun; exec timeout 200 tail -f /dev/null; }"
+"""Hangs the first time and is quick the second."""
+WAITS = "run: timeout 200 sh -c 'until test -e go; do sleep 0.1; done'; echo finished"
+"""Ends when a file appears."""
 
 
 @pytest.fixture(scope="module")
@@ -27,10 +26,10 @@ def real() -> Iterator[RealHive]:
 
 def begin(real: RealHive, name: str, command: str) -> tuple[int, list[Process]]:
     """Have an agent work on a command: the message, and the container's processes in the middle of it."""
-    mark = next(_marks)
-    id = real.send(name, command.format(mark=mark))
-    eventually(lambda: running(mark), 60)
-    return id, real.inside(name)
+    leader = real.agent(name)["pid"]
+    id = real.send(name, command)
+    eventually(lambda: program("tail", family(leader)) or program("sleep", family(leader)), LONG)
+    return id, family(leader)
 
 
 def delivered_again(real: RealHive, name: str, id: int, *, after: int, newest: int) -> None:
@@ -67,8 +66,8 @@ def test_a_killed_claude_leaves_no_orphans_and_its_message_comes_again(real: Rea
     id, inside = begin(real, "berta", ONCE)
     leader = inside[0]
     (claude,) = program("claude", inside)
-    commands = [p for p in inside if running("begun", [p])]
-    assert commands
+    commands = [p for p in family(claude.pid) if p != claude]
+    assert running("tail", commands)
     claude.kill()
     delivered_again(real, "berta", id, after=after, newest=newest)
     assert not [p for p in commands if not p.ended()]
@@ -92,7 +91,7 @@ def test_a_killed_daemon_takes_up_what_runs_and_loses_nothing(real: RealHive) ->
     for name in ("dora", "edda", "frida"):
         real.spawn(name)
     real.post("/api/agents/frida/pause")
-    real.quiet()
+    real.quiet("dora", "edda", "frida", "manager")
     unread = [real.send("frida", text) for text in ("run: echo 1", "run: echo 2")]
     real.ask_something("dora")
     after, newest = real.seq, real.newest()
@@ -108,7 +107,8 @@ def test_a_killed_daemon_takes_up_what_runs_and_loses_nothing(real: RealHive) ->
 
     state = real.state()
     assert state["questions"] == questions
-    assert real.agent("frida")["inbox_depth"] == 2
+    assert [(a["name"], a["inbox_depth"]) for a in state["agents"] if a["inbox_depth"]] == [("frida", 2)]
+    assert {a["name"] for a in state["agents"]} >= {"manager", "dora", "edda", "frida"}
     (real.folder("edda") / "state" / "go").touch()
     for name in ("dora", "edda"):
         assert real.word(name, after=newest).strip() == "ran: finished"
@@ -144,6 +144,7 @@ def test_a_rebuild_that_its_daemon_did_not_survive_is_finished(real: RealHive, m
     name = "gerda" if moment == "at its beginning" else "hilda"
     real.spawn(name)
     old, after = real.leader(name), real.seq
+    real.change(name)
     real.post(f"/api/agents/{name}/update")
     if moment == "at its beginning":
         real.wait("transient_set", after=after, agent=name)
