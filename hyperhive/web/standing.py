@@ -10,6 +10,9 @@ from hyperhive.domain.views import AgentView, HiveSnapshot
 
 GROUPS = {"attention": "Needs attention", "working": "Working", "idle": "Idle", "stopped": "Stopped"}
 
+FAILED_BUILD = "rebuild failed"
+"""How ``last_error`` begins after a rebuild that failed."""
+
 _TURN = {
     TurnState.IDLE: "Idle",
     TurnState.THINKING: "Thinking",
@@ -37,6 +40,7 @@ class Standing:
         group: a key of ``GROUPS``.
         tone: fine, working, attention, fault or off.
         state: what it does, in words; ``since``: since when, ``None`` where nobody knows.
+        why: what is wrong, as it was said.
         saying: the tone of the state's word, which a fault elsewhere does not colour.
     """
 
@@ -46,6 +50,7 @@ class Standing:
     since: datetime | None
     saying: str
     chips: tuple[Chip, ...]
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +74,16 @@ def words(slug: str) -> str:
 
 def failed_build(agent: AgentView) -> bool:
     """Whether the last rebuild failed and nothing is under way to mend it."""
-    return agent.transient is None and "build" in (agent.last_error or "").lower()
+    return agent.transient is None and (agent.last_error or "").lower().startswith(FAILED_BUILD)
 
 
 def of(agent: AgentView) -> Standing:
     """How ``agent`` stands."""
     group, tone, state, since = _stands(agent)
     saying = _saying(agent) if failed_build(agent) and state == _TURN[agent.turn.state] else tone
-    return Standing(group, tone, state, since, saying, _chips(agent))
+    error = _bare(agent.last_error or "") if failed_build(agent) else agent.last_error
+    why = agent.quarantined or error or agent.turn.note or ""
+    return Standing(group, tone, state, since, saying, _chips(agent), why)
 
 
 def _stands(agent: AgentView) -> tuple[str, str, str, datetime | None]:
@@ -146,6 +153,11 @@ def breadth(agents: Iterable[AgentView]) -> str:
     return "short" if longest <= 17 else "medium" if longest <= 24 else "long"
 
 
+def _bare(error: str) -> str:
+    """The reason alone: that it is a failed rebuild, the card's head says."""
+    return error[len(FAILED_BUILD) :].lstrip(": ") or error
+
+
 def _left_alone(reason: str) -> str:
     reason = reason.strip() or "It failed too often"
     return f"{reason}{'' if reason.endswith(('.', '!', '?')) else '.'} It is left alone until you resume it."
@@ -183,7 +195,7 @@ def waiting(snapshot: HiveSnapshot) -> list[Waiting]:
             )
     for agent in agents:
         if failed_build(agent):
-            items.append(Waiting("build", "fault", agent.name, agent.last_error or "", item=agent))
+            items.append(Waiting("build", "fault", agent.name, _bare(agent.last_error or ""), item=agent))
     for agent in agents:
         if agent.login == "needs-login" and agent.quarantined is None:
             command = f"hyperhive login {agent.name}"

@@ -17,6 +17,74 @@ LONG_ERROR = (
 )
 
 
+SAID = (
+    (
+        "operator",
+        "manager",
+        "Please have alice check last night's import, and tell me what she finds.",
+        14,
+    ),
+    (
+        "manager",
+        "alice",
+        "Check /state/imports of last night: row counts, and anything missing. Report to me.",
+        13,
+    ),
+    (
+        "alice",
+        "manager",
+        "Counted 18 402 rows in 3 files. 214 rows have no country. I have asked the operator what to do.",
+        4,
+    ),
+    (
+        "system",
+        "manager",
+        '{"seq":212,"kind":"container_crash","agent":"dave","exit":"killed by SIGSEGV"}',
+        3,
+    ),
+    (
+        "manager",
+        "operator",
+        "The import ran: 18 402 rows. 214 of them lack a country; alice asks you how to go on.\n\n"
+        "dave crashed five times and is quarantined. I left it alone.",
+        1,
+    ),
+)
+"""Messages: sender, recipient, body, minutes ago."""
+
+LONG = "\n".join(f"{n:>6} imports/2026-11-{n:02d}.csv" for n in range(1, 40))
+PARTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    (
+        "prompt",
+        "manager: Check /state/imports of last night: row counts, and anything missing. Report to me.",
+        {},
+    ),
+    (
+        "thinking",
+        "The imports are in /state/imports. I should count rows first, then look for empty columns.",
+        {},
+    ),
+    ("tool_use", "wc -l imports/*.csv | tail -40", {"name": "Bash", "id": "a"}),
+    ("tool_result", LONG, {"id": "a"}),
+    ("text", "Three files, 18 402 rows. Now the columns.", {}),
+    ("tool_use", "awk -F, '$7 == \"\"' imports/2026-11-21.csv | wc -l", {"name": "Bash", "id": "b"}),
+    ("tool_result", "214", {"id": "b"}),
+    ("retry", "The API is overloaded; trying again in 4 s.", {"attempt": 2}),
+    (
+        "tool_use",
+        '{"question":"Drop them, or fill in the customer\'s?"}',
+        {"name": "mcp__hyperhive__ask_operator", "id": "c"},
+    ),
+    ("tool_result", "Asked; the answer will come as a message.", {"id": "c"}),
+    (
+        "result",
+        "Counted 18 402 rows; 214 lack a country. I asked the operator how to go on.",
+        {"input_tokens": 18211, "output_tokens": 412, "cost_usd": 0.0613, "duration_ms": 31400},
+    ),
+)
+"""What happens in a turn."""
+
+
 def past(**ago: float) -> datetime:
     """A moment so long ago."""
     return datetime.now(UTC) - timedelta(**ago)
@@ -78,62 +146,55 @@ def empty() -> FakeHive:
     )
 
 
-def few() -> FakeHive:
-    """A working day: some think, some rest, two need someone."""
-    stopped: dict[str, Any] = {"container": "stopped", "pid": None, "ready": False}
-    made = of(
-        agent(
-            "manager", turn=turning(TurnState.THINKING, seconds=12, turn=41), last_activity=past(seconds=2)
-        ),
-        agent(
-            "alice",
-            turn=turning(TurnState.THINKING, seconds=195, turn=8),
-            last_activity=past(seconds=5),
-            inbox_depth=2,
-        ),
+def _at_work() -> tuple[AgentView, ...]:
+    thinking = turning(TurnState.THINKING, seconds=12, turn=41)
+    longer = turning(TurnState.THINKING, seconds=195, turn=8)
+    until = datetime.now(UTC) + timedelta(minutes=48)
+    limited = turning(TurnState.RATE_LIMITED, seconds=900, until=until)
+    return (
+        agent("manager", turn=thinking, last_activity=past(seconds=2)),
+        agent("alice", turn=longer, last_activity=past(seconds=5), inbox_depth=2),
         agent("bob", transient="rebuilding", transient_since=past(seconds=6), revision="stale"),
-        agent(
-            "carol",
-            login="needs-login",
-            last_error="The API answered 401: the login is no longer valid.",
-            inbox_depth=3,
-        ),
-        agent("dave", quarantined="5 crashes within 60 s, the last: killed by SIGSEGV", **stopped),
         agent("erin", revision="stale", last_activity=past(hours=2)),
-        agent(
-            "frank",
-            turn=turning(
-                TurnState.RATE_LIMITED, seconds=900, until=datetime.now(UTC) + timedelta(minutes=48)
-            ),
-            inbox_depth=14,
-        ),
+        agent("frank", turn=limited, inbox_depth=14),
         agent("grace", paused=True, turn=TurnView(since=past(minutes=50)), inbox_depth=1),
-        agent("heidi", **stopped, since=past(days=2), last_activity=past(days=2)),
-        agent(
-            "ivan",
-            **stopped,
-            last_error="exit status 137, killed by the memory limit",
-            restart_at=datetime.now(UTC) + timedelta(seconds=9),
-            since=past(seconds=8),
-        ),
+    )
+
+
+def _in_trouble() -> tuple[AgentView, ...]:
+    stopped: dict[str, Any] = {"container": "stopped", "pid": None, "ready": False}
+    soon = datetime.now(UTC) + timedelta(seconds=9)
+    lost = "The API answered 401: the login is no longer valid."
+    killed = "exit status 137, killed by the memory limit"
+    return (
+        agent("carol", login="needs-login", last_error=lost, inbox_depth=3),
+        agent("dave", quarantined="5 crashes within 60 s, the last: killed by SIGSEGV", **stopped),
+        agent("heidi", **stopped | {"since": past(days=2), "last_activity": past(days=2)}),
+        agent("ivan", last_error=killed, restart_at=soon, **stopped | {"since": past(seconds=8)}),
+    )
+
+
+def few() -> FakeHive:
+    """A working day: some think, some rest, some need someone."""
+    asked = question(
+        question="The nightly import has 214 rows without a country. Drop them, or fill in the customer's?",
+        options=("Drop them", "Fill in the customer's country", "Stop the import"),
+        deadline=datetime.now(UTC) + timedelta(hours=20),
+    )
+    wanted = ApprovalView(
+        id=7,
+        kind="spawn",
+        agent="scribe",
+        requested_by="manager",
+        requested=past(minutes=11),
+        note="To keep the minutes of the weekly review.",
+    )
+    made = of(
+        *_at_work(),
+        *_in_trouble(),
         hive=hive_view(name="workshop", mode="live"),
-        questions=(
-            question(
-                deadline=datetime.now(UTC) + timedelta(hours=20),
-                question="The nightly import has 214 rows without a country. Drop them, or fill in the customer's?",
-                options=("Drop them", "Fill in the customer's country", "Stop the import"),
-            ),
-        ),
-        approvals=(
-            ApprovalView(
-                id=7,
-                kind="spawn",
-                agent="scribe",
-                requested_by="manager",
-                requested=past(minutes=11),
-                note="To keep the minutes of the weekly review.",
-            ),
-        ),
+        questions=(asked,),
+        approvals=(wanted,),
     )
     talk(made)
     return made
@@ -141,40 +202,7 @@ def few() -> FakeHive:
 
 def talk(made: FakeHive) -> None:
     """Messages and events of the last quarter of an hour."""
-    said = (
-        (
-            "operator",
-            "manager",
-            "Please have alice check last night's import, and tell me what she finds.",
-            14,
-        ),
-        (
-            "manager",
-            "alice",
-            "Check /state/imports of last night: row counts, and anything missing. Report to me.",
-            13,
-        ),
-        (
-            "alice",
-            "manager",
-            "Counted 18 402 rows in 3 files. 214 rows have no country. I have asked the operator what to do.",
-            4,
-        ),
-        (
-            "system",
-            "manager",
-            '{"seq":212,"kind":"container_crash","agent":"dave","exit":"killed by SIGSEGV"}',
-            3,
-        ),
-        (
-            "manager",
-            "operator",
-            "The import ran: 18 402 rows. 214 of them lack a country; alice asks you how to go on.\n\n"
-            "dave crashed five times and is quarantined. I left it alone.",
-            1,
-        ),
-    )
-    for sender, to, body, minutes in said:
+    for sender, to, body, minutes in SAID:
         id = len(made.letters) + 1
         made.letters.append(Message(id=id, sender=sender, to=to, body=body, ts=past(minutes=minutes)))
         made.publish(events.MessageSent(agent=sender, id=id, sender=sender, to=to))
@@ -227,38 +255,8 @@ def unconfined() -> FakeHive:
 def turns() -> FakeHive:
     """An agent with turns and a log to read."""
     made = few()
-    long = "\n".join(f"{n:>6} imports/2026-11-{n:02d}.csv" for n in range(1, 40))
     for turn, started in ((7, 40), (8, 3)):
-        parts: tuple[tuple[str, str, dict[str, Any]], ...] = (
-            (
-                "prompt",
-                "manager: Check /state/imports of last night: row counts, and anything missing. Report to me.",
-                {},
-            ),
-            (
-                "thinking",
-                "The imports are in /state/imports. I should count rows first, then look for empty columns.",
-                {},
-            ),
-            ("tool_use", "wc -l imports/*.csv | tail -40", {"name": "Bash", "id": "a"}),
-            ("tool_result", long, {"id": "a"}),
-            ("text", "Three files, 18 402 rows. Now the columns.", {}),
-            ("tool_use", "awk -F, '$7 == \"\"' imports/2026-11-21.csv | wc -l", {"name": "Bash", "id": "b"}),
-            ("tool_result", "214", {"id": "b"}),
-            ("retry", "The API is overloaded; trying again in 4 s.", {"attempt": 2}),
-            (
-                "tool_use",
-                '{"question":"Drop them, or fill in the customer\'s?"}',
-                {"name": "mcp__hyperhive__ask_operator", "id": "c"},
-            ),
-            ("tool_result", "Asked; the answer will come as a message.", {"id": "c"}),
-            (
-                "result",
-                "Counted 18 402 rows; 214 lack a country. I asked the operator how to go on.",
-                {"input_tokens": 18211, "output_tokens": 412, "cost_usd": 0.0613, "duration_ms": 31400},
-            ),
-        )
-        for n, (kind, text, data) in enumerate(parts if turn == 7 else parts[:7]):
+        for n, (kind, text, data) in enumerate(PARTS if turn == 7 else PARTS[:7]):
             made.add_turn_item(
                 "alice",
                 TurnItem(turn=turn, ts=past(minutes=started, seconds=-n), type=kind, text=text, data=data),

@@ -186,6 +186,7 @@ def test_a_stream_that_fell_behind_begins_afresh_and_says_what_is_missing(
     change(served, "alice", paused=True)
     expect(row(page, "alice").locator(".state-word")).to_have_text("Paused")
     connected(page)
+    expect(page.locator(".event-gap")).to_contain_text("Events 1 to 1")
     served.call(hive.publish, events.Resumed(agent="alice"))
     expect(page.locator("#event-list")).to_contain_text("was resumed")
 

@@ -8,7 +8,7 @@ import { Logs } from "./logs.js";
 import { openMenu } from "./menu.js";
 import { Messages } from "./messages.js";
 import { boot } from "./page.js";
-import { standing } from "./standing.js";
+import { failedBuild, standing } from "./standing.js";
 import { delivered } from "./store.js";
 import { Tabs } from "./tabs.js";
 import { setWhen, when } from "./time.js";
@@ -145,7 +145,7 @@ class Head {
 
 /** Whether a card on the page says it already. */
 function waitsElsewhere(agent) {
-  return agent.quarantined !== null || /build/i.test(agent.last_error ?? "");
+  return agent.quarantined !== null || failedBuild(agent);
 }
 
 /** The config file, fetched when it is looked at and whenever another one was built. */

@@ -4,6 +4,7 @@ import { Approval } from "./approval.js";
 import { Card } from "./card.js";
 import { h, icon } from "./dom.js";
 import { Question } from "./question.js";
+import { FAILED_BUILD } from "./standing.js";
 import { toast } from "./toast.js";
 
 class Quarantine extends Card {
@@ -22,7 +23,7 @@ class Build extends Card {
   }
 
   words({ item }) {
-    return item.last_error;
+    return item.last_error.replace(FAILED_BUILD, "") || item.last_error;
   }
 }
 

@@ -23,8 +23,10 @@ const TONES = { idle: "fine", thinking: "working", compacting: "working" };
 export const word = (slug) => slug.charAt(0).toUpperCase() + slug.slice(1);
 
 /** Whether the last rebuild failed and nothing is under way to mend it. */
-export const failedBuild = (agent) =>
-  agent.transient === null && (agent.last_error ?? "").toLowerCase().includes("build");
+export const failedBuild = (agent) => agent.transient === null && FAILED_BUILD.test(agent.last_error ?? "");
+
+/** How last_error begins after a rebuild that failed; a card's head says so itself. */
+export const FAILED_BUILD = /^rebuild failed[: ]*/i;
 
 /**
  * {group, tone, state, since, saying, chips: [[tone, text]], why}
@@ -32,7 +34,8 @@ export const failedBuild = (agent) =>
  */
 export function standing(agent) {
   const [group, tone, state, since, saying = tone] = stands(agent);
-  const why = agent.quarantined || agent.last_error || agent.turn.note || "";
+  const error = failedBuild(agent) ? agent.last_error.replace(FAILED_BUILD, "") : agent.last_error;
+  const why = agent.quarantined || error || agent.turn.note || "";
   return { group, tone, state, since, saying, chips: chips(agent), why };
 }
 
