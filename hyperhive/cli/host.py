@@ -8,8 +8,6 @@ from hyperhive.cli.hive import daemon, find, headline, print_json, segment, stat
 from hyperhive.cli.parse import Args
 from hyperhive.cli.show import line, safe
 
-_CREDENTIALS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL", "CLAUDE_CODE_OAUTH_TOKEN")
-
 
 def up(args: Args) -> int:
     """``up``"""
@@ -99,7 +97,7 @@ def shell(args: Args) -> int:
 
 def login(args: Args) -> int:
     """``login NAME``: Claude Code's own login, in this terminal, into the agent's folder."""
-    import subprocess
+    from hyperhive.cli.credentials import log_in
 
     name = args.word("name")
     hive = daemon()
@@ -111,13 +109,7 @@ def login(args: Args) -> int:
     line(headline(snapshot))
     line(f"Claude Code's login for '{name}': open the address it prints, then paste the code here.")
     sys.stdout.flush()
-    env = {key: value for key, value in os.environ.items() if key not in _CREDENTIALS}
-    try:
-        code = subprocess.call([claude, "auth", "login"], env={**env, "CLAUDE_CONFIG_DIR": folder})
-    except OSError as error:
-        raise CommandError(
-            f"{claude} could not be started: {error.strerror}; see 'hyperhive doctor'."
-        ) from None
+    code = log_in(claude, folder)
     if code != 0:
         raise CommandError(
             f"The login of '{name}' was not completed (Claude Code ended with {code}); try again."

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hyperhive.hive import Hive
 from hyperhive.mcp.departure import SCOPE_KEY, Departure
+from hyperhive.mcp.loading import load
 
 if TYPE_CHECKING:
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
@@ -144,6 +145,7 @@ async def _unavailable(send: Send) -> None:
 
 
 def _session_manager(hive: Hive) -> "StreamableHTTPSessionManager":
+    load()
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
     from mcp.server.transport_security import TransportSecuritySettings
 

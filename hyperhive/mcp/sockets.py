@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from hyperhive.domain.names import check_name
 from hyperhive.errors import Broken
 from hyperhive.hive import Hive
+from hyperhive.mcp.loading import load
 
 if TYPE_CHECKING:
     from hyperhive.mcp.server import HiveServer
@@ -192,12 +193,14 @@ def _bind(path: Path) -> socket.socket:
 
 
 def _line_session() -> "type[LineSession]":
+    load()
     from hyperhive.mcp.session import LineSession
 
     return LineSession
 
 
 def _build(hive: Hive, name: str, role: str) -> "HiveServer":
+    load()
     if role == "manager":
         from hyperhive.mcp.manager import manager_server
 

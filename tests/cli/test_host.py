@@ -20,19 +20,20 @@ HYPERHIVE = [sys.executable, "-c", "import sys; from hyperhive.cli import main; 
 
 @pytest.fixture
 def claude(tmp_path: Path) -> Callable[[int], None]:
-    """A Claude Code that writes down how it was called and ends with a code."""
+    """A Claude Code that writes down how it was called, leaves credentials and ends with a code."""
 
     def put(code: int) -> None:
         script = tmp_path / "claude"
         script.write_text(
-            f'#!/bin/sh\necho "$@ $CLAUDE_CONFIG_DIR ${{ANTHROPIC_API_KEY-none}}" > {tmp_path}/called\nexit {code}\n'
+            f'#!/bin/sh\necho "$@ ${{ANTHROPIC_API_KEY-none}} $(ls -A "$CLAUDE_CONFIG_DIR")" > {tmp_path}/called\n'
+            f'echo token > "$CLAUDE_CONFIG_DIR/.credentials.json"\nexit {code}\n'
         )
         script.chmod(script.stat().st_mode | stat.S_IXUSR)
 
     return put
 
 
-def test_login_runs_claudes_own_in_the_agents_folder(
+def test_login_runs_claudes_own_and_puts_the_credentials_into_the_agents_folder(
     served: ServedHive,
     type_: Type,
     claude: Callable[[int], None],
@@ -43,17 +44,43 @@ def test_login_runs_claudes_own_in_the_agents_folder(
     claude(0)
     said = type_("login", "alice")
     assert said.code == 0
-    assert (tmp_path / "called").read_text() == f"auth login {tmp_path} none\n"
+    assert (tmp_path / "called").read_text() == "auth login none \n"
+    assert (tmp_path / ".credentials.json").read_text() == "token\n"
+    assert stat.S_IMODE((tmp_path / ".credentials.json").stat().st_mode) == 0o600
     assert "REHEARSAL" in said.out
     assert "start it again without --rehearse" in said.out
 
 
+def test_what_an_agent_puts_into_its_folder_neither_steers_a_login_nor_leads_it_elsewhere(
+    served: ServedHive, type_: Type, claude: Callable[[int], None], tmp_path: Path
+) -> None:
+    claude(0)
+    (tmp_path / "settings.json").write_text('{"env": {"BROWSER": "/state/evil"}}')
+    (tmp_path / "mine").write_text("precious")
+    (tmp_path / ".credentials.json").symlink_to(tmp_path / "mine")
+    assert type_("login", "alice").code == 0
+    assert (tmp_path / "called").read_text() == "auth login none \n"
+    assert not (tmp_path / ".credentials.json").is_symlink()
+    assert (tmp_path / "mine").read_text() == "precious"
+
+
 def test_a_login_that_is_not_completed_is_a_failure(
-    served: ServedHive, type_: Type, claude: Callable[[int], None]
+    served: ServedHive, type_: Type, claude: Callable[[int], None], tmp_path: Path
 ) -> None:
     claude(1)
     said = type_("login", "alice")
     assert (said.code, "was not completed" in said.err) == (1, True)
+    assert not (tmp_path / ".credentials.json").exists()
+
+
+def test_a_login_that_cannot_be_put_away_is_told(
+    served: ServedHive, type_: Type, claude: Callable[[int], None], tmp_path: Path
+) -> None:
+    claude(0)
+    (tmp_path / ".credentials.json" / "in the way").mkdir(parents=True)
+    said = type_("login", "alice")
+    assert (said.code, "could not be put into" in said.err) == (1, True)
+    assert [file.name for file in tmp_path.glob(".credentials.json*")] == [".credentials.json"]
 
 
 def test_a_login_wants_the_agents_folder_and_a_claude(
