@@ -159,6 +159,7 @@ class AgentActor(Actor):
         self._life = Lifecycle(core=self._core, turns=self._turns, gone=self._gone)
         self._core.on_lost = lambda: self._core.later("tick", 1.0, self._look_again)
         self._core.on_stuck = self._life.recovery.revive
+        left = self._memory.job
         self._shared.builder.prepare(self._name)
         self._turns.begin()
         self._seed()
@@ -166,7 +167,7 @@ class AgentActor(Actor):
         if self._attempt and self._error is not None:
             recovered = AgentRecovered(agent=self._name, attempt=self._attempt, error=self._error)
             self._core.commit(self._core.record, recovered)
-        self._life.resume()
+        self._life.resume(left)
         self._tick()
         self._core.show()
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from hyperhive.actors.address import Address
 from hyperhive.actors.builder import Builder
-from hyperhive.actors.hub import Committed
 from hyperhive.actors.job import Job, Result
 from hyperhive.actors.layout import AgentPaths, Layout
 from hyperhive.actors.observer import Credentials
@@ -244,9 +243,10 @@ class Core:
             self.on_lost()
 
     def show(self) -> None:
-        """Show what changed only in memory."""
+        """Show what changed only in memory; through the Store, so that no older view comes after it."""
         if not self.void:
-            self.shared.hub.tell(Committed(parts=(AgentShown(self.view()),)))
+            view = self.view()
+            self.shared.store.tell(Write(lambda tx: tx.show(AgentShown(view))))
 
     def later(self, key: str, delay: float, then: Callable[[], None]) -> None:
         """Run ``then`` in the actor's thread in ``delay`` seconds; a later call with this key replaces it."""

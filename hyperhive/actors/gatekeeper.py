@@ -255,8 +255,8 @@ def _decide(tx: Tx, decide: Decide, approve: Callable[[Tx, ApprovalView, str], o
         raise Unknown(f"There is no approval {decide.id}.", code="unknown-approval")
     if view.state != "pending":
         raise Refused(f"Approval {decide.id} was decided already: {view.state} by {view.by}.", code="decided")
-    if decide.decision != "approve" and not decide.note.strip():
-        raise Invalid("Say why in a note, so that the manager can act on it.", code="note-missing")
+    if decide.decision == "revise" and not decide.note.strip():
+        raise Invalid("Say in a note what to change, so that the manager can act on it.", code="note-missing")
     if len(decide.note) > MAX_TEXT or "\0" in decide.note:
         raise Invalid(f"A note takes {MAX_TEXT} characters at most.", code="bad-note")
     state = _STATES[decide.decision]

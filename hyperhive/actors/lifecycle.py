@@ -150,10 +150,16 @@ class Lifecycle:
         for waiter in (job.accepted, *job.waiting):
             answer(waiter.fail, error)
 
-    def resume(self) -> None:
-        """Go on with what a predecessor or an earlier daemon left: an operation whole, from its beginning."""
-        core, memory, job = self._core, self._core.memory, self._core.memory.job
+    def resume(self, job: Job | None) -> None:
+        """Go on with what a predecessor or an earlier daemon left: an operation whole, from its beginning.
+
+        Args:
+            job: the predecessor's.
+        """
+        core, memory = self._core, self._core.memory
         kind = core.record.transient
+        if job is not memory.job:  # one that began since is on its way
+            return
         if job is not None and job.begun:
             self._watch_job(job)
         elif job is not None and kind is job.kind:

@@ -1,0 +1,318 @@
+"""An agent's container: operations, ends planned and not, and what is told of them."""
+
+import threading
+
+import pytest
+
+from hyperhive.actors.agent import Pause, Resume
+from hyperhive.actors.reply import Waiter
+from hyperhive.actors.requests import Accepted, Operate
+from hyperhive.actors.supervisor import Release
+from hyperhive.domain.axes import Transient
+from hyperhive.errors import Refused
+from tests.actors.rig import Rig
+from tests.waiting import eventually
+
+LIFE = ("spawned", "started", "stopped", "rebuilt", "destroyed", "container_crash", "agent_quarantined")
+
+
+def test_a_spawned_agent_is_told_and_runs(rig: Rig) -> None:
+    rig.spawn("alice")
+    assert rig.told("alice") == ["transient_set", "spawned", "started", "transient_cleared"]
+    view = rig.view("alice")
+    assert (view.container, view.login, view.revision, view.pid is not None) == (
+        "running",
+        "logged-in",
+        "up-to-date",
+        True,
+    )
+
+
+def test_a_planned_stop_is_no_crash_and_stays(rig: Rig) -> None:
+    rig.spawn("alice")
+    assert rig.operate(Transient.STOPPING, "alice").get(5).ok
+    assert rig.told("alice", *LIFE)[2:] == ["stopped"]
+    rig.restart()
+    eventually(lambda: rig.view("alice").container == "stopped")
+    rig.flush()
+    assert rig.told("alice", *LIFE)[2:] == ["stopped"]
+    assert rig.view("alice").transient is None
+    assert rig.operate(Transient.STARTING, "alice").get(5).ok
+    assert rig.told("alice", *LIFE)[2:] == ["stopped", "started"]
+
+
+@pytest.mark.parametrize("kind", [Transient.RESTARTING, Transient.REBUILDING])
+def test_an_operation_that_ends_the_container_tells_no_crash(rig: Rig, kind: Transient) -> None:
+    rig.spawn("alice")
+    rig.config("alice", 'model = "opus"\n')
+    first = rig.view("alice").pid
+    assert rig.operate(kind, "alice").get(5).ok
+    assert "container_crash" not in rig.told("alice")
+    assert rig.settled("alice").pid != first
+
+
+def test_a_crash_is_told_once_and_started_again_with_growing_delay_until_it_is_quarantined(rig: Rig) -> None:
+    rig.spawn("alice")
+    for crash in range(1, 5):
+        rig.runtime.crash("alice")
+        eventually(lambda n=crash: rig.told("alice", "container_crash") == ["container_crash"] * n)
+        if crash > 1:
+            eventually(lambda: rig.view("alice").restart_at is not None)
+            due = rig.view("alice").restart_at
+            assert due is not None
+            assert (due - rig.now()).total_seconds() == pytest.approx(2.0 ** (crash - 2), abs=0.9)
+            rig.watcher.advance(2.0 ** (crash - 2))
+        eventually(lambda n=crash: rig.told("alice", "started") == ["started"] * (n + 1))
+        rig.settled("alice")
+    rig.runtime.crash("alice")
+    eventually(lambda: rig.view("alice").quarantined is not None)
+    assert rig.told("alice", *LIFE)[-2:] == ["container_crash", "agent_quarantined"]
+    rig.watcher.advance(120)
+    rig.restart()
+    rig.watcher.advance(120)
+    rig.flush()
+    assert rig.view("alice").container == "stopped"
+    with pytest.raises(Refused, match="quarantined"):
+        rig.operate(Transient.STARTING, "alice", by="manager")
+    done: Waiter[object] = Waiter()
+    rig.address("alice").tell(Resume(by="operator", done=done))
+    done.get(5)
+    rig.settled("alice")
+    assert rig.view("alice").quarantined is None
+
+
+def test_an_agent_that_is_never_restarted_stays_down_also_after_its_actor_or_the_daemon_restarts(
+    rig: Rig,
+) -> None:
+    rig.spawn("alice")
+    rig.config("alice", 'restart = "never"\n')
+    assert rig.operate(Transient.REBUILDING, "alice").get(5).ok
+    rig.settled("alice")
+    rig.runtime.crash("alice")
+    eventually(lambda: rig.view("alice").container == "stopped")
+    rig.crash_actor("alice")
+    eventually(lambda: "agent_recovered" in rig.told("alice"))
+    rig.restart()
+    rig.watcher.advance(120)
+    rig.flush()
+    assert rig.view("alice").container == "stopped"
+    assert rig.told("alice", "container_crash") == ["container_crash"]
+
+
+def test_a_crash_while_starting_is_told_as_such_and_the_spawn_as_failed(rig: Rig) -> None:
+    rig.runtime.mute.add("alice")
+    rig.tree.spawn("alice", by="operator", reply=Waiter())
+    eventually(lambda: "alice" in rig.runtime._handles)
+    eventually(lambda: rig.record("alice").handle is not None)
+    rig.runtime.crash("alice")
+    eventually(lambda: "spawned" in rig.told("alice"))
+    told = [e.text for e in rig.database.reader().events.after(0, 100, frozenset({"container_crash", "spawned"}))]
+    assert '"agent":"alice","note":"while spawning","exit":"killed by SIGKILL"' in told[-2]
+    assert '"ok":false' in told[-1]
+
+
+def test_a_rebuild_whose_config_is_refused_leaves_the_container_alone(rig: Rig) -> None:
+    rig.spawn("alice")
+    pid = rig.view("alice").pid
+    rig.config("alice", "modle = 'opus'\n")
+    result = rig.operate(Transient.REBUILDING, "alice").get(5)
+    assert (result.ok, result.note) == (False, "agent.toml: modle: unknown key.")
+    assert rig.view("alice").pid == pid
+    assert rig.told("alice", "rebuilt", "container_crash") == ["rebuilt"]
+
+
+def test_a_rebuild_that_does_not_come_up_goes_back(rig: Rig) -> None:
+    rig.spawn("alice")
+    rig.config("alice", 'model = "opus"\n')
+    rig.runtime.fail_next_start = "no such image"
+    result = rig.operate(Transient.REBUILDING, "alice").get(5)
+    assert not result.ok
+    assert result.note == "no such image; went back to generation 1"
+    assert rig.settled("alice").revision == "stale"
+    assert rig.record("alice").generation == 1
+    assert "container_crash" not in rig.told("alice")
+
+
+def test_fifty_updates_at_once_are_one_rebuild_with_one_result(rig: Rig) -> None:
+    rig.spawn("alice")
+    rig.config("alice", 'model = "opus"\n')
+    eventually(lambda: rig.view("alice").revision == "stale")
+    rig.runtime.hang_next = gate = threading.Event()
+    waiting = [rig.operate(Transient.REBUILDING, "alice") for _ in range(50)]
+    gate.set()
+    assert {waiter.get(5) for waiter in waiting} == {waiting[0].get(5)}
+    assert waiting[0].get(5).ok
+    assert rig.told("alice", "rebuilt") == ["rebuilt"]
+    assert rig.settled("alice").model == "opus"
+
+
+def test_an_update_to_a_newer_target_waits_for_the_one_under_way(rig: Rig) -> None:
+    rig.spawn("alice")
+    rig.config("alice", 'model = "opus"\n')
+    rig.runtime.hang_next = gate = threading.Event()
+    first = rig.operate(Transient.REBUILDING, "alice")
+    rig.config("alice", 'model = "haiku"\n')
+    second = rig.operate(Transient.REBUILDING, "alice")
+    gate.set()
+    assert first.get(5).ok
+    assert second.get(5).ok
+    assert rig.told("alice", "rebuilt") == ["rebuilt", "rebuilt"]
+    assert rig.settled("alice").model == "haiku"
+
+
+def test_an_update_that_changes_nothing_restarts_nothing(rig: Rig) -> None:
+    rig.spawn("alice")
+    pid = rig.view("alice").pid
+    assert rig.operate(Transient.REBUILDING, "alice").get(5).note == "nothing to change"
+    assert rig.view("alice").pid == pid
+
+
+def test_a_runtime_that_hangs_is_given_up_and_delays_nobody_else(rig: Rig) -> None:
+    rig.spawn("alice")
+    rig.spawn("bob")
+    rig.runtime.hang_next = gate = threading.Event()
+    stop = rig.operate(Transient.STOPPING, "alice")
+    assert rig.operate(Transient.RESTARTING, "bob").get(5).ok
+    paused: Waiter[Accepted] = Waiter()
+    rig.address("alice").tell(Pause(paused))
+    paused.get(5)
+    rig.watcher.advance(301)
+    result = stop.get(5)
+    assert (result.ok, result.note) == (False, "no end after 300 s; given up")
+    eventually(lambda: rig.view("alice").transient is None)
+    gate.set()
+    rig.watcher.advance(12)
+    eventually(lambda: rig.view("alice").container in ("running", "stopped"))
+
+
+def test_a_start_that_was_given_up_leaves_no_second_container(rig: Rig) -> None:
+    rig.spawn("alice")
+    assert rig.operate(Transient.STOPPING, "alice").get(5).ok
+    rig.runtime.hang_next = gate = threading.Event()
+    start = rig.operate(Transient.STARTING, "alice")
+    eventually(lambda: rig.runtime.hang_next is None)
+    rig.watcher.advance(301)
+    assert not start.get(5).ok
+    gate.set()
+    rig.settled("alice")
+    alive = [h for h in rig.runtime._handles.values() if rig.runtime.alive(h)]
+    assert len(alive) == 2  # the manager's and the one of alice
+
+
+def test_a_stop_is_quick_while_a_runtime_hangs(rig: Rig) -> None:
+    rig.spawn("alice")
+    rig.runtime.hang_next = gate = threading.Event()
+    rig.operate(Transient.STOPPING, "alice")
+    done = threading.Thread(target=rig.tree.stop)
+    done.start()
+    done.join(1.0)
+    assert not done.is_alive()
+    gate.set()
+
+
+def test_a_crash_while_the_daemon_was_away_is_told_once(rig: Rig) -> None:
+    rig.spawn("alice")
+    rig.down()
+    rig.runtime.crash("alice")
+    eventually(lambda: not rig.runtime.alive(rig.runtime._handles["alice"]))
+    rig.up()
+    eventually(lambda: rig.told("alice", "started") == ["started", "started"])
+    rig.settled("alice")
+    rig.restart()
+    rig.flush()
+    assert rig.told("alice", "container_crash") == ["container_crash"]
+
+
+def test_a_container_that_ran_on_is_adopted_and_nothing_is_told(rig: Rig) -> None:
+    rig.spawn("alice")
+    before, pid = rig.told("alice"), rig.view("alice").pid
+    rig.restart()
+    eventually(lambda: rig.view("alice").container == "running")
+    rig.flush()
+    assert rig.view("alice").pid == pid
+    assert rig.told("alice") == before
+
+
+def test_after_a_reboot_of_the_host_nothing_is_told_and_what_was_meant_to_run_is_started(rig: Rig) -> None:
+    rig.spawn("alice")
+    rig.spawn("bob")
+    assert rig.operate(Transient.STOPPING, "bob").get(5).ok
+    rig.down()
+    rig.runtime.end_all()
+    rig.boot = "another-boot"
+    rig.up()
+    rig.settled("alice")
+    rig.flush()
+    assert "container_crash" not in rig.told("alice")
+    assert rig.view("bob").container == "stopped"
+
+
+@pytest.mark.parametrize("kind", list(Transient))
+def test_an_operation_that_the_daemon_died_in_is_finished_by_the_next(rig: Rig, kind: Transient) -> None:
+    rig.spawn("alice")
+    rig.down()
+    with_transient = "UPDATE agents SET transient = ?, transient_by = 'operator' WHERE name = 'alice'"
+    rig.database.open()
+    tx = rig.database.begin()
+    tx._sql.run(with_transient, kind.value)
+    rig.database.commit()
+    rig.database.close()
+    rig.up()
+    if kind is Transient.DESTROYING:
+        eventually(lambda: "destroyed" in rig.told("alice"))
+        eventually(lambda: rig.tree.board.agent("alice") is None)
+    else:
+        eventually(lambda: rig.view("alice").transient is None and rig.told("alice")[-1] == "transient_cleared")
+    rig.flush()
+    assert "container_crash" not in rig.told("alice")
+
+
+def test_a_destroyed_agent_is_gone_and_a_new_one_of_its_name_gets_an_actor_and_no_old_mail(rig: Rig) -> None:
+    rig.spawn("alice")
+    rig.operate(Transient.STOPPING, "alice").get(5)
+    rig.send("operator", "alice", "old")
+    assert rig.operate(Transient.DESTROYING, "alice").get(5).ok
+    rig.spawn("alice")
+    assert rig.view("alice").inbox_depth == 0
+    assert rig.harness("alice").work == []
+    assert sum(post.name == "alice" for post in rig.tree.roster.all()) == 1
+
+
+def test_the_manager_cannot_be_destroyed(rig: Rig) -> None:
+    with pytest.raises(Refused, match="cannot be destroyed"):
+        rig.operate(Transient.DESTROYING, "manager")
+
+
+def test_a_harness_that_stays_away_has_its_container_restarted(rig: Rig) -> None:
+    rig.spawn("alice")
+    pid = rig.view("alice").pid
+    rig.harness("alice").hang_up()
+    eventually(lambda: not rig.view("alice").ready)
+    rig.watcher.advance(91)
+    eventually(lambda: rig.view("alice").ready)
+    assert rig.settled("alice").pid != pid
+    assert "container_crash" not in rig.told("alice")
+
+
+def test_an_actor_that_keeps_failing_is_quarantined_and_only_the_operator_lifts_it(rig: Rig) -> None:
+    rig.spawn("alice")
+    for restart in range(1, 5):
+        rig.crash_actor("alice")
+        eventually(lambda n=restart: rig.restarts("alice") == n)
+        rig.watcher.advance(10)
+        eventually(lambda n=restart: len(rig.told("alice", "agent_recovered")) == n)
+    rig.crash_actor("alice")
+    eventually(lambda: rig.view("alice").quarantined is not None)
+    assert rig.told("alice", "agent_quarantined") == ["agent_quarantined"]
+    refused: Waiter[Accepted] = Waiter()
+    rig.address("alice").tell(Operate(Transient.STOPPING, "manager", reply=refused))
+    with pytest.raises(Refused, match="quarantined"):
+        refused.get(1)
+    for _ in range(3):
+        rig.send("operator", "alice")  # mail is kept, whoever cannot take it
+    lifted: Waiter[bool] = Waiter()
+    rig.tree.root.address.tell(Release("alice", lifted))
+    assert lifted.get(5)
+    assert rig.operate(Transient.STARTING, "alice").get(5).ok
+    eventually(lambda: rig.view("alice").quarantined is None)
+    assert "container_crash" not in rig.told("alice")
