@@ -15,6 +15,8 @@ from hyperhive.runtimes.base import Bind, LaunchSpec, Runtime
 
 _KEPT_GENERATIONS = 5
 
+INSIDE_ROOMS = ("domain", "harness")
+"""What of hyperhive runs inside a container, beside its errors."""
 INSIDE_RUN = Path("/run/hive")
 INSIDE_STATE = Path("/state")
 INSIDE_CLAUDE = Path("/claude")
@@ -37,7 +39,8 @@ class Builder:
 
     Args:
         own: hyperhive's own revision.
-        package: the hyperhive package; with the interpreter and Claude Code it is all a container sees of it.
+        package: the hyperhive package; what of it runs inside is copied into each generation, so that a
+            container goes on with what it was built from while the package is upgraded under it.
         claude: the Claude Code binary; ``None``: the one in the claude-agent-sdk wheel.
         turn_deadline, warm: seconds, see ``Launch``.
     """
@@ -95,13 +98,14 @@ class Builder:
         try:
             shutil.rmtree(draft, ignore_errors=True)
             draft.mkdir(mode=0o700)
+            _copy_own(self._package, draft / "lib" / self._package.name)
             _write(draft / "launch.json", launch.model_dump_json(indent=2))
             _write(draft / "agent.toml", text)
             draft.rename(final)
         except OSError as error:
             shutil.rmtree(draft, ignore_errors=True)
             raise Broken(f"Generation {number} could not be written: {error.strerror}.") from None
-        _prune(paths.generations, number)
+        _prune(paths.generations, number, running=last)
         revision = applied_revision(final / "agent.toml", self._own) or ""
         return Generation(number=number, revision=revision, config=text, model=config.model)
 
@@ -116,7 +120,7 @@ class Builder:
             argv=(sys.executable, "-m", "hyperhive.harness", str(launch)),
             env={
                 "CLAUDE_CONFIG_DIR": str(self._runtime.inside(binds, paths.claude)),
-                "PYTHONPATH": str(self._package.parent),
+                "PYTHONPATH": str(self._runtime.inside(binds, paths.generations / str(generation) / "lib")),
                 "PYTHONDONTWRITEBYTECODE": "1",
                 "PYTHONSAFEPATH": "1",  # the working folder is the agent's: its json.py is not ours
                 "PYTHONUNBUFFERED": "1",
@@ -127,7 +131,7 @@ class Builder:
         )
 
     def _programs(self) -> tuple[Path, ...]:
-        own = {Path(sys.prefix), Path(sys.base_prefix), self._package}
+        own = {Path(sys.prefix), Path(sys.base_prefix)}
         claude = {self._claude} if self._claude is not None else set()
         return tuple(sorted(own | claude))
 
@@ -165,6 +169,13 @@ class Builder:
         )
 
 
+def _copy_own(package: Path, target: Path) -> None:
+    for room in INSIDE_ROOMS:
+        shutil.copytree(package / room, target / room, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("__init__.py", "errors.py"):
+        shutil.copyfile(package / file, target / file)
+
+
 def _write(path: Path, text: str) -> None:
     """Write a file so that it is there whole, also after a power loss."""
     draft = path.with_name(f".{path.name}.tmp")
@@ -180,7 +191,7 @@ def _numbers(folder: Path) -> list[int]:
     return [int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal()]
 
 
-def _prune(folder: Path, newest: int) -> None:
+def _prune(folder: Path, newest: int, *, running: int) -> None:
     for number in sorted(_numbers(folder)):
-        if number <= newest - _KEPT_GENERATIONS:
+        if number <= newest - _KEPT_GENERATIONS and number != running:
             shutil.rmtree(folder / str(number), ignore_errors=True)

@@ -95,6 +95,7 @@ class Rehearsal:
         self._keys = keys or agent_of
         self._refused = refused
         self._faults = Faults()
+        self._stopping = asyncio.Event()
         self._server: _Server | None = None
         self._task: asyncio.Task[None] | None = None
         self.app = Starlette(
@@ -124,6 +125,7 @@ class Rehearsal:
         """
         if not _is_loopback(host):
             raise Invalid(f"The rehearsal listens on loopback only, not on {host}; use 127.0.0.1.")
+        self._stopping.clear()
         listener = _listen(host, port)
         config = uvicorn.Config(
             self.app,
@@ -152,6 +154,7 @@ class Rehearsal:
         self._server = self._task = None
         if server is None or task is None:
             return
+        self._stopping.set()
         server.should_exit = True
         done, _ = await asyncio.wait({task}, timeout=STOP_DEADLINE)
         if not done:
@@ -245,7 +248,7 @@ class Rehearsal:
         for part in parts:
             match part:
                 case Pause():
-                    async for ping in _pause(part):
+                    async for ping in self._pause(part):
                         yield ping
                 case Failure():
                     yield stream.event("error", error=error_body(part.step))
@@ -264,20 +267,28 @@ class Rehearsal:
             frames = frames[: max(2, len(frames) // 2)]
         for frame in frames:
             yield frame
-            await asyncio.sleep(pace)
+            await self._rest(pace)
         if isinstance(part, Text) and part.cut:
             raise _Cut
 
+    async def _pause(self, part: Pause) -> AsyncIterator[bytes]:
+        if part.silent:
+            await self._rest(part.seconds)
+            raise _Cut
+        left = part.seconds
+        while left > 0:
+            await self._rest(min(_PING, left))
+            left -= _PING
+            yield stream.event("ping")
 
-async def _pause(part: Pause) -> AsyncIterator[bytes]:
-    if part.silent:
-        await asyncio.sleep(part.seconds)
+    async def _rest(self, seconds: float) -> None:
+        """Let time pass; an answer under way is cut when the server stops, so that stopping waits for none."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
         raise _Cut
-    left = part.seconds
-    while left > 0:
-        await asyncio.sleep(min(_PING, left))
-        left -= _PING
-        yield stream.event("ping")
 
 
 def _failed(status: int, message: str) -> Response:

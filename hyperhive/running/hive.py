@@ -91,7 +91,7 @@ class RunningHive(Hive):
     ) -> list[str]:
         """Recorded events behind ``after``."""
         reader = self._database.reader()
-        page = await asyncio.to_thread(reader.events.after, max(0, after), min(limit, 1000), kinds)
+        page = await asyncio.to_thread(reader.events.after, max(0, after), min(limit, 10_000), kinds)
         return [event.text for event in page]
 
     async def messages(
