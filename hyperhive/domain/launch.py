@@ -12,6 +12,10 @@ BUILTIN_TOOLS = ("Bash", "Read", "Write", "Edit", "Glob", "Grep", "TodoWrite", "
 """Claude Code's own tools an agent has. None of them starts a turn by itself."""
 
 
+CONTAINER_MARK = "HYPERHIVE_CONTAINER"
+"""In the environment of everything in a container without walls, so that what it leaves behind can be found."""
+
+
 class Launch(Value):
     """Everything a harness needs to know before it says hello. Paths are as seen inside the container.
 

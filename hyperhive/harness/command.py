@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hyperhive.domain.launch import Launch
+from hyperhive.domain.launch import CONTAINER_MARK, Launch
 
 PUMP = Path(__file__).with_name("pump.py")
 
@@ -49,9 +49,14 @@ def arguments(
 
 
 def environment(launch: Launch, *, own: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
-    """Claude's environment: the harness's ``own``, what the host has ``given``, and ours over both."""
+    """Claude's environment: the harness's ``own``, what the host has ``given``, and ours over both.
+
+    What is only for the harness's Python stays out of the agent's, the container's mark stays in.
+    """
     kept = {
-        key: value for key, value in own.items() if key != "CLAUDECODE" and not key.startswith("HYPERHIVE_")
+        key: value
+        for key, value in own.items()
+        if key == CONTAINER_MARK or not (key == "CLAUDECODE" or key.startswith(("HYPERHIVE_", "PYTHON")))
     }
     return {
         **kept,

@@ -11,11 +11,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from hyperhive.domain.launch import CONTAINER_MARK
 from hyperhive.domain.records import Handle
 from hyperhive.errors import Refused
 from hyperhive.runtimes import proc
 
-MARK = "HYPERHIVE_CONTAINER"
+MARK = CONTAINER_MARK
 """The environment variable that holds a container's random id; only what we started carries it."""
 
 _NOTE = "container.json"

@@ -4,7 +4,7 @@ import itertools
 from pathlib import Path
 
 from hyperhive.domain.agent_config import ExtraMcpServer
-from hyperhive.domain.launch import Launch
+from hyperhive.domain.launch import CONTAINER_MARK, Launch
 from hyperhive.harness.command import arguments, environment, mcp_servers
 
 LAUNCH = Launch(
@@ -40,12 +40,23 @@ def test_a_session_is_resumed_by_its_id_and_cannot_become_a_flag() -> None:
 
 
 def test_the_environment_is_what_the_host_gave_with_ours_above_it() -> None:
-    own = {"PATH": "/bin", "HYPERHIVE_X": "1", "CLAUDECODE": "1", "ANTHROPIC_API_KEY": "old"}
+    own = {
+        "PATH": "/bin",
+        "HYPERHIVE_X": "1",
+        "CLAUDECODE": "1",
+        "ANTHROPIC_API_KEY": "old",
+        "PYTHONPATH": "/lib",
+    }
     given = {"ANTHROPIC_API_KEY": "new", "DISABLE_AUTO_COMPACT": "0", "CLAUDE_CONFIG_DIR": "/elsewhere"}
     env = environment(LAUNCH, own=own, given=given)
     assert (env["PATH"], env["ANTHROPIC_API_KEY"], env["CLAUDE_CONFIG_DIR"]) == ("/bin", "new", "/claude")
     assert env["DISABLE_AUTO_COMPACT"] == "1" and env["CLAUDE_CODE_MAX_RETRIES"] == "3"
-    assert "HYPERHIVE_X" not in env and "CLAUDECODE" not in env
+    assert not {"HYPERHIVE_X", "CLAUDECODE", "PYTHONPATH"} & set(env)
+
+
+def test_what_claude_starts_carries_the_containers_mark_so_that_it_can_be_swept() -> None:
+    env = environment(LAUNCH, own={CONTAINER_MARK: "abc"}, given={})
+    assert env[CONTAINER_MARK] == "abc"
 
 
 def test_the_hives_server_stands_beside_the_agents_own() -> None:
