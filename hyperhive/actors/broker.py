@@ -233,10 +233,7 @@ def post(tx: Tx, sender: str, to: str, body: str) -> Message:
     message = tx.messages.insert(sender, to, body)
     about = to if sender == OPERATOR else sender
     tx.emit(MessageSent(agent=about if about != OPERATOR else None, id=message.id, sender=sender, to=to))
-    if to == OPERATOR:
-        tx.show(Inbox(tuple(tx.messages.inbox())))
-    else:
-        tx.show(InboxDepth(to, tx.messages.depth(to)))
+    _show_inbox(tx, to)
     return message
 
 
@@ -274,11 +271,18 @@ def delivered(tx: Tx, agent: str, taken: tuple[Message, ...]) -> None:
     about = None if agent == OPERATOR else agent
     for message in taken:
         tx.emit(MessageDelivered(agent=about, id=message.id))
-    if taken and agent != OPERATOR:
-        tx.show(InboxDepth(agent, tx.messages.depth(agent)))
+    if taken:
+        _show_inbox(tx, agent)
 
 
 def _put_back(tx: Tx, agent: str, ids: tuple[int, ...]) -> None:
     tx.messages.requeue(ids)
-    if agent != OPERATOR:
+    _show_inbox(tx, agent)
+
+
+def _show_inbox(tx: Tx, agent: str) -> None:
+    """Show what changed in an inbox: the operator's with its messages, an agent's by its depth."""
+    if agent == OPERATOR:
+        tx.show(Inbox(tuple(tx.messages.inbox())))
+    else:
         tx.show(InboxDepth(agent, tx.messages.depth(agent)))

@@ -209,6 +209,7 @@ class Lifecycle:
         core, memory, job = self._core, self._core.memory, message.job
         if job is not memory.job:
             return
+        self._settle(job)
         memory.job = None
         core.cancel("job")
         ok, note = message.result.ok, message.result.note
@@ -241,6 +242,14 @@ class Lifecycle:
         )
         if not ok and job.kind is not Transient.STOPPING:
             self.recovery.recover(note)
+
+    def _settle(self, job: Job) -> None:
+        """What the job said of containers may not have been stored: it must be, before the job is forgotten."""
+        alive, handle = self._core.shared.runtime.alive, self._core.record.handle
+        if handle is not None and job.planned == handle and not alive(handle):
+            self.leader_ended(handle)
+        elif handle is None and job.started is not None and not job.given_up and alive(job.started):
+            self.adopt(job.started, since=True)
 
     def _untold(self, message: Done) -> None:
         """Its end could not be recorded: it is under way until it can be."""

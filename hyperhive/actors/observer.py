@@ -57,9 +57,10 @@ class Credentials:
 def _fresh(path: Path) -> bool:
     """Whether the file is there and was written just now, so that what is in it may be half of it."""
     try:
-        return time.time() - path.lstat().st_mtime < _HALF_WRITTEN
+        info = path.lstat()
     except OSError:
         return False
+    return stat.S_ISREG(info.st_mode) and 0 <= time.time() - info.st_mtime < _HALF_WRITTEN
 
 
 def read_regular(path: Path, limit: int) -> bytes | None:

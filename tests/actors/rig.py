@@ -135,6 +135,7 @@ class Rig:
         self.home = home
         self.runtime = TalkingRuntime()
         self.layout = Layout(home=home, run=home / "run")
+        self.package = _package(home / "package")
         self.boot = boot_id()
         self.own = "1.0+aaaa"
         self.env = {"ANTHROPIC_API_KEY": "sk-test"}
@@ -193,7 +194,7 @@ class Rig:
             layout=self.layout,
             runtime=self.runtime,
             own=self.own,
-            package=Path(__file__).parent,
+            package=self.package,
             claude=None,
             turn_deadline=self.turn_deadline,
             warm=1.0,
@@ -241,7 +242,9 @@ class Rig:
 
     def settled(self, name: str) -> AgentView:
         """Wait until nothing is under way with an agent that runs and whose harness is there."""
-        eventually(lambda: (v := self.view(name)) and v.container == "running" and v.ready and not v.transient)
+        eventually(
+            lambda: (v := self.view(name)) and v.container == "running" and v.ready and not v.transient
+        )
         return self.view(name)
 
     def restarts(self, name: str) -> int:
@@ -315,6 +318,15 @@ class Rig:
         events = self.database.reader().events.after(0, 10_000, frozenset(kinds) if kinds else None)
         return [event.kind for event in events if event.agent == agent]
 
+    def wait_for(self, predicate: Callable[[], object]) -> None:
+        """Let time pass, second by second, until ``predicate`` holds."""
+
+        def passed() -> object:
+            self.watcher.advance(1)
+            return predicate()
+
+        eventually(passed)
+
     def flush(self) -> None:
         """Wait until what was written before is visible."""
         self.write(lambda tx: None)
@@ -331,3 +343,12 @@ class Quiet:
 
     def __exit__(self, *_: object) -> None:
         logging.getLogger("hyperhive").setLevel(self._level)
+
+
+def _package(folder: Path) -> Path:
+    """Stands in for the hyperhive package, which is copied with every rebuild."""
+    for room in ("domain", "harness"):
+        (folder / room).mkdir(parents=True)
+    for file in ("__init__.py", "errors.py"):
+        (folder / file).touch()
+    return folder

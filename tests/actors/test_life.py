@@ -106,7 +106,9 @@ def test_a_crash_while_starting_is_told_as_such_and_the_spawn_as_failed(rig: Rig
     eventually(lambda: rig.record("alice").handle is not None)
     rig.runtime.crash("alice")
     eventually(lambda: "spawned" in rig.told("alice"))
-    told = [e.text for e in rig.database.reader().events.after(0, 100, frozenset({"container_crash", "spawned"}))]
+    told = [
+        e.text for e in rig.database.reader().events.after(0, 100, frozenset({"container_crash", "spawned"}))
+    ]
     assert '"agent":"alice","note":"while spawning","exit":"killed by SIGKILL"' in told[-2]
     assert '"ok":false' in told[-1]
 
@@ -262,7 +264,9 @@ def test_an_operation_that_the_daemon_died_in_is_finished_by_the_next(rig: Rig, 
         eventually(lambda: "destroyed" in rig.told("alice"))
         eventually(lambda: rig.tree.board.agent("alice") is None)
     else:
-        eventually(lambda: rig.view("alice").transient is None and rig.told("alice")[-1] == "transient_cleared")
+        eventually(
+            lambda: rig.view("alice").transient is None and rig.told("alice")[-1] == "transient_cleared"
+        )
     rig.flush()
     assert "container_crash" not in rig.told("alice")
 
