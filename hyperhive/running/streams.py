@@ -53,21 +53,25 @@ async def event_stream(
         seen = max(seen, newest)
     if views:
         yield encode("state", board.json.decode())
-    while await _alive(feed, position):
+    async for chunk in _live(feed, position, lambda frame: _wanted(frame, seen, kinds, views)):
+        yield chunk
+
+
+async def _live(feed: Feed, position: int, wanted: Callable[[Frame], bool]) -> AsyncIterator[bytes]:
+    """The wanted frames as they come; a comment when there were none for a while, whatever others got."""
+    loop = asyncio.get_running_loop()
+    due = loop.time() + HEARTBEAT
+    while True:
+        await feed.more(position, max(0.0, due - loop.time()))
         frames = feed.since(position)
         if frames is None:
             yield RESYNC
             return
         position += len(frames)
-        chunk = b"".join(frame.data for frame in frames if _wanted(frame, seen, kinds, views))
-        if chunk or not frames:
+        chunk = b"".join(frame.data for frame in frames if wanted(frame))
+        if chunk or loop.time() >= due:
             yield chunk or BEAT
-
-
-async def _alive(feed: Feed, position: int) -> bool:
-    """Wait for the next frame or for the time of a comment; always goes on."""
-    await feed.more(position, HEARTBEAT)
-    return True
+            due = loop.time() + HEARTBEAT
 
 
 def _wanted(frame: Frame, seen: int, kinds: frozenset[str] | None, views: bool) -> bool:
