@@ -223,9 +223,9 @@ class RealHive:
         told = self.wait("spawned", after=after, agent=name)
         assert told["ok"], told
 
-    def change(self, name: str) -> None:
+    def change(self, name: str, model: str = "haiku") -> None:
         """Change what its container is built from, so that the next update has something to do."""
-        (self.folder(name) / "applied" / "agent.toml").write_text('model = "haiku"\n')
+        (self.folder(name) / "applied" / "agent.toml").write_text(f'model = "{model}"\n')
 
     def send(self, name: str, body: str) -> int:
         """Send a message; its number."""
@@ -292,7 +292,7 @@ class RealHive:
     def frames(self, path: str, *, deadline: float) -> Iterator[dict[str, str]]:
         """The frames of a stream, until the deadline or its end."""
         end = time.monotonic() + deadline
-        timeout = httpx.Timeout(LONG, read=max(0.1, min(deadline, 16.0)))
+        timeout = httpx.Timeout(LONG, read=max(0.1, min(deadline, 20.0)))
         frame: dict[str, str] = {}
         with suppress(httpx.ReadTimeout), self.http.stream("GET", path, timeout=timeout) as answer:
             for line in answer.raise_for_status().iter_lines():
