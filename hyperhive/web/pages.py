@@ -44,6 +44,7 @@ async def hive_page(request: Request) -> HTMLResponse:
             "breadth": standing.breadth(snapshot.agents),
             "groups": standing.groups(snapshot.agents),
             "waiting": standing.waiting(snapshot),
+            "beginning": standing.beginning(snapshot, messages),
         },
     )
 
@@ -172,7 +173,7 @@ async def _recent(hive: Hive, seq: int) -> Markup:
 def _unknown_agent(name: str, kept: bool) -> HTMLResponse:
     title = f"No agent is called {name[:40]}"
     detail = (
-        f"It was destroyed and its folders are kept; spawn {name[:40]} again to take them up."
+        "It was destroyed and its folders are kept. Revive it from the list of the kept on the hive's page."
         if kept
         else "It may have been destroyed, or the address is mistyped."
     )
@@ -193,7 +194,12 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals.update(
-        static_url=static_url, words=standing.words, now=lambda: stamp(datetime.now(UTC))
+        static_url=static_url,
+        words=standing.words,
+        gathered=standing.gathered,
+        first=standing.first,
+        weight=lambda cards: sum(len(card.agents) or 1 for card in cards),
+        now=lambda: stamp(datetime.now(UTC)),
     )
     environment.filters.update(ago=ago, lasted=lasted, stamp=stamp, words=standing.words)
     return environment

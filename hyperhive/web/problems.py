@@ -3,6 +3,7 @@
 import http
 import logging
 
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -10,6 +11,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hyperhive.errors import Broken, Deadline, Gone, HiveError, Invalid, Refused, Unknown
+from hyperhive.web import pages
 
 log = logging.getLogger(__name__)
 
@@ -30,12 +32,28 @@ _DETAIL = {
     413: ("body-too-long", "The request's body is too long; put large things in files and name them."),
 }
 
+_TITLE = {404: "There is nothing here", 500: "Something failed", 503: "The hive cannot do that now"}
+_MISTYPED = "The address may be mistyped, or what was here is gone."
+
 
 def problem(status: int, code: str, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
     """The response for an error."""
     title = http.HTTPStatus(status).phrase
     body = {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code}
     return JSONResponse(body, status, headers=headers, media_type="application/problem+json")
+
+
+def answer(
+    scope: Scope, status: int, code: str, detail: str, headers: dict[str, str] | None = None
+) -> Response:
+    """The response for an error: a page where a browser goes somewhere, the problem itself for programs."""
+    accepted = Headers(scope=scope).get("accept", "")
+    if "text/html" not in accepted or scope["path"].startswith(("/api/", "/mcp", "/metrics")):
+        return problem(status, code, detail, headers)
+    said = _MISTYPED if code == "no-such-route" else detail
+    page = pages.error_page(status, _TITLE.get(status, http.HTTPStatus(status).phrase), said)
+    page.headers.update(headers or {})
+    return page
 
 
 class Rejected(HTTPException):
@@ -59,7 +77,7 @@ async def on_hive_error(request: Request, error: Exception) -> Response:
     if status >= 500:
         log.warning("%s %a: %s", request.method, request.url.path, error.message)
     headers = {"Retry-After": "5"} if status == 503 else None
-    return problem(status, error.code, error.message, headers)
+    return answer(request.scope, status, error.code, error.message, headers)
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:
@@ -67,11 +85,11 @@ async def on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     headers = dict(error.headers or {})
     if isinstance(error, Rejected):
-        return problem(error.status_code, error.code, error.detail, headers)
+        return answer(request.scope, error.status_code, error.code, error.detail, headers)
     if error.status_code == 405:
         headers["Allow"] = ", ".join(_methods(request))
     code, detail = _DETAIL.get(error.status_code, ("http-error", f"{error.detail}."))
-    return problem(error.status_code, code, detail, headers)
+    return answer(request.scope, error.status_code, code, detail, headers)
 
 
 def _methods(request: Request) -> list[str]:
@@ -105,4 +123,4 @@ class Unexpected:
                 # Half an answer is out: the server cuts the connection, which tells the client.
                 return
             detail = "Something unexpected failed; the daemon's log has the details."
-            await problem(500, "unexpected", detail)(scope, receive, send)
+            await answer(scope, 500, "unexpected", detail)(scope, receive, send)

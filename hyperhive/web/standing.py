@@ -1,12 +1,13 @@
 """How an agent stands, in the screen's words; ``static/js/standing.js`` says the same in the browser."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from hyperhive.domain.names import OPERATOR
 from hyperhive.domain.turns import TurnState
-from hyperhive.domain.views import AgentView, HiveSnapshot
+from hyperhive.domain.views import AgentView, HiveSnapshot, MessageView
 
 GROUPS = {"attention": "Needs attention", "working": "Working", "idle": "Idle", "stopped": "Stopped"}
 
@@ -21,6 +22,14 @@ _TURN = {
     TurnState.RATE_LIMITED: "Rate-limited",
     TurnState.OFFLINE: "API unreachable",
 }
+ALIKE = 3
+"""So many agents with the same trouble become one card."""
+FEW = 3
+"""So many agents, the manager included, a newcomer may have."""
+ROOM = 7
+"""How much of the list shows at first, in lines of about 48 px; the rest unfolds."""
+_TAKES = {"approval": 2, "question": 3}
+
 _BUSY = {TurnState.THINKING, TurnState.COMPACTING}
 
 
@@ -55,7 +64,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """One thing only the operator can settle."""
+    """One thing only the operator can settle. ``agents``: all it is about, where it is the same for several."""
 
     kind: str
     tone: str
@@ -65,6 +74,13 @@ class Waiting:
     command: str | None = None
     options: tuple[str, ...] = ()
     item: Any = None
+    agents: tuple[str, ...] = ()
+
+
+def beginning(snapshot: HiveSnapshot, messages: Iterable[MessageView]) -> bool:
+    """Whether this is a hive's first hour: hardly an agent, and the operator has written to nobody."""
+    few = len(snapshot.agents) <= FEW and not snapshot.kept
+    return few and all(message.sender != OPERATOR for message in messages)
 
 
 def words(slug: str) -> str:
@@ -202,3 +218,30 @@ def waiting(snapshot: HiveSnapshot) -> list[Waiting]:
             text = "Claude has no usable login here. Type this on the hive's machine:"
             items.append(Waiting("login", "attention", agent.name, text, command=command, item=agent))
     return items
+
+
+def gathered(items: Iterable[Waiting]) -> list[Waiting]:
+    """The same list with one card for what is the same for several agents: five builds that failed alike."""
+    alike: dict[tuple[str, str], list[Waiting]] = {}
+    for item in items:
+        alone = item.kind not in ("quarantine", "build", "login")
+        alike.setdefault((item.kind, str(id(item)) if alone else item.text), []).append(item)
+    found: list[Waiting] = []
+    for same in alike.values():
+        if len(same) < ALIKE:
+            found += same
+        else:
+            names = tuple(item.agent or "" for item in same)
+            found.append(replace(same[0], agent=None, command=None, item=None, agents=names))
+    return found
+
+
+def first(items: Sequence[Waiting]) -> list[Waiting]:
+    """What of the list shows at first: in its order, as long as there is room for it, and always one."""
+    room, shown = ROOM, list[Waiting]()
+    for item in items:
+        takes = _TAKES.get(item.kind, 1)
+        if takes <= room or not shown:
+            room -= takes
+            shown.append(item)
+    return shown

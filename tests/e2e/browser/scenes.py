@@ -7,7 +7,15 @@ from typing import Any
 from hyperhive.domain import events
 from hyperhive.domain.messages import Message
 from hyperhive.domain.turns import TurnItem, TurnState
-from hyperhive.domain.views import AgentView, ApprovalView, HiveSnapshot, HiveView, QuestionView, TurnView
+from hyperhive.domain.views import (
+    AgentView,
+    ApprovalView,
+    HiveSnapshot,
+    HiveView,
+    KeptView,
+    QuestionView,
+    TurnView,
+)
 from tests.fakes.hive import FakeHive
 from tests.fakes.samples import agent_view
 
@@ -56,30 +64,41 @@ LONG = "\n".join(f"{n:>6} imports/2026-11-{n:02d}.csv" for n in range(1, 40))
 PARTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     (
         "prompt",
-        "manager: Check /state/imports of last night: row counts, and anything missing. Report to me.",
-        {},
+        "You have 1 new message.\n\n[message 2 from manager at 2026-11-22T07:01:00.000Z]\n"
+        "> Check /state/imports of last night: row counts, and anything missing.\n> Report to me.",
+        {"messages": [2]},
     ),
     (
         "thinking",
         "The imports are in /state/imports. I should count rows first, then look for empty columns.",
         {},
     ),
-    ("tool_use", "wc -l imports/*.csv | tail -40", {"name": "Bash", "id": "a"}),
-    ("tool_result", LONG, {"id": "a"}),
+    ("tool_use", '{"command": "wc -l imports/*.csv | tail -40"}', {"tool": "Bash", "call": "a"}),
+    ("tool_result", LONG, {"call": "a", "error": False}),
     ("text", "Three files, 18 402 rows. Now the columns.", {}),
-    ("tool_use", "awk -F, '$7 == \"\"' imports/2026-11-21.csv | wc -l", {"name": "Bash", "id": "b"}),
-    ("tool_result", "214", {"id": "b"}),
+    (
+        "tool_use",
+        '{"file_path": "/state/imports/2026-11-21.csv", "limit": 200}',
+        {"tool": "Read", "call": "b"},
+    ),
+    ("tool_result", "214", {"call": "b", "error": False}),
     ("retry", "The API is overloaded; trying again in 4 s.", {"attempt": 2}),
     (
         "tool_use",
         '{"question":"Drop them, or fill in the customer\'s?"}',
-        {"name": "mcp__hyperhive__ask_operator", "id": "c"},
+        {"tool": "mcp__hyperhive__ask_operator", "call": "c"},
     ),
-    ("tool_result", "Asked; the answer will come as a message.", {"id": "c"}),
+    (
+        "tool_use",
+        '{"to": "manager", "body": "Counted 18 402 rows.\\nThe rest follows."}',
+        {"tool": "mcp__hyperhive__send", "call": "d"},
+    ),
+    ("tool_result", "Asked; the answer will come as a message.", {"call": "c", "error": False}),
+    ("text", "Counted 18 402 rows; 214 lack a country. I asked the operator how to go on.", {}),
     (
         "result",
         "Counted 18 402 rows; 214 lack a country. I asked the operator how to go on.",
-        {"input_tokens": 18211, "output_tokens": 412, "cost_usd": 0.0613, "duration_ms": 31400},
+        {"ok": True, "input_tokens": 18211, "output_tokens": 412, "cost_usd": 0.0613, "duration_ms": 31400},
     ),
 )
 """What happens in a turn."""
@@ -252,6 +271,18 @@ def unconfined() -> FakeHive:
     return of(agent("manager", **bare), agent("alice", **bare), hive=hive)
 
 
+def failing() -> FakeHive:
+    """A bad morning: the same build failure everywhere, questions, and agents that were destroyed."""
+    full = "Rebuild failed: no space left on device while the container's root was written. Free some space."
+    broken = [agent(f"worker-{n}", last_error=full, revision="stale") for n in range(1, 6)]
+    asked = tuple(question(id=n, agent="alice", options=("Yes", "No")) for n in range(1, 5))
+    kept = (
+        KeptView(name="old-hand", since=past(days=2), logged_in=True),
+        KeptView(name="scribe", since=past(minutes=5)),
+    )
+    return of(agent("manager"), agent("alice"), *broken, questions=asked, kept=kept)
+
+
 def turns() -> FakeHive:
     """An agent with turns and a log to read."""
     made = few()
@@ -275,5 +306,6 @@ SCENES: dict[str, Callable[[], FakeHive]] = {
     "few": few,
     "fifty": fifty,
     "unconfined": unconfined,
+    "failing": failing,
     "turns": turns,
 }

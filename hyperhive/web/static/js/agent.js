@@ -39,6 +39,10 @@ function build({ store, actions, log, messages }) {
     composer.begin();
   };
   const decide = (verb) => () => waiting.approval()?.[verb]() ?? (waiting.approval() ? undefined : false);
+  const turn = (step) => {
+    if (byId("panel-turns").hidden) return false;
+    return views.turns.move(step);
+  };
   const keys = {
     m: compose,
     w: () => waiting.next(),
@@ -46,6 +50,8 @@ function build({ store, actions, log, messages }) {
       tabs.choose("logs");
       byId("log-filter").focus();
     },
+    j: () => turn(1),
+    k: () => turn(-1),
     a: decide("approve"),
     d: decide("deny"),
     r: decide("revise"),

@@ -58,6 +58,7 @@ export class Approval extends Card {
     });
     this.form.addEventListener("keydown", (event) => {
       if (event.key === "Escape") this.close();
+      else if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.form.requestSubmit();
     });
     this.body.insertBefore(this.form, this.error);
     field.focus();

@@ -60,28 +60,32 @@ export class Dialogs {
   }
 
   destroy(name) {
-    const { input, error, field } = named(`Type ${name} to confirm`, "destroy-name", "");
     const purge = h("input", { type: "checkbox", id: "destroy-purge" });
-    const go = h("button", { class: "button button-fault", type: "submit", disabled: true }, icon("destroy"), "Destroy");
-    const { dialog, form } = this.open(
-      `Destroy ${name}?`,
-      [
-        h("p", {}, "Its container ends now, with whatever it was doing. Its folders (state, config, login) are kept, and a new agent of that name takes them up again."),
-        h("label", { class: "check" }, purge, "Delete its folders too. This cannot be undone."),
-        field,
-        acts(go),
-      ],
-      { name: "destroy" },
-    );
+    const text = "Its container ends now, with whatever it was doing. Its folders (state, config, login) are kept: you can revive it.";
+    this.typed(name, "Destroy", [h("p", {}, text), h("label", { class: "check" }, purge, "Delete its folders too. This cannot be undone.")], () => {
+      const query = purge.checked ? "?purge=true" : "";
+      return ask("DELETE", `${agentPath(name)}${query}`);
+    });
+  }
+
+  purge(name) {
+    const text = "Deletes the folders it left: state, config, conversations and login. This cannot be undone.";
+    this.typed(name, "Purge", [h("p", {}, text)], () => ask("POST", `/api/kept/${encodeURIComponent(name)}/purge`));
+  }
+
+  /** Ask for the name before something is destroyed. */
+  typed(name, verb, content, request) {
+    const slug = verb.toLowerCase();
+    const { input, error, field } = named(`Type ${name} to confirm`, `${slug}-name`, "");
+    const go = h("button", { class: "button button-fault", type: "submit", disabled: true }, icon("destroy"), verb);
+    const { dialog, form } = this.open(`${verb} ${name}?`, [...content, field, acts(go)], { name: slug });
     input.addEventListener("input", () => {
       go.disabled = input.value !== name;
       refuse(input, error, null);
     });
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      if (input.value !== name) return;
-      const query = purge.checked ? "?purge=true" : "";
-      send({ dialog, go, input, error }, () => ask("DELETE", `${agentPath(name)}${query}`));
+      if (input.value === name) send({ dialog, go, input, error }, request);
     });
     input.focus();
   }

@@ -1,7 +1,7 @@
 // The event log: newest first, bounded, still while one reads further down.
 
 import { byId, h, show } from "./dom.js";
-import { eventItem } from "./events.js";
+import { eventItem, told } from "./events.js";
 
 const KEPT = 500;
 
@@ -13,7 +13,7 @@ export class EventLog {
     this.listeners = new Set();
     this.list = byId("event-list");
     this.scroller = byId("event-log");
-    const past = only ? this.of(only) : events;
+    const past = only ? this.of(only) : events.filter(told);
     this.list.append(...[...past].reverse().map((event) => eventItem(event)));
     show(byId("event-none"), past.length === 0);
   }
@@ -24,14 +24,15 @@ export class EventLog {
 
   /** The last events of one agent, oldest first. */
   of(name) {
-    return this.events.filter((event) => event.agent === name || (event.kind === "message_sent" && event.to === name));
+    const about = (event) => event.agent === name || (event.kind === "message_sent" && event.to === name);
+    return this.events.filter((event) => about(event) && told(event));
   }
 
   add(event) {
     this.events.push(event);
     if (this.events.length > KEPT) this.events.shift();
     for (const listener of this.listeners) listener(event);
-    if (!this.only || event.agent === this.only) this.put(eventItem(event, true));
+    if (told(event) && (!this.only || event.agent === this.only)) this.put(eventItem(event, true));
   }
 
   gap(from, to) {

@@ -3,7 +3,7 @@
 import { h, icon } from "./dom.js";
 import { when } from "./time.js";
 
-const you = (who) => (who === "operator" ? "you" : who);
+export const you = (who) => (who === "operator" ? "you" : who);
 const bad = (text, note) => ["fault", text, note];
 
 /** kind → (event) => [tone, words after the agent's name, note] */
@@ -20,7 +20,6 @@ const SAID = {
   agent_recovered: (e) => ["attention", `recovered, attempt ${e.attempt}`, e.error],
   agent_quarantined: (e) => bad("was quarantined", e.error),
   transient_set: (e) => ["working", `is ${e.transient}`],
-  transient_cleared: () => ["off", "is done"],
   paused: () => ["off", "was paused"],
   resumed: () => ["fine", "was resumed"],
   approval_requested: (e) => ["attention", `waits for your approval (${e.approval}, no. ${e.id})`],
@@ -38,6 +37,19 @@ export function sentence(event) {
   const [tone, text, note] = SAID[event.kind]?.(event) ?? ["off", event.kind.replaceAll("_", " ")];
   return { tone, who: event.agent ? you(event.agent) : "The hive", text, note: note ? String(note) : "" };
 }
+
+/** What the system wrote to an agent is an event; it reads as a sentence. */
+export function systemWords(body) {
+  try {
+    const { who, text, note } = sentence(JSON.parse(body));
+    return `${who} ${text}${note ? `: ${note}` : ""}`;
+  } catch {
+    return body;
+  }
+}
+
+/** What no list shows: what ended an operation has been told in its own words just before. */
+export const told = ({ kind }) => kind !== "transient_cleared";
 
 /** An event as a line of the log. */
 export function eventItem(event, fresh = false) {

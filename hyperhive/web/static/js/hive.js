@@ -2,7 +2,8 @@
 
 import { Agents } from "./agents.js";
 import { Composer } from "./composer.js";
-import { byId, icon, setAttr } from "./dom.js";
+import { byId, icon, setAttr, show } from "./dom.js";
+import { Kept } from "./kept.js";
 import { Messages } from "./messages.js";
 import { boot } from "./page.js";
 import { delivered } from "./store.js";
@@ -14,12 +15,16 @@ boot({ build });
 function build({ store, actions, dialogs, log, messages }) {
   const agents = new Agents({ store, actions, log });
   const composer = new Composer({ store, actions });
-  const flow = new Messages(messages);
+  const flow = new Messages(messages, { onNews: () => begin(store, flow) });
   const waiting = new Waiting({ store, actions, title: delivered("snapshot").hive.name });
   const view = views();
-  byId("spawn-open").addEventListener("click", () => {
-    if (!actions.reason()) dialogs.spawn();
-  });
+  new Kept({ store, actions, dialogs });
+  for (const button of [byId("spawn-open"), byId("begin-spawn")]) {
+    button.addEventListener("click", () => {
+      if (!actions.reason()) dialogs.spawn();
+    });
+  }
+  store.on(() => begin(store, flow));
   byId("waiting-count").addEventListener("click", (event) => {
     event.preventDefault();
     view("agents");
@@ -29,6 +34,7 @@ function build({ store, actions, dialogs, log, messages }) {
     view("messages");
     composer.begin(name);
   };
+  byId("begin-write").addEventListener("click", () => compose("manager"));
   const decide = (verb) => () => waiting.approval()?.[verb]() ?? (waiting.approval() ? undefined : false);
   const keys = {
     "/": () => {
@@ -53,6 +59,13 @@ function build({ store, actions, dialogs, log, messages }) {
     { what: "Waiting for you", why: "", sign: icon("hand"), run: () => waiting.next() },
   ];
   return { compose, heard: (event) => flow.heard(event), keys, places };
+}
+
+/** What a newcomer does first, until it is done. */
+function begin(store, flow) {
+  const few = store.agents.size <= 3 && store.kept.length === 0;
+  show(byId("begin"), few && !flow.wrote);
+  setAttr(byId("begin-first"), "data-done", store.agents.size > 1 ? "" : null);
 }
 
 /** Which view shows: of two beside each other on a wide screen, of three on a narrow one. In the URL. */

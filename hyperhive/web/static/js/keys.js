@@ -2,13 +2,12 @@
 
 import { typing } from "./dom.js";
 
-/** What the help shows. */
-export const LIST = [
+const ALL = [
   [["?"], "This help"],
   [["/"], "Filter"],
-  [["j"], "Next row"],
-  [["k"], "Previous row"],
-  [["Enter"], "Open or close the row"],
+  [["j"], "Next row, or turn"],
+  [["k"], "Previous row, or turn"],
+  [["Enter"], "Open or close the row in focus"],
   [["w"], "Next that waits for you"],
   [["a"], "Approve the approval in focus"],
   [["d"], "Deny it"],
@@ -16,6 +15,11 @@ export const LIST = [
   [["m"], "Write a message"],
   [["Ctrl", "K"], "Go to or do anything by name"],
 ];
+
+const EVERYWHERE = new Set(["?", "Enter", "Ctrl"]);
+
+/** What the help shows of a page with these keys. */
+export const help = (map) => ALL.filter(([[key]]) => EVERYWHERE.has(key) || key in map);
 
 /** @param map key → () => boolean | void; false means: not handled here. */
 export function listen(map, palette) {

@@ -1,7 +1,7 @@
 // The connection as the operator sees it: live, reconnecting since when, and how old the page is.
 
 import { byId, say, setAttr, setText, show } from "./dom.js";
-import { lasted, now } from "./time.js";
+import { hold, lasted, now } from "./time.js";
 
 const PATIENCE = 1500; // a short break is told in the bar; a longer one greys the page
 
@@ -21,7 +21,7 @@ export class LinkView {
     setText(byId("link-text"), this.word(state, since));
     setAttr(byId("link"), "data-known", state === "live" ? "" : null);
     byId("link").title = `Last heard from the hive ${lasted(now() - heard)} ago`;
-    this.grey(lost);
+    this.grey(lost, heard);
     if (!lost) return;
     const next = retryAt && retryAt > now() + 1000 ? `Next try in ${lasted(retryAt - now() + 999)}.` : "Trying now.";
     setText(byId("lost-text"), `What you see is ${lasted(now() - heard)} old, and nothing can be changed. ${next}`);
@@ -33,10 +33,12 @@ export class LinkView {
     return `Reconnecting for ${lasted(now() - since)}`;
   }
 
-  grey(lost) {
+  grey(lost, heard) {
     if ((document.body.dataset.link === "lost") === lost) return;
     document.body.dataset.link = lost ? "lost" : "live";
     show(byId("lost"), lost);
+    // "Thinking for 4 min" would go on counting what nobody knows.
+    hold(lost ? heard : null);
     say(lost ? "Connection lost. Reconnecting." : "Connected again.");
     for (const button of document.querySelectorAll("[data-act]")) {
       setAttr(button, "aria-disabled", lost ? "true" : null);

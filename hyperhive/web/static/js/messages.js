@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { byId, h, icon, show } from "./dom.js";
-import { sentence } from "./events.js";
+import { systemWords, you } from "./events.js";
 import { Follow } from "./scroll.js";
 import { when } from "./time.js";
 
@@ -10,9 +10,11 @@ const KEPT = 400;
 const LONG = 900;
 
 export class Messages {
-  /** @param only whose messages; null for everyone's. */
-  constructor(messages, { only = null } = {}) {
+  /** @param only whose messages; null for everyone's. `wrote`: the operator has written. */
+  constructor(messages, { only = null, onNews = () => {} } = {}) {
     this.only = only;
+    this.onNews = onNews;
+    this.wrote = messages.some(({ from }) => from === "operator");
     this.last = 0;
     this.list = byId("message-list");
     this.list.replaceChildren();
@@ -43,6 +45,8 @@ export class Messages {
       const { messages } = await ask("GET", `/api/messages?after=${this.last}${whose}`);
       this.timer = null;
       this.add(messages, true);
+      this.wrote ||= messages.some(({ from }) => from === "operator");
+      this.onNews();
       if (messages.length >= 200) this.heard();
     } catch {
       // The next event, or the connection's return, asks again.
@@ -51,22 +55,9 @@ export class Messages {
   }
 }
 
-/** What the system writes are events; they read as sentences. */
-function wording(from, body) {
-  if (from !== "system") return body;
-  try {
-    const { who, text, note } = sentence(JSON.parse(body));
-    return `${who} ${text}${note ? `: ${note}` : ""}`;
-  } catch {
-    return body;
-  }
-}
-
-const you = (name) => (name === "operator" ? "you" : name);
-
 function messageItem({ id, from, to, body, ts }, fresh) {
   const look = [to === "operator" && "to-you", from === "operator" && "from-you", from === "system" && "from-system", fresh && "fresh"];
-  const text = h("div", { class: "message-body" }, wording(from, body));
+  const text = h("div", { class: "message-body" }, from === "system" ? systemWords(body) : body);
   const head = h(
     "p",
     { class: "message-head" },

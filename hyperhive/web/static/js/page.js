@@ -6,7 +6,7 @@ import { Dialogs } from "./dialogs.js";
 import { byId, setAttr, setClass, setText, show } from "./dom.js";
 import { EventLog } from "./eventlog.js";
 import { loud, sentence } from "./events.js";
-import { listen, LIST } from "./keys.js";
+import { help, listen } from "./keys.js";
 import { LinkView } from "./link.js";
 import { openMenu } from "./menu.js";
 import { Palette } from "./palette.js";
@@ -49,9 +49,9 @@ export function boot({ only = null, title, build }) {
   new LinkView({ store, stream });
   store.on(() => banners(store.hive));
   byId("palette-open").addEventListener("click", () => palette.open());
-  byId("menu-open").addEventListener("click", (event) => openMenu(event.currentTarget, "", mainMenu(dialogs)));
+  byId("menu-open").addEventListener("click", (event) => openMenu(event.currentTarget, "", mainMenu(dialogs, help(page.keys))));
   if (/Mac|iPhone|iPad/.test(navigator.platform)) setText(byId("palette-open").querySelector("kbd"), "⌘ K");
-  listen({ ...page.keys, "?": () => dialogs.keys(LIST) }, palette);
+  listen({ ...page.keys, "?": () => dialogs.keys(help(page.keys)) }, palette);
   stream.run();
   return { store, title };
 }
@@ -75,12 +75,12 @@ function banners(hive) {
   show(document.querySelector('[data-banner="unconfined"]'), !hive.confined);
 }
 
-function mainMenu(dialogs) {
+function mainMenu(dialogs, keys) {
   const chosen = theme();
   return [
     ...themes.map(([key, label]) => ({ label: `${label} theme`, icon: "theme", checked: key === chosen, run: () => setTheme(key) })),
     null,
-    { label: "Keys", icon: "keys", note: "?", run: () => dialogs.keys(LIST) },
+    { label: "Keys", icon: "keys", note: "?", run: () => dialogs.keys(keys) },
     { label: "Log out", icon: "logout", run: logout },
   ];
 }

@@ -1,6 +1,7 @@
 // Ctrl-K: everything by name. Agents, what can be done to them, places, settings.
 
 import { h, icon, setAttr } from "./dom.js";
+import { revive } from "./kept.js";
 import { standing } from "./standing.js";
 import { byName } from "./store.js";
 import { setTheme, themes } from "./theme.js";
@@ -47,6 +48,10 @@ export class Palette {
         ...this.actions.for(agent).map((one) => ({ what: `${one.label} ${agent.name}`, why: one.reason ?? "", sign: icon(one.icon), off: one.reason, run: one.run })),
         { what: `Message ${agent.name}`, why: "", sign: icon("message"), run: () => this.actions.compose(agent.name) },
         agent.role === "manager" ? null : { what: `Destroy ${agent.name}`, why: off ?? "asks for its name", sign: icon("destroy"), off, run: () => this.dialogs.destroy(agent.name) },
+      ]),
+      ...this.store.kept.flatMap(({ name }) => [
+        { what: `Revive ${name}`, why: off ?? "kept", sign: icon("play"), off, run: () => revive(this.actions, name) },
+        { what: `Purge ${name}`, why: off ?? "asks for its name", sign: icon("destroy"), off, run: () => this.dialogs.purge(name) },
       ]),
     ].filter(Boolean);
   }

@@ -90,3 +90,35 @@ export function waiting(store) {
       .map((agent) => one("login", "attention", agent.name, null, agent)),
   ];
 }
+
+const ALIKE = 3; // so many agents with the same trouble become one card
+const TAKES = { approval: 2, question: 3 };
+
+const trouble = {
+  quarantine: ({ item }) => item.quarantined,
+  build: ({ item }) => item.last_error.replace(FAILED_BUILD, ""),
+  login: () => "",
+};
+
+/** The same list with one card for what is the same for several agents; `held(key)`: one is being worked on. */
+export function gathered(items, held) {
+  const alike = new Map();
+  for (const item of items) {
+    const same = trouble[item.kind] ? `${item.kind}*${trouble[item.kind](item)}` : item.key;
+    alike.set(same, [...(alike.get(same) ?? []), item]);
+  }
+  return [...alike].flatMap(([key, same]) => {
+    if (same.length < ALIKE || same.some((item) => held(item.key))) return same;
+    return { ...same[0], key, agent: null, of: same };
+  });
+}
+
+/** What of the list shows at first: in its order, as long as there is room (lines of about 48 px), `held` always. */
+export function first(items, room, held) {
+  return items.filter((item, at) => {
+    const takes = TAKES[item.kind] ?? 1;
+    const shows = takes <= room || at === 0;
+    if (shows) room -= takes;
+    return shows || held(item.key);
+  });
+}

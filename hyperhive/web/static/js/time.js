@@ -1,6 +1,7 @@
 // Times in words, all ticking from one timer. pages.py says the same on the server.
 
 let skew = 0;
+let held = null;
 
 /** Take over the server's clock where ours is off by more than its header's resolution. */
 export function setServerTime(header) {
@@ -9,6 +10,12 @@ export function setServerTime(header) {
 }
 
 export const now = () => Date.now() + skew;
+
+/** Let every time on the page stand at `moment`, as long as nobody knows what is; null lets them go on. */
+export function hold(moment) {
+  held = moment;
+  tick();
+}
 
 /** Milliseconds as "12 s", "3 min", "2 h 5 min", "3 d". */
 export function lasted(ms) {
@@ -26,7 +33,7 @@ const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-d
 
 /** What a <time> of this mode says now. Modes: ago, for, until, clock. */
 function words(mode, at) {
-  const passed = now() - at;
+  const passed = (held ?? now()) - at;
   if (mode === "for") return lasted(passed);
   if (mode === "until") return passed >= 0 ? "now" : `in ${lasted(-passed)}`;
   if (mode === "clock") return clock.format(at);

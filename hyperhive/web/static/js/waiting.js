@@ -2,9 +2,11 @@
 
 import { cardOf } from "./cards.js";
 import { byId, keyed, setText, show } from "./dom.js";
-import { waiting } from "./standing.js";
+import { first, gathered, waiting } from "./standing.js";
 
-const FIRST = () => (innerWidth < 700 ? 3 : 5);
+const ROOM = () => (innerWidth < 700 ? 5 : 7);
+
+const count = (cards) => cards.reduce((sum, { of }) => sum + (of?.length ?? 1), 0);
 
 export class Waiting {
   /** @param only the agent whose page this is; null for the hive. */
@@ -20,7 +22,7 @@ export class Waiting {
     this.list.replaceChildren();
     this.more = byId("waiting-more");
     this.more.addEventListener("click", () => {
-      this.all = true;
+      this.all = !this.all;
       this.draw();
     });
     store.on(() => this.draw());
@@ -30,7 +32,9 @@ export class Waiting {
   draw() {
     const everything = waiting(this.store);
     const items = this.only ? everything.filter((item) => item.agent === this.only) : everything;
-    const shown = this.all ? items : items.filter((item, at) => at < FIRST() || this.held(item.key));
+    const held = (key) => this.held(key);
+    const cards = gathered(items, held);
+    const shown = this.all ? cards : first(cards, ROOM(), held);
     const focused = this.list.contains(document.activeElement) ? this.focusedCard() : null;
     keyed(this.list, this.kept, shown, (item) => item.key, (item) => this.make(item), (_, item) => this.cards.get(item.key).update(item));
     for (const key of this.cards.keys()) if (!this.kept.has(key)) this.cards.delete(key);
@@ -38,8 +42,9 @@ export class Waiting {
     show(byId("waiting-none"), items.length === 0);
     show(byId("waiting-badge"), items.length > 0);
     setText(byId("waiting-badge"), String(items.length));
-    show(this.more, shown.length < items.length);
-    setText(this.more, `Show ${items.length - shown.length} more`);
+    const rest = count(cards) - count(shown);
+    show(this.more, rest > 0 || (this.all && first(cards, ROOM(), held).length < cards.length));
+    setText(this.more, rest > 0 ? `Show ${rest} more` : "Show fewer");
     this.count(everything.length);
   }
 
