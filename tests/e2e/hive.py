@@ -64,6 +64,7 @@ class RealHive:
             base["HYPERHIVE_SCENARIO"] = str(scenario)
         self.env = base | dict(env or {})
         self.as_user: str | None = None
+        self.start_deadline = LONG
         self.daemon: subprocess.Popen[bytes] | None = None
         self.port = 0
         self.http = httpx.Client()
@@ -76,7 +77,9 @@ class RealHive:
         out = self.place / "out"
         daemon = self.daemon
         assert daemon is not None
-        eventually(lambda: daemon.poll() is not None or "\nThe link works" in out.read_text(), LONG)
+        eventually(
+            lambda: daemon.poll() is not None or "\nThe link works" in out.read_text(), self.start_deadline
+        )
         said = out.read_text()
         assert daemon.poll() is None, (said, self.complaints())
         self.port = int(said.partition("http://")[2].partition("/")[0].rpartition(":")[2])
@@ -85,12 +88,12 @@ class RealHive:
 
     def launch(self, *flags: str, port: int | None = None) -> None:
         """Start it and do not wait."""
-        words = [self.command, "up", "--no-browser", "--runtime", self.runtime]
+        words = ["--no-browser", "--runtime", self.runtime]
         words += ["--port", str(self.port if port is None else port), *flags]
         words += ["--rehearse"] if self.rehearse else []
         with (self.place / "out").open("wb") as out, (self.place / "err").open("ab") as err:
             self.daemon = subprocess.Popen(
-                words,
+                self.starting(words),
                 env=self.env,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -99,6 +102,10 @@ class RealHive:
                 start_new_session=True,
                 **self._user(),
             )
+
+    def starting(self, flags: list[str]) -> list[str]:
+        """The command line that starts it."""
+        return [self.command, "up", *flags]
 
     def _user(self) -> dict[str, Any]:
         if self.as_user is None:
@@ -119,6 +126,12 @@ class RealHive:
         self.daemon.send_signal(signal.SIGTERM)
         assert self.daemon.wait(LONG) == 0, self.complaints()
         return time.monotonic() - began
+
+    def interrupt(self) -> None:
+        """Ctrl-C, as the terminal sends it to everything in the foreground."""
+        assert self.daemon is not None
+        os.killpg(self.daemon.pid, signal.SIGINT)
+        self.daemon.wait(LONG)
 
     def complaints(self) -> str:
         """What it wrote to stderr."""
@@ -336,10 +349,10 @@ class RealHive:
 
 
 @contextmanager
-def hive(**options: Any) -> Iterator[RealHive]:
+def hive(*, kind: type[RealHive] = RealHive, **options: Any) -> Iterator[RealHive]:
     """Folders for a hive; all of it ends with the block."""
     place = Path(tempfile.mkdtemp(prefix="hh-", dir="/tmp"))
-    made = RealHive(place, **options)
+    made = kind(place, **options)
     try:
         yield made
     finally:
