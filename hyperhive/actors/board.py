@@ -111,12 +111,16 @@ class _Draft:
 class Board:
     """Holds an immutable state that is swapped whole; reading takes no lock and asks no actor.
 
+    ``handed_up``: the newest event that the stream's readers were handed; the EventHub's own note, kept here
+    because the board outlives it.
+
     Args:
         hive: the hive's own view.
         seq: the newest recorded event at start.
     """
 
     def __init__(self, *, hive: HiveView, seq: int) -> None:
+        self.handed_up = seq
         self._state = _State(seq=seq, hive=hive, agents={}, depths={}, sections=dict.fromkeys(_SECTIONS, ()))
 
     @property

@@ -73,7 +73,7 @@ class EventHub(Actor):
         match message:
             case Committed(events, parts, replies):
                 try:
-                    if events and events[0].seq != self._board.seq + 1:
+                    if events and events[0].seq != self._board.handed_up + 1:
                         events = self._missed()
                     self._publish(events, parts)
                 finally:
@@ -84,7 +84,7 @@ class EventHub(Actor):
     def _missed(self) -> tuple[Recorded, ...]:
         reader = self._database.reader()
         missed: list[Recorded] = []
-        while page := reader.events.after(missed[-1].seq if missed else self._board.seq, 1000, None):
+        while page := reader.events.after(missed[-1].seq if missed else self._board.handed_up, 1000, None):
             missed.extend(page)
         return tuple(missed)
 
@@ -95,6 +95,8 @@ class EventHub(Actor):
             frames.insert(0, Frame(None, "patch", encode("patch", json.dumps(patch, separators=(",", ":")))))
         if frames:
             self._frames.post(frames, changed)
+        if events:
+            self._board.handed_up = events[-1].seq
 
     def _tell_mail(self, parts: tuple[object, ...]) -> None:
         """After the replies: a ``recv`` that found nothing is back in the waiting room by then."""

@@ -189,6 +189,8 @@ class Supervisor(Actor):
         now = self._clock()
         for post in self._roster.all():
             actor = post.address.actor
+            if actor is not None and actor.actor_stopped.is_set() and post.address.detach(actor):
+                actor = None  # it ended without a word
             if actor is None:
                 if post.due is None and (fill or post.vacant):
                     self._start(post)

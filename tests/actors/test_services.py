@@ -1,0 +1,223 @@
+"""Store, hub, broker and gatekeeper, on a whole tree."""
+
+import json
+import threading
+from typing import Any
+
+import pytest
+
+from hyperhive.actors.broker import Recv, Send
+from hyperhive.actors.gatekeeper import KEPT, MAX_PENDING, Ask, Close, Decide, Request, Sweep
+from hyperhive.actors.reply import Waiter
+from hyperhive.actors.store import Write
+from hyperhive.domain.events import Paused
+from hyperhive.domain.messages import Message
+from hyperhive.domain.views import ApprovalView, QuestionView
+from hyperhive.errors import Invalid, Refused, Unknown
+from hyperhive.store.database import Tx
+from tests.actors.rig import Rig
+from tests.waiting import eventually
+
+
+def ask(rig: Rig, ttl: float | None = None, question: str = "Which?") -> QuestionView:
+    return _gate(rig, lambda reply: Ask("manager", question, ("a", "b"), False, ttl, reply))
+
+
+def decide(rig: Rig, id: int, decision: Any = "approve", note: str = "") -> ApprovalView:
+    return _gate(rig, lambda reply: Decide(id, decision, note, "operator", reply))
+
+
+def request(rig: Rig, name: str) -> ApprovalView:
+    return _gate(rig, lambda reply: Request(name, "manager", reply))
+
+
+def _gate(rig: Rig, make: Any) -> Any:
+    reply: Waiter[Any] = Waiter()
+    rig.tree.services.gatekeeper.tell(make(reply))
+    return reply.get(5)
+
+
+def test_writes_that_wait_together_are_one_commit_and_one_that_fails_fails_alone(rig: Rig) -> None:
+    store: Any = rig.tree.services.store.actor
+    gate, held = threading.Event(), threading.Event()
+
+    def hold(tx: Tx) -> None:
+        held.set()
+        gate.wait(5)
+
+    rig.tree.services.store.tell(Write(hold))
+    assert held.wait(5)
+    before, replies = store.commits, [Waiter[int]() for _ in range(100)]
+    for number, reply in enumerate(replies):
+
+        def op(tx: Tx, n: int = number) -> int:
+            tx.emit(Paused(agent=f"n{n}"))
+            if n == 50:
+                raise Refused("not this one")
+            if n == 51:
+                raise ZeroDivisionError
+            return n
+
+        rig.tree.services.store.tell(Write(op, reply))
+    gate.set()
+    for number, reply in enumerate(replies):
+        if number in (50, 51):
+            with pytest.raises((Refused, ZeroDivisionError)):
+                reply.get(5)
+        else:
+            assert reply.get(5) == number
+    assert store.commits - before <= 2
+    paused = rig.database.reader().events.after(0, 1000, frozenset({"paused"}))
+    assert [event.agent for event in paused] == [f"n{n}" for n in range(100) if n not in (50, 51)]
+
+
+def test_an_answer_comes_after_what_was_written_is_visible(rig: Rig) -> None:
+    for number in range(50):
+        seq = rig.write(lambda tx, n=number: tx.emit(Paused(agent=f"n{n}")).seq)
+        assert rig.tree.board.seq >= seq
+        assert rig.readers.frames[-1].seq == seq
+
+
+def test_what_a_failing_hub_did_not_publish_its_successor_does_in_order_and_once(rig: Rig) -> None:
+    post = rig.readers.post
+    failures = iter([True, False, True, False, False])
+
+    def fail_sometimes(frames: Any, changed: Any) -> None:
+        if next(failures, False):
+            raise RuntimeError("a reader's bug")
+        post(frames, changed)
+
+    first = rig.tree.board.seq
+    rig.tree._frames.post = fail_sometimes  # type: ignore[method-assign]  # the seam for faults
+    for number in range(20):
+        rig.tree.services.store.tell(Write(lambda tx, n=number: tx.emit(Paused(agent=f"n{n}"))))
+    rig.wait_for(lambda: rig.tree.board.handed_up >= first + 20)
+    seqs = [frame.seq for frame in rig.readers.frames if frame.seq is not None and frame.seq > first]
+    assert seqs == list(range(first + 1, first + 21))
+
+
+def test_patches_carry_what_changed_and_nothing_else(rig: Rig) -> None:
+    rig.spawn("alice")
+    rig.flush()
+    rig.readers.frames.clear()
+    rig.send("operator", "manager", "hello")
+    eventually(lambda: rig.view("manager").turn.turn is not None)
+    patches = [json.loads(f.data.split(b"data: ")[1]) for f in rig.readers.frames if f.kind == "patch"]
+    assert {key for patch in patches for key in patch} == {"agents"}
+    assert {agent["name"] for patch in patches for agent in patch["agents"]} == {"manager"}
+
+
+def test_who_waits_is_served_in_the_senders_own_commit(rig: Rig) -> None:
+    rig.spawn("alice")
+    taken: Waiter[tuple[Message, ...]] = Waiter()
+    token = next(rig.tree.room.tokens)
+    rig.tree.services.broker.tell(Recv(token, "alice", 1, 60.0, taken))
+    eventually(lambda: rig.tree.room.waiting.get("alice"))
+    commits = rig.tree.services.store.actor.commits  # type: ignore[union-attr]
+    rig.send("operator", "alice", "quick")
+    assert [m.body for m in taken.get(5)] == ["quick"]
+    assert rig.tree.services.store.actor.commits == commits + 1  # type: ignore[union-attr]
+    assert not rig.tree.room.serving
+
+
+def test_two_hundred_senders_at_once_are_all_served(rig: Rig) -> None:
+    rig.spawn("alice")
+    rig.harness("alice").hang_up()
+    replies = [Waiter[Message]() for _ in range(200)]
+    for number, reply in enumerate(replies):
+        rig.tree.services.broker.tell(Send("operator", "alice", f"{number}", reply))
+    assert [reply.get(5).body for reply in replies] == [str(number) for number in range(200)]
+
+
+@pytest.mark.parametrize(
+    ("to", "body", "why"),
+    [
+        ("nobody", "x", "there are: alice, manager, operator|there are: alice, operator"),
+        ("alice", " ", "needs a body"),
+        ("alice", "\0", "NUL"),
+        ("alice", "\ud800", "surrogate"),
+        ("alice", "x" * 70_000, "65536 are allowed"),
+        ("system", "x", "cannot be sent to"),
+        ("operator", "x", "cannot be sent to"),
+    ],
+)
+def test_what_cannot_be_sent_is_refused_with_the_reason(rig: Rig, to: str, body: str, why: str) -> None:
+    rig.spawn("alice")
+    with pytest.raises(Refused, match=why):
+        rig.send("operator", to, body)
+
+
+def test_an_answer_arrives_as_a_message_and_a_second_one_is_told_who_was_first(rig: Rig) -> None:
+    view = ask(rig)
+    assert [question.id for question in rig.tree.board.snapshot.questions] == [view.id]
+    _gate(rig, lambda reply: Close(view.id, "a", "operator", reply))
+    bodies = [m.body for m in rig.harness("manager").next_work().messages]
+    assert any(body.endswith("The operator answers: a") for body in bodies)
+    with pytest.raises(Refused, match="answered already by operator"):
+        _gate(rig, lambda reply: Close(view.id, None, "operator", reply))
+    assert rig.tree.board.snapshot.questions == ()
+    assert rig.told("manager", "question_answered") == ["question_answered"]
+
+
+def test_a_deadline_holds_also_over_a_restart(rig: Rig) -> None:
+    view, other = ask(rig, ttl=60), ask(rig, ttl=600)
+    rig.restart()
+    rig.watcher.advance(61)
+    rig.tree.services.gatekeeper.tell(Sweep())
+    eventually(lambda: rig.told("manager", "question_answered"))
+    found = rig.database.reader().questions.get(view.id)
+    assert found is not None
+    assert (found.state, found.by) == ("expired", "system")
+    assert [question.id for question in rig.tree.board.snapshot.questions] == [other.id]
+
+
+@pytest.mark.parametrize("ttl", [0, -1, 1e12])
+def test_a_deadline_out_of_bounds_is_refused(rig: Rig, ttl: float) -> None:
+    with pytest.raises(Invalid, match="ttl_seconds"):
+        ask(rig, ttl=ttl)
+
+
+def test_an_approval_is_decided_once_and_an_approved_agent_comes_up_though_nobody_waits(rig: Rig) -> None:
+    view = request(rig, "alice")
+    replies = [Waiter[ApprovalView]() for _ in range(10)]
+    for reply in replies:
+        rig.tree.services.gatekeeper.tell(Decide(view.id, "approve", "", "operator", reply))
+    decided = 0
+    for reply in replies:
+        try:
+            reply.get(5)
+            decided += 1
+        except Refused as refusal:
+            assert "decided already: approved by operator" in refusal.message
+    assert decided == 1
+    rig.settled("alice")
+    assert rig.told("alice", "approval_resolved", "spawned") == ["approval_resolved", "spawned"]
+
+
+def test_a_request_is_made_once_and_requests_have_a_bound(rig: Rig) -> None:
+    view = request(rig, "alice")
+    with pytest.raises(Refused, match="waits for the operator already"):
+        request(rig, "alice")
+    assert decide(rig, view.id, "deny", "too many").state == "denied"
+    with pytest.raises(Unknown):
+        decide(rig, 999)
+    for number in range(MAX_PENDING):
+        request(rig, f"a{number}")
+    with pytest.raises(Refused, match="wait for the operator already"):
+        request(rig, "one-more")
+
+
+def test_the_record_is_kept_within_bounds(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(KEPT, "events", 10)
+    for number in range(50):
+        rig.write(lambda tx, n=number: tx.emit(Paused(agent=f"n{n}")))
+    newest = rig.database.reader().events.newest()
+    rig.watcher.advance(3601)
+    eventually(lambda: rig.database.reader().events.oldest() == newest - 9)
+    assert rig.database.reader().events.newest() == newest
+
+
+def test_a_watchers_trouble_reaches_everybody_who_looks(rig: Rig) -> None:
+    rig.watcher._in_trouble("cannot watch files (No space left on device)")
+    eventually(lambda: rig.tree.board.snapshot.hive.trouble)
+    assert b"cannot watch files" in rig.tree.board.json

@@ -1,0 +1,134 @@
+"""The bridge: answers down, frames up; nobody waits on the other side, and no reader misses anything."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+
+import pytest
+
+from hyperhive.actors.ports import Frame
+from hyperhive.actors.reply import Reply
+from hyperhive.bridge import RING_FRAMES, Bridge
+from hyperhive.errors import Broken, Deadline, Refused
+from tests.waiting import eventually_async
+
+
+@pytest.fixture
+async def bridge() -> AsyncIterator[Bridge]:
+    bridge = Bridge()
+    bridge.open()
+    yield bridge
+    bridge.close()
+
+
+def frames(*numbers: int) -> list[Frame]:
+    return [Frame(number, "paused", b"%d\n" % number) for number in numbers]
+
+
+async def test_an_answer_from_another_thread_is_awaited(bridge: Bridge) -> None:
+    def make(reply: Reply[int]) -> None:
+        threading.Thread(target=reply.set, args=(7,)).start()
+
+    assert await bridge.call(make, deadline=5) == 7
+
+
+async def test_a_refusal_is_raised(bridge: Bridge) -> None:
+    with pytest.raises(Refused, match="no"):
+        await bridge.call(lambda reply: reply.fail(Refused("no")), deadline=5)
+
+
+async def test_no_answer_is_a_deadline_and_a_late_one_is_handed_back(bridge: Bridge) -> None:
+    kept: list[Reply[str]] = []
+    late: list[str] = []
+    with pytest.raises(Deadline):
+        await bridge.call(kept.append, deadline=0.01, undelivered=late.append)
+    kept[0].set("too late")
+    await eventually_async(lambda: late == ["too late"])
+
+
+async def test_an_answer_to_a_caller_who_left_or_a_loop_that_closed_is_handed_back(bridge: Bridge) -> None:
+    kept: list[Reply[str]] = []
+    late: list[str] = []
+    call = asyncio.create_task(bridge.call(kept.append, deadline=5, undelivered=late.append))
+    await eventually_async(lambda: kept)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    kept[0].set("one")
+    await eventually_async(lambda: late == ["one"])
+    bridge.close()
+    kept[0].set("two")
+    assert late == ["one", "two"]
+
+
+async def test_a_job_that_waits_for_a_loop_that_closed_hears_that_it_stops(bridge: Bridge) -> None:
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    bridge.close()
+    with pytest.raises(Broken, match="stopping"):
+        bridge.wait(never(), deadline=1)
+
+
+async def test_every_reader_gets_every_frame_in_order_whatever_it_lags(bridge: Bridge) -> None:
+    feed = bridge.feed
+    got: dict[int, list[int | None]] = {lag: [] for lag in range(1, 5)}
+
+    async def read(lag: int) -> None:
+        position = 0
+        while len(got[lag]) < 3000:
+            await feed.more(position, 5)
+            for _ in range(lag):
+                await asyncio.sleep(0)
+            found = feed.since(position, limit=7 * lag)
+            assert found is not None
+            position += len(found)
+            got[lag] += [frame.seq for frame in found]
+
+    readers = [asyncio.create_task(read(lag)) for lag in got]
+
+    def publish() -> None:
+        for number in range(0, 3000, 3):
+            feed.post(frames(number, number + 1, number + 2), frozenset())
+
+    publisher = threading.Thread(target=publish)
+    publisher.start()
+    await asyncio.gather(*readers)
+    publisher.join()
+    assert all(seqs == list(range(3000)) for seqs in got.values())
+
+
+async def test_a_reader_behind_the_ring_is_told_so(bridge: Bridge) -> None:
+    bridge.feed.post(frames(*range(RING_FRAMES + 10)), frozenset())
+    bridge.feed.drain()
+    assert bridge.feed.since(0) is None
+    found = bridge.feed.since(bridge.feed.end - 5)
+    assert found is not None
+    assert [frame.seq for frame in found] == list(range(RING_FRAMES + 5, RING_FRAMES + 10))
+
+
+async def test_what_waits_for_a_loop_that_is_held_up_is_bounded_and_nobody_reads_across_the_gap(
+    bridge: Bridge,
+) -> None:
+    feed = bridge.feed
+    feed.post(frames(1, 2, 3), frozenset())
+    feed.drain()
+    for start in range(4, 3 * RING_FRAMES, 100):  # the loop is busy with this test all the while
+        feed.post(frames(*range(start, start + 100)), frozenset({"alice"}))
+    assert len(feed._incoming) <= RING_FRAMES
+    feed.drain()
+    assert feed.since(3) is None
+    last = feed.since(feed.end - 1)
+    assert last is not None
+    assert last[0].seq == feed.end
+
+
+async def test_changes_that_are_not_read_in_time_are_merged(bridge: Bridge) -> None:
+    with bridge.feed.changes() as queue:
+        for number in range(200):
+            bridge.feed.post([], frozenset({f"a{number}"}))
+            bridge.feed.drain()
+        names: set[str] = set()
+        while not queue.empty():
+            names |= queue.get_nowait()
+    assert names == {f"a{number}" for number in range(200)}
