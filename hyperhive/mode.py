@@ -25,10 +25,15 @@ class Mode:
 def live(home: Path) -> Mode | None:
     """The live mode, if there is something to log in with: a key in the environment, or an agent's own login."""
     found = {key: os.environ[key] for key in PASSED_ON if os.environ.get(key)}
-    stored = (home / "agents").glob(f"*/claude/{CREDENTIALS}")
-    if any(key in found for key in LIVE_KEYS) or any(stored_token(path) for path in stored):
+    if any(key in found for key in LIVE_KEYS) or logins(home):
         return Mode("live", lambda agent: found)
     return None
+
+
+def logins(home: Path) -> list[str]:
+    """The agents that have a login of their own stored in ``home``."""
+    files = sorted((home / "agents").glob(f"*/claude/{CREDENTIALS}"))
+    return [file.parent.parent.name for file in files if stored_token(file) is not None]
 
 
 def wanted_port(home: Path, setting: int) -> int:

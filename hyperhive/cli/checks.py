@@ -1,7 +1,6 @@
 """The checks behind ``hyperhive doctor``: each looks at one thing and says what to do about it."""
 
 import errno
-import json
 import os
 import platform
 import resource
@@ -19,14 +18,13 @@ from hyperhive.cli.errors import CommandError, NoDaemon
 from hyperhive.cli.hive import daemon, headline, state
 from hyperhive.errors import HiveError
 from hyperhive.home import check_run
+from hyperhive.mode import LIVE_KEYS, logins
 from hyperhive.settings import Settings
 
 GIB = 1024**3
 ENOUGH_FILES = 4096
 ENOUGH_INSTANCES = 128
 ENOUGH_WATCHES = 8192
-LIVE_KEYS = ("ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_AUTH_TOKEN")
-"""What in the environment makes a hive live."""
 
 
 class Level(StrEnum):
@@ -137,25 +135,13 @@ def claude(chosen: Path | None, home: Path) -> Check:
 def credentials(home: Path, *, rehearse: bool) -> Check:
     """Which Claude credentials are seen; never their value."""
     seen = [key for key in LIVE_KEYS if os.environ.get(key)]
-    seen += [f"login of {name}" for name in _logins(home)]
+    seen += [f"login of {name}" for name in logins(home)]
     if rehearse:
         return Check("credentials", Level.OK, "not used: the settings say rehearse")
     if seen:
         return Check("credentials", Level.OK, f"{', '.join(seen)}: the hive would be live")
     fix = "set ANTHROPIC_API_KEY or CLAUDE_CODE_OAUTH_TOKEN, or 'hyperhive login NAME'"
     return Check("credentials", Level.WARN, "none seen: the hive would be a rehearsal", fix)
-
-
-def _logins(home: Path) -> list[str]:
-    found = []
-    for file in sorted(home.glob("agents/*/claude/.credentials.json")):
-        try:
-            login = json.loads(file.read_text())
-            if login["claudeAiOauth"]["accessToken"]:
-                found.append(file.parent.parent.name)
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-    return found
 
 
 def runtimes(wanted: str) -> list[Check]:

@@ -1,6 +1,7 @@
 """doctor: each thing a newcomer trips over, found and explained."""
 
 import json
+import os
 import socket
 from pathlib import Path
 
@@ -107,10 +108,22 @@ def test_a_home_that_cannot_be_made_fails(tmp_path: Path) -> None:
     assert checks.folder("home", tmp_path, needs=2**62).level is Level.WARN
 
 
-def test_the_credentials_looked_for_are_those_that_make_a_hive_live() -> None:
-    from hyperhive.daemon import LIVE_KEYS
-
-    assert set(checks.LIVE_KEYS) == set(LIVE_KEYS)
+@pytest.mark.parametrize("planted", ["pipe", "link", "large"])
+def test_what_an_agent_planted_as_its_login_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick: Path, planted: str
+) -> None:
+    folder = tmp_path / "agents/alice/claude"
+    folder.mkdir(parents=True)
+    login = json.dumps({"claudeAiOauth": {"accessToken": "x"}})
+    match planted:
+        case "pipe":
+            os.mkfifo(folder / ".credentials.json")
+        case "link":
+            (tmp_path / "elsewhere").write_text(login)
+            (folder / ".credentials.json").symlink_to(tmp_path / "elsewhere")
+        case "large":
+            (folder / ".credentials.json").write_text(login + " " * 1_000_000)
+    assert checks.credentials(tmp_path, rehearse=False).level is Level.WARN
 
 
 @pytest.mark.parametrize(("length", "level"), [(20, Level.OK), (100, Level.FAIL)])
