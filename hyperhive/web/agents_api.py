@@ -96,7 +96,8 @@ class AgentsApi:
         async def operate(request: Request) -> Response:
             name = asked.name(request)
             wait = asked.query(request, "wait", default=0, most=LONGEST_WAIT)
-            return _accepted(await self._hive.operate(action, name, by=OPERATOR, wait=float(wait)))
+            operated = await self._hive.operate(action, name, by=OPERATOR, wait=float(wait))
+            return _accepted(operated, waited=wait > 0)
 
         return operate
 
@@ -124,6 +125,7 @@ async def _turn_frames(items: AsyncIterator[TurnItem]) -> AsyncIterator[ServerSe
         yield ServerSentEvent(item.model_dump_json(), event="turn", id=str(item.id), sep="\n")
 
 
-def _accepted(operated: Operated) -> Response:
-    """202 while it is under way, 200 when it has ended."""
-    return JSONResponse(_OPERATED.dump_python(operated, mode="json"), 202 if operated.ok is None else 200)
+def _accepted(operated: Operated, *, waited: bool = False) -> Response:
+    """202, also when nothing was to be done; 200 for an outcome that was waited for."""
+    status = 200 if waited and operated.ok is not None else 202
+    return JSONResponse(_OPERATED.dump_python(operated, mode="json"), status)

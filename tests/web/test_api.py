@@ -47,11 +47,16 @@ async def test_every_action_reaches_the_hive(
     operator: httpx.AsyncClient, hive: FakeHive, action: str
 ) -> None:
     answer = await operator.post(f"/api/agents/manager/{action}?wait=0")
-    assert answer.status_code in (200, 202)
-    assert (answer.status_code == 202) == (answer.json()["ok"] is None)
+    assert answer.status_code == 202
     assert hive.calls[-1].args | {"wait": 0} == {
         "action": action, "name": "manager", "by": "operator", "wait": 0,
     }  # fmt: skip
+
+
+async def test_an_outcome_that_was_waited_for_is_no_mere_acceptance(operator: httpx.AsyncClient) -> None:
+    answer = await operator.post("/api/agents/manager/pause?wait=5")
+    assert answer.status_code == 200
+    assert answer.json()["ok"] is True
 
 
 async def test_destroy_keeps_the_folders_unless_told(operator: httpx.AsyncClient, hive: FakeHive) -> None:

@@ -82,7 +82,7 @@ async def test_the_hives_own_page_may_change_things(face: Face) -> None:
     own = {"Origin": f"http://127.0.0.1:{PORT}", "Sec-Fetch-Site": "same-origin"}
     async with face.browser() as browser:
         answer = await browser.post("/api/agents/manager/pause", headers=own)
-    assert answer.status_code == 200
+    assert answer.status_code == 202
     agent = face.hive.snapshot().agent("manager")
     assert agent is not None and agent.paused
 
