@@ -179,6 +179,11 @@ class AgentActor(Actor):
                     self._was_read(value)
             case _ if not self._begun:
                 self._keep(message)
+            case _:
+                self._handle(message)
+
+    def _handle(self, message: Any) -> None:
+        match message:
             case Then(core, call):
                 if core is self._core and not core.void:
                     call()

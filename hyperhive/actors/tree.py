@@ -210,23 +210,23 @@ class Tree:
                     "timers": self._watcher,
                 },
             ),
-            "#gatekeeper": (
-                services.gatekeeper,
-                Gatekeeper,
-                {
-                    "store": services.store,
-                    "database": database,
-                    "timers": self._watcher,
-                    "now": self.now,
-                    "approve": lambda tx, view, by: insert_agent(tx, view.agent, by=by, layout=self.layout),
-                    "approved": lambda view: self.adopt(view.agent),
-                },
-            ),
+            "#gatekeeper": (services.gatekeeper, Gatekeeper, self._gatekeeper()),
         }
         return tuple(
             Post(name=name, address=address, start=_Start(kind, args))
             for name, (address, kind, args) in fixed.items()
         )
+
+    def _gatekeeper(self) -> dict[str, Any]:
+        services, database = self.services, self._database
+        return {
+            "store": services.store,
+            "database": database,
+            "timers": self._watcher,
+            "now": self.now,
+            "approve": lambda tx, view, by: insert_agent(tx, view.agent, by=by, layout=self.layout),
+            "approved": lambda view: self.adopt(view.agent),
+        }
 
     def _agent_post(self, name: str) -> Post:
         memory = AgentMemory(turn=TurnView(state=TurnState.IDLE, since=self.now()))

@@ -1,6 +1,7 @@
 """The broker against a model: at least once, in order per sender and recipient, whatever crashes or leaves."""
 
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ class Delivery(RuleBasedStateMachine):
         self.quiet.__enter__()
         self.rig.up()
         for name in NAMES:
-            self.rig.write(lambda tx, n=name: tx.agents.insert(n, "agent", Intended.STOPPED))
+            self.rig.write(lambda tx, n=name: tx.agents.insert(n, "agent", Intended.STOPPED))  # type: ignore[misc]  # binds
         self.sent: dict[tuple[str, str], list[int]] = {}
         self.got: dict[str, list[int]] = {name: [] for name in NAMES}
         self.waiting: list[tuple[str, int, Waiter[tuple[Message, ...]]]] = []
@@ -113,10 +114,8 @@ class Delivery(RuleBasedStateMachine):
             to, _, reply = entry
             if reply._done.is_set():
                 self.waiting.remove(entry)
-                try:
+                with suppress(HiveError):  # it heard that the store failed under it, and would call again
                     self._arrived(to, reply.get(0))
-                except HiveError:
-                    pass  # it heard that the store failed under it, and would call again
 
     def _arrived(self, to: str, taken: tuple[Message, ...]) -> None:
         self._note(to, taken)

@@ -55,14 +55,14 @@ def test_a_crash_is_told_once_and_started_again_with_growing_delay_until_it_is_q
     rig.spawn("alice")
     for crash in range(1, 5):
         rig.runtime.crash("alice")
-        eventually(lambda n=crash: rig.told("alice", "container_crash") == ["container_crash"] * n)
+        eventually(lambda n=crash: rig.told("alice", "container_crash") == ["container_crash"] * n)  # type: ignore[misc]  # binds
         if crash > 1:
             eventually(lambda: rig.view("alice").restart_at is not None)
             due = rig.view("alice").restart_at
             assert due is not None
             assert (due - rig.now()).total_seconds() == pytest.approx(2.0 ** (crash - 2), abs=0.9)
             rig.watcher.advance(2.0 ** (crash - 2))
-        eventually(lambda n=crash: rig.told("alice", "started") == ["started"] * (n + 1))
+        eventually(lambda n=crash: rig.told("alice", "started") == ["started"] * (n + 1))  # type: ignore[misc]  # binds
         rig.settled("alice")
     rig.runtime.crash("alice")
     eventually(lambda: rig.view("alice").quarantined is not None)
@@ -174,6 +174,7 @@ def test_a_runtime_that_hangs_is_given_up_and_delays_nobody_else(rig: Rig) -> No
     rig.spawn("bob")
     rig.runtime.hang_next = gate = threading.Event()
     stop = rig.operate(Transient.STOPPING, "alice")
+    eventually(lambda: rig.runtime.hang_next is None)
     assert rig.operate(Transient.RESTARTING, "bob").get(5).ok
     paused: Waiter[Accepted] = Waiter()
     rig.address("alice").tell(Pause(paused))
@@ -302,9 +303,9 @@ def test_an_actor_that_keeps_failing_is_quarantined_and_only_the_operator_lifts_
     rig.spawn("alice")
     for restart in range(1, 5):
         rig.crash_actor("alice")
-        eventually(lambda n=restart: rig.restarts("alice") == n)
+        eventually(lambda n=restart: rig.restarts("alice") == n)  # type: ignore[misc]  # binds
         rig.watcher.advance(10)
-        eventually(lambda n=restart: len(rig.told("alice", "agent_recovered")) == n)
+        eventually(lambda n=restart: len(rig.told("alice", "agent_recovered")) == n)  # type: ignore[misc]  # binds
     rig.crash_actor("alice")
     eventually(lambda: rig.view("alice").quarantined is not None)
     assert rig.told("alice", "agent_quarantined") == ["agent_quarantined"]

@@ -222,7 +222,7 @@ def test_an_actor_that_hangs_is_replaced_and_what_it_does_later_does_not_count(n
     late: Waiter[Any] = Waiter()
     post.address.tell(Do(lambda: gate.wait(10), late))
     post.address.tell(Tell(lambda: None))
-    eventually(lambda: post.address.actor is not None and post.address.actor.busy_since is not None)
+    eventually(lambda: nursery.made and nursery.made[0].busy_with == "Do")
     nursery.timers.advance(11)
     nursery.root.address.tell(Look())
     assert nursery.ask(post, lambda: "successor") == "successor"

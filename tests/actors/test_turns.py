@@ -61,7 +61,7 @@ def test_a_message_whose_turns_keep_failing_is_set_aside_and_the_operator_is_tol
     for attempt in range(1, MAX_ATTEMPTS + 1):
         harness.next_work(attempt)
         harness.over(Outcome.FAILED)
-        eventually(lambda n=attempt: alice.told("alice", "turn_ended") == ["turn_ended"] * n)
+        eventually(lambda n=attempt: alice.told("alice", "turn_ended") == ["turn_ended"] * n)  # type: ignore[misc]  # binds
         alice.watcher.advance(400)
     assert states(alice) == ["set-aside"]
     eventually(lambda: any("was set aside" in m.body for m in alice.tree.board.snapshot.inbox))
