@@ -1,0 +1,76 @@
+"""The façade over a running tree: refusals, waiting that is cancelled, streams that resume."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from hyperhive.bridge import Bridge
+from hyperhive.domain.events import Paused
+from hyperhive.errors import Invalid, Unknown
+from hyperhive.hive import Action
+from hyperhive.running.hive import RunningHive
+from hyperhive.running.streams import RESYNC, event_stream
+from tests.actors.rig import Quiet, Rig
+from tests.waiting import eventually_async
+
+
+@pytest.fixture
+async def hive(tmp_path: Path) -> AsyncIterator[tuple[RunningHive, Rig]]:
+    rig, bridge = Rig(tmp_path), Bridge()
+    bridge.open()
+    with Quiet():
+        rig.up()
+        rig.settled("manager")
+        running = RunningHive(
+            tree=rig.tree, database=rig.database, bridge=bridge, watcher=rig.watcher, runtime=rig.runtime
+        )
+        yield running, rig
+        bridge.close()
+        rig.end()
+
+
+async def test_what_does_not_exist_or_cannot_be_is_refused_at_the_door(hive: tuple[RunningHive, Rig]) -> None:
+    running, _ = hive
+    with pytest.raises(Unknown, match="there are: manager"):
+        await running.operate(Action.START, "nobody", by="operator")
+    with pytest.raises(Invalid, match="cannot name an agent"):
+        await running.spawn("../x", by="operator")
+    with pytest.raises(Invalid, match="180"):
+        await running.recv("manager", wait=181)
+    with pytest.raises(Unknown, match="Nothing was kept"):
+        await running.purge("ghost", by="operator")
+
+
+async def test_a_cancelled_recv_loses_nothing(hive: tuple[RunningHive, Rig]) -> None:
+    running, rig = hive
+    waiting = asyncio.create_task(running.recv("operator", wait=100))
+    await eventually_async(lambda: rig.tree.room.waiting.get("operator"))
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await running.send(sender="manager", to="operator", body="still here")
+    got = await running.recv("operator", wait=5)
+    assert [message.body for message in got] == ["still here"]
+
+
+async def test_a_stream_resumes_without_gap_and_says_when_it_cannot(hive: tuple[RunningHive, Rig]) -> None:
+    running, rig = hive
+    for _ in range(30):
+        rig.write(lambda tx: tx.emit(Paused(agent="x")))
+    newest = rig.database.reader().events.newest()
+    stream = running.stream(after=newest - 20)
+    text = b"".join([await anext(stream), await anext(stream)])
+    seqs = [int(line[4:]) for line in text.split(b"\n") if line.startswith(b"id: ")]
+    assert seqs == list(range(newest - 19, newest + 1))
+    rig.write(lambda tx: tx.events.prune(5))
+    behind = event_stream(
+        feed=running._bridge.feed,
+        board=rig.tree.board,
+        database=rig.database,
+        after=1,
+        kinds=None,
+        views=False,
+    )
+    assert [await anext(behind), await anext(behind)][1] == RESYNC
