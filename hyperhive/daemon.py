@@ -15,7 +15,7 @@ import webbrowser
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hyperhive import __version__
+from hyperhive import __version__, logs
 from hyperhive.actors.builder import Builder
 from hyperhive.actors.core import Shared
 from hyperhive.actors.layout import Layout
@@ -60,13 +60,7 @@ def run(settings: Settings, *, open_browser: bool = False) -> int:
     Returns:
         The exit status: 0, or 1 with one line on stderr when it could not start.
     """
-    logging.basicConfig(
-        level=settings.log_level.upper(),
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
-    if settings.log_level != "debug":  # what uvicorn says of its own coming and going helps nobody
-        logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    logs.set_up(settings.log_level)
     os.umask(0o077)
     raise_open_files()
     try:

@@ -4,37 +4,14 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 
+from hyperhive.domain.terminal import safe as safe
+
 _COLOURS = {"good": "32", "warn": "33", "bad": "31", "dim": "2", "bold": "1"}
 _TONES = {
     "running": "good", "logged-in": "good", "up-to-date": "good", "ok": "good",
     "stopped": "dim", "unknown": "warn", "needs-login": "warn", "stale": "warn", "warn": "warn",
     "quarantined": "bad", "fail": "bad", "failed": "bad",
 }  # fmt: skip
-
-
-def safe(text: object, *, lines: bool = False) -> str:
-    """``text`` with everything made visible that a terminal would obey or a reader be deceived by.
-
-    Args:
-        lines: keep line breaks and tabs; otherwise they become spaces.
-    """
-    raw = str(text)
-    if raw.isascii() and raw.isprintable():
-        return raw
-    return "".join(_shown(char, lines) for char in raw)
-
-
-def _shown(char: str, lines: bool) -> str:
-    if char in "\n\t":
-        return char if lines else " "
-    if char.isprintable():
-        return char
-    if char == "\r" and lines:
-        return ""
-    code = ord(char)
-    if code < 0x100:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def coloured() -> bool:
