@@ -7,6 +7,7 @@ one request a connection, bodies by length, in chunks or until the end, and serv
 import json
 import os
 import socket
+import struct
 from collections.abc import Iterator
 from io import BufferedReader
 from typing import Any, NamedTuple
@@ -118,9 +119,22 @@ class Daemon:
             reason = f"No connection to the hive ({error.strerror or error}) at"
             fix = "check HYPERHIVE_RUN; a socket's path has at most 107 bytes."
         else:
+            _check_owner(sock, self.path)
             return sock
         sock.close()
         raise NoDaemon(f"{reason} {self.path}; {fix}")
+
+
+def _check_owner(sock: socket.socket, path: str) -> None:
+    """Refuse to talk to another user's server: what it answers is believed, and 'shell' even runs it."""
+    raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    owner = struct.unpack("3i", raw)[1]
+    if owner not in (os.geteuid(), 0):
+        sock.close()
+        raise CommandError(
+            f"What listens at {path} belongs to uid {owner}, not to you; "
+            "if that is the hive you mean, run this as that user."
+        )
 
 
 def _explained(error: BaseException, request: str, silence: float) -> BaseException:

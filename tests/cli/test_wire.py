@@ -1,5 +1,6 @@
 """The small HTTP client: bodies in every framing, server-sent events, and servers that misbehave."""
 
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -133,3 +134,27 @@ def test_a_socket_that_may_not_be_opened_says_whose_it_is(
     monkeypatch.setattr(socket, "socket", Closed)
     with pytest.raises(NoDaemon, match="belongs to another user"):
         Daemon(path=str(tmp_path / "host.sock")).json("GET", "/api/state")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can listen as somebody else")
+def test_another_users_server_is_not_believed(tmp_path: Path) -> None:
+    path = tmp_path / "host.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        os.seteuid(65534)
+        try:
+            listener.listen(1)
+        finally:
+            os.seteuid(0)
+        with pytest.raises(CommandError, match="belongs to uid 65534"):
+            Daemon(path=str(path)).json("GET", "/api/state")
+
+
+def test_roots_server_is_believed_by_whoever_may_reach_it(
+    speaker: Speaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can listen as root")
+    monkeypatch.setattr(os, "geteuid", lambda: 65534)
+    daemon = speaker.says(OK + b"Content-Length: 2\r\n\r\n{}")
+    assert daemon.json("GET", "/") == {}
