@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 MAX_CONNECTIONS = 16
 """Connections on one agent's socket; a further one is closed."""
-MAX_LINE = 4 * 1024 * 1024
-"""Bytes of one message."""
+MAX_LINE = 1024 * 1024
+"""Bytes of one message; a body of 64 KiB fits, however it is escaped."""
 MAX_PATH = 107
 """Bytes of a socket's path that the kernel takes."""
 CLOSE_DEADLINE = 5.0
@@ -48,6 +48,7 @@ class _Door:
         self._listener: asyncio.Server | None = None
         self._inode = 0
         self._connections: set[asyncio.Task[None]] = set()
+        self._crowded = False
 
     @property
     def stands(self) -> bool:
@@ -82,9 +83,12 @@ class _Door:
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(self._connections) >= MAX_CONNECTIONS:
-            _log.warning("'%s' has %d MCP connections; one more was refused.", self.name, MAX_CONNECTIONS)
+            if not self._crowded:  # once, until there is room: an agent that knocks on must not fill the log
+                _log.warning("'%s' has %d MCP connections; more are refused.", self.name, MAX_CONNECTIONS)
+            self._crowded = True
             writer.transport.abort()
             return
+        self._crowded = False
         task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)
