@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
@@ -27,6 +28,15 @@ CHROMIUM = [
 
 HERE = Path(__file__).parent
 AXE = HERE / "node_modules/axe-core/axe.min.js"
+
+
+class Site(Protocol):
+    """Where a hive is served. ``entry``: a link that logs in."""
+
+    @property
+    def url(self) -> str: ...
+    def entry(self) -> str: ...
+
 
 Serve = Callable[[Hive], Served]
 Open = Callable[..., Page]
@@ -109,7 +119,7 @@ def open_page(browser: Browser, watch: Watch) -> Iterator[Open]:
     contexts: list[BrowserContext] = []
 
     def open(
-        served: Served, path: str = "/", *, width: int = 1440, height: int = 900, scheme: str = "light"
+        served: Site, path: str = "/", *, width: int = 1440, height: int = 900, scheme: str = "light"
     ) -> Page:
         context = browser.new_context(
             viewport={"width": width, "height": height},

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from hyperhive.domain import events
 from hyperhive.domain.turns import TurnState
@@ -16,7 +16,7 @@ from tests.fakes.hive import FakeHive
 pytestmark = pytest.mark.e2e
 
 
-def row(page: Page, name: str):  # type: ignore[no-untyped-def]
+def row(page: Page, name: str) -> Locator:
     """The row of an agent."""
     return page.locator(f'.agent[data-name="{name}"]')
 

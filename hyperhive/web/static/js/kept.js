@@ -23,7 +23,7 @@ export class Kept {
   }
 
   row({ name, since, logged_in: login }) {
-    const act = (label, sign, run) => h("button", { class: "button button-quiet", type: "button", "data-act": "", "aria-label": `${label} ${name}`, onclick: run }, icon(sign), label);
+    const act = (label, sign, run) => h("button", { class: "button button-quiet", type: "button", "data-act": "", "aria-label": `${label.replace("…", "")} ${name}`, onclick: run }, icon(sign), label);
     return h(
       "li",
       { class: "kept-row" },
