@@ -30,7 +30,7 @@ def default_run() -> Path:
     if os.geteuid() == 0:
         return Path("/run/hyperhive")
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    return Path(runtime) / "hyperhive" if runtime else Path(f"/tmp/hyperhive-{os.geteuid()}")  # noqa: S108
+    return Path(runtime) / "hyperhive" if runtime else Path(f"/tmp/hyperhive-{os.geteuid()}")
 
 
 class Settings(BaseSettings):
