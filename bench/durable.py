@@ -35,7 +35,7 @@ class _Visible:
 
 def rows() -> Iterator[Row]:
     """Pairs of send and receive a second with 16 senders, and with one."""
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+    with tempfile.TemporaryDirectory(prefix="hyperhive-bench-") as folder:
         database = Database(Path(folder) / "hive.sqlite")
         database.open()
         with database.transaction() as tx:
