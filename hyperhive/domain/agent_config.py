@@ -1,33 +1,65 @@
 """An agent's config, ``agent.toml``: parsed, checked, and refused with file, key and reason."""
 
+import json
 import tomllib
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
-from hyperhive.domain.names import AgentName
+from hyperhive.domain.names import OPERATOR, check_name
 from hyperhive.domain.value import Value
 from hyperhive.errors import Invalid
 
 MAX_CONFIG = 64 * 1024
 """Bytes of one ``agent.toml``."""
 
+
+def _text(text: str) -> str:
+    """What becomes an argument or a variable of a process ends at NUL there."""
+    if "\0" in text:
+        raise PydanticCustomError("nul", "it holds a NUL character")
+    return text
+
+
+def _rule(rule: str) -> str:
+    """A rule stands in parentheses in a list: one that closes them would be several, and allow more than it says."""
+    depth = 0
+    for char in rule:
+        depth += (char == "(") - (char == ")")
+        if depth < 0:
+            break
+    if depth or not rule.strip() or not rule.isprintable():
+        raise PydanticCustomError("rule", "a rule is a line of text with its parentheses in pairs")
+    return rule
+
+
+def _recipient(name: str) -> str:
+    try:
+        return name if name == OPERATOR else check_name(name)
+    except Invalid as refusal:
+        raise PydanticCustomError("name", "{reason}", {"reason": refusal.message.rstrip(".")}) from None
+
+
+_Text = Annotated[str, AfterValidator(_text)]
+_Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
 _ServerName = Annotated[str, Field(pattern=r"^[a-zA-Z][a-zA-Z0-9_-]{0,31}$")]
+_ToolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_./*-]{1,128}$")]
 
 
 class Bash(Value):
     """Which commands the Bash tool may run; absent: any."""
 
-    allow: tuple[str, ...] | None = None
+    allow: tuple[Annotated[str, AfterValidator(_rule)], ...] | None = None
 
 
 class ExtraMcpServer(Value):
     """An MCP server started inside the container."""
 
-    command: str = Field(min_length=1)
-    args: tuple[str, ...] = ()
-    env: dict[str, str] = {}
-    allowedTools: tuple[str, ...] | None = None  # noqa: N815 - the file's own spelling
+    command: _Text = Field(min_length=1)
+    args: tuple[_Text, ...] = ()
+    env: dict[_Variable, _Text] = {}
+    allowedTools: tuple[_ToolName, ...] | None = None  # noqa: N815 - the file's own spelling
 
 
 class Limits(Value):
@@ -49,7 +81,7 @@ class AgentConfig(Value):
 
     model: str = Field(default="sonnet", pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@\[\]-]{0,127}$")
     restart: Literal["on-failure", "never"] = "on-failure"
-    allowedRecipients: tuple[AgentName, ...] | None = None  # noqa: N815 - the file's own spelling
+    allowedRecipients: tuple[Annotated[str, AfterValidator(_recipient)], ...] | None = None  # noqa: N815 - the file's own spelling
     bash: Bash = Bash()
     extraMcpServers: dict[_ServerName, ExtraMcpServer] = {}  # noqa: N815 - the file's own spelling
     limits: Limits = Limits()
@@ -66,17 +98,22 @@ def parse(text: str, *, file: str = "agent.toml") -> AgentConfig:
     Raises:
         Invalid: with file, key and reason, one line.
     """
-    if len(text.encode(errors="surrogatepass")) > MAX_CONFIG:
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        raise Invalid(f"{file}: not UTF-8.", code="bad-config") from None
+    if size > MAX_CONFIG:
         raise Invalid(f"{file}: longer than {MAX_CONFIG} bytes.", code="bad-config")
     try:
-        values = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        values = json.dumps(tomllib.loads(text), default=lambda moment: [[]])  # moments fit nowhere
+    except (ValueError, RecursionError) as error:
         raise Invalid(f"{file}: not TOML: {error}.", code="bad-config") from None
     try:
-        config = AgentConfig.model_validate(values)
+        # From JSON, for there a list may be a tuple although types are strict.
+        config = AgentConfig.model_validate_json(values, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"]) or "(file)"
+        key = ascii(".".join(str(part) for part in first["loc"]))[1:-1][:100] or "(file)"
         reason = "unknown key" if first["type"] == "extra_forbidden" else first["msg"]
         raise Invalid(f"{file}: {key}: {reason}.", code="bad-config") from None
     if "hyperhive" in config.extraMcpServers:

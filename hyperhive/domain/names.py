@@ -1,9 +1,6 @@
 """Names of agents: one pattern, checked at every door before a name comes near a path."""
 
 import re
-from typing import Annotated
-
-from pydantic import AfterValidator
 
 from hyperhive.errors import Invalid
 
@@ -30,13 +27,3 @@ def check_name(name: str) -> str:
     if name in RESERVED:
         raise Invalid(f"'{name}' is reserved; choose another name.", code="reserved-name")
     return name
-
-
-def _as_value_error(name: str) -> str:
-    try:
-        return check_name(name)
-    except Invalid as refusal:
-        raise ValueError(refusal.message) from None
-
-
-AgentName = Annotated[str, AfterValidator(_as_value_error)]
