@@ -53,11 +53,11 @@ async def event_stream(
         seen = max(seen, newest)
     if views:
         yield encode("state", board.json.decode())
-    async for chunk in _live(feed, position, lambda frame: _wanted(frame, seen, kinds, views)):
+    async for chunk in _live(feed, position, _Filter(seen=seen, kinds=kinds, views=views)):
         yield chunk
 
 
-async def _live(feed: Feed, position: int, wanted: Callable[[Frame], bool]) -> AsyncIterator[bytes]:
+async def _live(feed: Feed, position: int, wanted: "_Filter") -> AsyncIterator[bytes]:
     """The wanted frames as they come; a comment when there were none for a while, whatever others got."""
     loop = asyncio.get_running_loop()
     due = loop.time() + HEARTBEAT
@@ -74,10 +74,21 @@ async def _live(feed: Feed, position: int, wanted: Callable[[Frame], bool]) -> A
             due = loop.time() + HEARTBEAT
 
 
-def _wanted(frame: Frame, seen: int, kinds: frozenset[str] | None, views: bool) -> bool:
-    if frame.seq is None:
-        return views
-    return frame.seq > seen and (kinds is None or frame.kind in kinds)
+class _Filter:
+    """What of the ring one reader gets: nothing twice, though a hub that failed may hand up a frame again."""
+
+    def __init__(self, *, seen: int, kinds: frozenset[str] | None, views: bool) -> None:
+        self._seen = seen
+        self._kinds = kinds
+        self._views = views
+
+    def __call__(self, frame: Frame) -> bool:
+        if frame.seq is None:
+            return self._views
+        if frame.seq <= self._seen:
+            return False
+        self._seen = frame.seq
+        return self._kinds is None or frame.kind in self._kinds
 
 
 class TurnNews:
