@@ -172,10 +172,11 @@ async def test_connections_too_many_are_refused_and_the_others_go_on(
     for _ in range(5):
         late = await Line.to(alice)
         assert await late.closed()
+        await late.hang_up()
     assert sum("more are refused" in record.message for record in caplog.records) == 1
     lines[0].say({"jsonrpc": "2.0", "id": 2, "method": "ping"})
     assert (await lines[0].hear())["id"] == 2
-    for line in (*lines, late):
+    for line in lines:
         await line.hang_up()
     await eventually_async(lambda: sockets.connections("alice") == 0)
     assert await works(alice)
