@@ -152,6 +152,40 @@ def test_an_approval_is_decided_from_the_keyboard_only_while_it_has_the_focus(
     expect(row(page, "scribe")).to_have_count(1)
 
 
+def test_an_approval_is_denied_without_a_reason(serve: Serve, open_page: Open) -> None:
+    hive = scenes.few()
+    page = open_page(serve(hive))
+    connected(page)
+    card = page.locator('.card[data-kind="approval"]')
+    card.get_by_role("button", name="Deny").click()
+    expect(card.get_by_label("Why not?")).to_be_focused()
+    page.keyboard.press("Control+Enter")
+    expect(card).to_have_count(0)
+    assert calls(hive, "decide") == [{"id": 7, "decision": "deny", "note": "", "by": "operator"}]
+
+
+def test_what_waits_alike_is_one_card_and_the_rest_unfolds(serve: Serve, open_page: Open) -> None:
+    hive = scenes.failing()
+    served = serve(hive)
+    page = open_page(served)
+    connected(page)
+    cards = page.locator("#waiting-list .card")
+    expect(page.locator("#waiting-badge")).to_have_text("9")
+    expect(cards).to_have_count(3)
+    assert row(page, "worker-1").bounding_box()["y"] < 900  # type: ignore[index]
+    page.get_by_role("button", name="Show 2 more").click()
+    expect(cards).to_have_count(5)
+    page.get_by_role("button", name="Show fewer").click()
+    build = page.locator('.card[data-kind="build"]')
+    expect(build.locator(".name")).to_have_text([f"worker-{n}" for n in range(1, 6)])
+    expect(build.locator(".card-text")).to_contain_text("no space left on device")
+    build.get_by_role("button", name="Rebuild all 5").click()
+    expect(build).to_have_count(0)
+    assert sorted(str(call["name"]) for call in calls(hive, "operate")) == [
+        f"worker-{n}" for n in range(1, 6)
+    ]
+
+
 def test_a_quarantined_agent_is_resumed_from_its_card(serve: Serve, open_page: Open) -> None:
     page = open_page(serve(scenes.few()))
     connected(page)
@@ -177,7 +211,9 @@ def test_the_keyboard_reaches_rows_filter_messages_and_help(serve: Serve, open_p
     expect(page.get_by_label("Message", exact=True)).to_have_value("jw/?")
     page.keyboard.press("Escape")
     page.keyboard.press("?")
-    expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+    expect(page.get_by_role("dialog", name="Keys").locator("dt")).to_have_text(
+        ["?", "/", "j", "k", "Enter", "w", "a", "d", "r", "m", "CtrlK"]
+    )
     page.keyboard.press("Escape")
     page.keyboard.press("/")
     expect(page.get_by_label("Filter agents")).to_be_focused()
@@ -206,6 +242,7 @@ def test_the_filter_lives_in_the_url(serve: Serve, open_page: Open) -> None:
 
 def test_tabs_live_in_the_url_and_in_the_arrows(serve: Serve, open_page: Open) -> None:
     page = open_page(serve(scenes.turns()), "/agents/alice?tab=logs&lines=part-00")
+    connected(page)
     expect(page.get_by_role("tab", name="Logs")).to_have_attribute("aria-selected", "true")
     expect(page.locator("#log-lines li:visible")).to_have_count(10)
     page.get_by_role("tab", name="Logs").focus()

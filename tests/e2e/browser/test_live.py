@@ -226,6 +226,52 @@ def test_a_turn_streams_onto_the_agents_page(serve: Serve, open_page: Open) -> N
     expect(page.locator("#log-lines li").last).to_have_text("the newest line")
 
 
+def test_a_turn_reads_in_lines_and_unfolds(serve: Serve, open_page: Open) -> None:
+    page = open_page(serve(scenes.turns()), "/agents/alice")
+    turn = page.locator(".turn").first
+    uses = turn.locator('.item[data-type="tool_use"]')
+    expect(uses.locator(".item-kind")).to_have_text(["Bash", "Read", "ask_operator", "send"])
+    expect(uses.nth(1).locator("summary")).to_have_text("/state/imports/2026-11-21.csv, 200 lines")
+    expect(uses.nth(3).locator("summary")).to_have_text("to manager: Counted 18 402 rows. …")
+    uses.nth(3).locator("summary").click()
+    expect(uses.nth(3).get_by_text("The rest follows.")).to_be_visible()
+    expect(turn.get_by_text("214 lack a country")).to_have_count(1)
+    expect(turn.locator(".item").last.locator(".item-kind")).to_have_text("Answer")
+    page.keyboard.press("k")
+    expect(page.locator(".turn").last).to_be_focused()
+    page.keyboard.press("k")
+    expect(turn).to_be_focused()
+
+
+BELOW = """() => {
+  const {scrollHeight, scrollTop, clientHeight} = document.querySelector('#flow');
+  return scrollHeight - scrollTop - clientHeight %s;
+}"""
+
+
+def test_a_long_message_that_comes_while_one_reads_at_the_end_is_seen_to_its_end(
+    serve: Serve, open_page: Open
+) -> None:
+    hive = scenes.few()
+    served = serve(hive)
+    page = open_page(served)
+    body = "\n".join(
+        f"{n}. A line that is long enough to be broken once or twice on its way." for n in range(11)
+    )
+    for n in range(6):
+        served.do(hive.send(sender="alice", to="operator", body=f"{body}\nnumber {n}"))
+    expect(page.locator(".message").last).to_contain_text("number 5")
+    page.wait_for_function(BELOW % "< 2")
+    page.locator("#flow").hover()
+    page.mouse.wheel(0, -600)
+    page.wait_for_function(BELOW % "> 300")
+    top = page.evaluate("document.querySelector('#flow').scrollTop")
+    served.do(hive.send(sender="alice", to="operator", body="one more"))
+    page.get_by_role("button", name="New messages").click()
+    expect(page.locator(".message").last).to_be_in_viewport()
+    assert page.evaluate("document.querySelector('#flow').scrollTop") > top
+
+
 def test_an_agent_that_is_destroyed_elsewhere_leaves_the_page(serve: Serve, open_page: Open) -> None:
     hive = scenes.of(scenes.agent("manager"), scenes.agent("alice"), scenes.agent("bob"))
     served = serve(hive)

@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from hyperhive.domain.turns import TurnState
-from hyperhive.domain.views import AgentView, TurnView
+from hyperhive.domain.views import AgentView, MessageView, TurnView
 from hyperhive.errors import Broken
 from hyperhive.web import pages, standing
 from tests.fakes.hive import FakeHive
@@ -176,6 +176,39 @@ def test_what_waits_is_ranked_trouble_first_and_logins_last() -> None:
     troubled = whole.model_copy(update={"hive": whole.hive.model_copy(update={"trouble": ("No space.",)})})
     kinds = [item.kind for item in standing.waiting(troubled)]
     assert kinds == ["trouble", "quarantine", "approval", "question", "login"]
+
+
+def test_the_same_trouble_of_several_agents_is_one_card() -> None:
+    broken = [agent_view(f"w{n}", last_error="Rebuild failed: no space.") for n in range(5)]
+    other = agent_view("x", last_error="Rebuild failed: a wrong key.")
+    cards = standing.gathered(standing.waiting(snapshot(agents=(agent_view("manager"), *broken, other))))
+    assert [(card.agent, card.agents) for card in cards] == [
+        (None, ("w0", "w1", "w2", "w3", "w4")),
+        ("x", ()),
+    ]
+    two = standing.waiting(snapshot(agents=tuple(broken[:2])))
+    assert standing.gathered(two) == two
+
+
+def test_the_list_shows_what_has_room_and_always_something() -> None:
+    def items(*kinds: str) -> list[standing.Waiting]:
+        return [standing.Waiting(kind, "fault", None, str(n)) for n, kind in enumerate(kinds)]
+
+    def kinds(*given: str) -> list[str]:
+        return [item.kind for item in standing.first(items(*given))]
+
+    assert kinds(*["question"] * 5, "build") == ["question", "question", "build"]
+    assert kinds(*["build"] * 9) == ["build"] * 7
+    assert kinds("question") == ["question"]
+
+
+def test_a_newcomer_is_shown_how_to_begin_until_the_operator_wrote() -> None:
+    two = snapshot(agents=(agent_view("manager"), agent_view("alice")))
+    wrote = MessageView(sender="operator", to="manager", id=1, body="Hi", ts=NOON, state="read")
+    told = wrote.model_copy(update={"sender": "system"})
+    assert standing.beginning(two, (told,))
+    assert not standing.beginning(two, (told, wrote))
+    assert not standing.beginning(busy_snapshot(12), ())
 
 
 def test_the_manager_comes_first_in_its_group() -> None:
