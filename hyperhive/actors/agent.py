@@ -308,7 +308,7 @@ class AgentActor(Actor):
     def _resume(self, message: Resume) -> None:
         core, memory = self._core, self._memory
         memory.failures, memory.turn_failures, memory.hold_until = Failures(), 0, None
-        record = replace(core.record, paused=False, quarantined=None, rejected_login=None)
+        record = replace(core.record, paused=False, quarantined=None, rejected_login=None, parked_until=None)
 
         def resumed(_: object) -> None:
             self._turns.released()

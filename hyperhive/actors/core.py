@@ -79,7 +79,6 @@ class AgentMemory:
     stash: list[object] = field(default_factory=list)
     job: Job | None = None
     queue: list[Queued] = field(default_factory=list)
-    purge: bool = False
     failures: Failures = field(default_factory=Failures)
     turn_failures: int = 0
     session: Outbound | None = None

@@ -124,10 +124,14 @@ class Lifecycle:
         target = core.shared.builder.current(core.name) if kind is Transient.REBUILDING else None
         job = Job(kind=kind, by=queued.by, target=target, tell=core.address.tell, waiting=queued.waiting)
         job.accepted = reply
-        memory.job, memory.purge, memory.restart_at = job, queued.purge, None
+        memory.job, memory.restart_at = job, None
         core.cancel("restart")
         record = replace(
-            core.record, transient=kind, transient_since=core.shared.now(), transient_by=queued.by
+            core.record,
+            transient=kind,
+            transient_since=core.shared.now(),
+            transient_by=queued.by,
+            purge=queued.purge,
         )
         if kind in RUNS_AFTER:
             record = replace(record, intended=Intended.RUNNING, rejected_login=None)
@@ -179,7 +183,7 @@ class Lifecycle:
 
     def _run(self, job: Job) -> None:
         core, operations = self._core, self._core.shared.operations
-        record, purge = core.record, core.memory.purge
+        record, purge = core.record, core.record.purge
         answer(job.accepted.set, Accepted(job.kind))
         self._watch_job(job)
         match job.kind:
@@ -266,7 +270,7 @@ class Lifecycle:
             self._turns.deliver()
 
     def _destroyed(self, message: Done) -> None:
-        core, purge = self._core, self._core.memory.purge
+        core, purge = self._core, self._core.record.purge
         told = outcome(core.name, Transient.DESTROYING, ok=True, note="", by=message.job.by, revision="")
         name = core.name
 

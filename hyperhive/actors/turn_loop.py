@@ -89,6 +89,10 @@ class TurnLoop:
             self._watch_turn(core.open_turn)
         elif core.memory.hold_until is not None:
             self._hold()
+        elif (until := core.record.parked_until) is not None and until > core.shared.now():
+            core.memory.hold_until = until
+            core.turn(TurnState.RATE_LIMITED)
+            self._hold()
         elif core.memory.turn.state is not TurnState.IDLE:
             core.turn(TurnState.IDLE)
         if core.memory.session is not None:
@@ -288,6 +292,8 @@ class TurnLoop:
         core.open_turn = None
         core.cancel("overdue")
         self._settle_state(outcome, note, until)
+        parked = core.memory.hold_until if outcome is Outcome.RATE_LIMITED else None
+        record = replace(record, parked_until=parked)
         over = TurnEnded(agent=name, turn=turn, ok=outcome is Outcome.DONE, note=note)
 
         def close(tx: Tx) -> None:

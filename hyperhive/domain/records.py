@@ -37,6 +37,8 @@ class AgentRecord:
     Args:
         id: its incarnation; a name that is used again gets another.
         transient_by: who asked for the operation under way.
+        purge: the destroying under way deletes the folders too.
+        parked_until: when the rate limit resets that the turn loop waits for.
         rejected_login: fingerprint of the credentials that the API refused with 401.
         built_revision, built_config: what the container's generation was built from.
         session: Claude Code's session id, to resume.
@@ -53,6 +55,8 @@ class AgentRecord:
     transient: Transient | None = None
     transient_since: datetime | None = None
     transient_by: str | None = None
+    purge: bool = False
+    parked_until: datetime | None = None
     paused: bool = False
     quarantined: str | None = None
     last_error: str | None = None

@@ -13,7 +13,8 @@ OPERATORS_BOX = 0
 
 _COLUMNS = (
     "id, name, role, created, since, intended, container, login, revision, boot, transient, transient_since,"
-    " transient_by, paused, quarantined, last_error, handle_runtime, handle_pid, handle_start, handle_boot,"
+    " transient_by, purge, parked_until, paused, quarantined, last_error,"
+    " handle_runtime, handle_pid, handle_start, handle_boot,"
     " generation, built_revision, built_config, model, rejected_login, session, acked_boot, acked_n"
 )
 _SAVED = _COLUMNS.removeprefix("id, name, role, created, ")
@@ -133,7 +134,17 @@ class Agents(AgentReads):
 
 def _record(row: Row) -> AgentRecord:
     (id, name, role, created, since, intended, container, login, revision, boot, *rest) = row
-    (transient, transient_since, transient_by, paused, quarantined, last_error, *rest) = rest
+    (
+        transient,
+        transient_since,
+        transient_by,
+        purge,
+        parked_until,
+        paused,
+        quarantined,
+        last_error,
+        *rest,
+    ) = rest
     (runtime, pid, start, handle_boot, generation, built_revision, built_config, model, *rest) = rest
     (rejected_login, session, acked_boot, acked_n) = rest
     return AgentRecord(
@@ -152,6 +163,8 @@ def _record(row: Row) -> AgentRecord:
         transient=None if transient is None else Transient(transient),
         transient_since=None if transient_since is None else from_micros(transient_since),
         transient_by=transient_by,
+        purge=bool(purge),
+        parked_until=None if parked_until is None else from_micros(parked_until),
         paused=bool(paused),
         quarantined=quarantined,
         last_error=last_error,
@@ -169,12 +182,13 @@ def _record(row: Row) -> AgentRecord:
 
 def _values(record: AgentRecord) -> tuple[Param, ...]:
     axes, handle = record.axes, record.handle
-    since = record.transient_since
+    since, parked = record.transient_since, record.parked_until
     return (
         to_micros(record.since),
         record.intended.value,
         *(axes.container, axes.login, axes.revision, axes.boot),
         *(record.transient, None if since is None else to_micros(since), record.transient_by),
+        *(int(record.purge), None if parked is None else to_micros(parked)),
         *(int(record.paused), record.quarantined, record.last_error),
         *((None,) * 4 if handle is None else (handle.runtime, handle.pid, handle.start_ticks, handle.boot)),
         *(record.generation, record.built_revision, record.built_config, record.model),

@@ -1,6 +1,7 @@
 """An agent's container: operations, ends planned and not, and what is told of them."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -250,17 +251,30 @@ def test_after_a_reboot_of_the_host_nothing_is_told_and_what_was_meant_to_run_is
     assert rig.view("bob").container == "stopped"
 
 
-@pytest.mark.parametrize("kind", list(Transient))
-def test_an_operation_that_the_daemon_died_in_is_finished_by_the_next(rig: Rig, kind: Transient) -> None:
+def die_in(rig: Rig, kind: Transient, *, purge: bool = False) -> None:
+    """End the daemon in the middle of an operation on alice, and start the next."""
     rig.spawn("alice")
     rig.down()
-    with_transient = "UPDATE agents SET transient = ?, transient_by = 'operator' WHERE name = 'alice'"
     rig.database.open()
-    tx = rig.database.begin()
-    tx._sql.run(with_transient, kind.value)
-    rig.database.commit()
+    with rig.database.transaction() as tx:
+        record = tx.agents.get("alice")
+        assert record is not None
+        tx.agents.save(replace(record, transient=kind, transient_by="operator", purge=purge))
     rig.database.close()
     rig.up()
+
+
+@pytest.mark.parametrize("purge", [False, True])
+def test_a_destroy_that_the_daemon_died_in_still_knows_what_to_keep(rig: Rig, purge: bool) -> None:
+    die_in(rig, Transient.DESTROYING, purge=purge)
+    eventually(lambda: "destroyed" in rig.told("alice"))
+    assert rig.layout.agent("alice").root.exists() is not purge
+    eventually(lambda: bool(rig.tree.board.snapshot.kept) is not purge)
+
+
+@pytest.mark.parametrize("kind", list(Transient))
+def test_an_operation_that_the_daemon_died_in_is_finished_by_the_next(rig: Rig, kind: Transient) -> None:
+    die_in(rig, kind)
     if kind is Transient.DESTROYING:
         eventually(lambda: "destroyed" in rig.told("alice"))
         eventually(lambda: rig.tree.board.agent("alice") is None)

@@ -87,6 +87,19 @@ def test_a_rate_limit_parks_until_its_reset_and_work_goes_on_by_itself(alice: Ri
     harness.next_work(2)
 
 
+def test_a_rate_limit_still_parks_after_the_daemon_was_restarted(alice: Rig) -> None:
+    alice.send("operator", "alice")
+    harness = alice.harness("alice")
+    harness.next_work()
+    harness.over(Outcome.RATE_LIMITED, resets_at=alice.now() + timedelta(days=1))
+    eventually(lambda: alice.record("alice").parked_until)
+    alice.restart()
+    harness.connect()
+    eventually(lambda: alice.view("alice").ready)
+    assert alice.view("alice").turn.state is TurnState.RATE_LIMITED
+    assert len(harness.work) == 1
+
+
 def test_a_reset_in_a_far_future_holds_for_days_at_most(alice: Rig) -> None:
     alice.send("operator", "alice")
     harness = alice.harness("alice")

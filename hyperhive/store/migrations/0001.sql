@@ -19,6 +19,8 @@ CREATE TABLE agents (
   transient TEXT,
   transient_since INTEGER,
   transient_by TEXT,
+  purge INTEGER NOT NULL DEFAULT 0,
+  parked_until INTEGER,
   paused INTEGER NOT NULL DEFAULT 0,
   quarantined TEXT,
   last_error TEXT,
