@@ -7,13 +7,14 @@ import json
 import logging
 import re
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 from uuid import uuid4
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Send
@@ -26,6 +27,8 @@ from hyperhive.rehearsal.scenario import Scenario
 
 MAX_REQUEST = 16 * 1024 * 1024
 """Bytes of one request's body."""
+MAX_READING = 2 * MAX_REQUEST
+"""Bytes of bodies of one agent's that may be under way at once; further ones are answered with 529."""
 MAX_REQUESTS = 1024
 """Connections at once; further ones are answered with 503."""
 BODY_DEADLINE = 30.0
@@ -41,6 +44,14 @@ _log = logging.getLogger(__name__)
 
 class _Cut(Exception):
     """A stream is to break off here."""
+
+
+class _Json(JSONResponse):
+    """JSON in ASCII: what an agent says may come back, and need not be valid Unicode."""
+
+    def render(self, content: Any) -> bytes:
+        """The body."""
+        return json.dumps(content).encode()
 
 
 class _Stream(StreamingResponse):
@@ -95,6 +106,7 @@ class Rehearsal:
         self._keys = keys or agent_of
         self._refused = refused
         self._faults = Faults()
+        self._reading: Counter[str] = Counter()
         self._stopping = asyncio.Event()
         self._server: _Server | None = None
         self._task: asyncio.Task[None] | None = None
@@ -164,23 +176,23 @@ class Rehearsal:
     # -- endpoints
 
     async def _hello(self, request: Request) -> Response:
-        return JSONResponse({"service": "hyperhive rehearsal", "scenario": self._scenario.title})
+        return _Json({"service": "hyperhive rehearsal", "scenario": self._scenario.title})
 
     async def _not_found(self, request: Request, error: Exception) -> Response:
         return _failed(404, f"The rehearsal does not serve {request.url.path}.")
 
     async def _models(self, request: Request) -> Response:
         data = [_model(name) for name in _MODELS]
-        return JSONResponse({"data": data, "has_more": False, "first_id": _MODELS[0], "last_id": _MODELS[-1]})
+        return _Json({"data": data, "has_more": False, "first_id": _MODELS[0], "last_id": _MODELS[-1]})
 
     async def _model(self, request: Request) -> Response:
-        return JSONResponse(_model(request.path_params["model"]))
+        return _Json(_model(request.path_params["model"]))
 
     async def _count(self, request: Request) -> Response:
         got = await self._body(request)
         if isinstance(got, Response):
             return got
-        return JSONResponse({"input_tokens": stream.tokens(got[2])})
+        return _Json({"input_tokens": stream.tokens(got[2])})
 
     async def _messages(self, request: Request) -> Response:
         got = await self._body(request)
@@ -205,9 +217,7 @@ class Rehearsal:
         failure = next((part for part in parts if isinstance(part, Failure)), None)
         if failure is not None:
             return self._fault(agent, failure)
-        return JSONResponse(
-            stream.message(parts, model=model, given=given), headers={"request-id": _request_id()}
-        )
+        return _Json(stream.message(parts, model=model, given=given), headers={"request-id": _request_id()})
 
     # -- parts of them
 
@@ -222,15 +232,9 @@ class Rehearsal:
         agent = self._keys(key.removeprefix("Bearer ").strip())
         if agent is None:
             return _failed(401, "The rehearsal does not know this key.")
-        data = bytearray()
-        try:
-            async with asyncio.timeout(BODY_DEADLINE):
-                async for chunk in request.stream():
-                    data += chunk
-                    if len(data) > MAX_REQUEST:
-                        return _failed(413, f"The request is longer than {MAX_REQUEST} bytes.")
-        except TimeoutError:
-            return _failed(408, f"The request did not come within {BODY_DEADLINE:.0f} s.")
+        data = await self._read(request, agent)
+        if isinstance(data, Response):
+            return data
         try:
             body = json.loads(data)
         except (ValueError, RecursionError):
@@ -238,6 +242,26 @@ class Rehearsal:
         if not isinstance(body, dict):
             return _failed(400, "The request is not a JSON object.")
         return agent, body, len(data)
+
+    async def _read(self, request: Request, agent: str) -> bytearray | Response:
+        data = bytearray()
+        try:
+            async with asyncio.timeout(BODY_DEADLINE):
+                async for chunk in request.stream():
+                    data += chunk
+                    self._reading[agent] += len(chunk)
+                    if len(data) > MAX_REQUEST:
+                        return _failed(413, f"The request is longer than {MAX_REQUEST} bytes.")
+                    if self._reading[agent] > MAX_READING:
+                        return _failed(529, "Too much is being sent at once; send it again later.")
+        except TimeoutError:
+            return _failed(408, f"The request did not come within {BODY_DEADLINE:.0f} s.")
+        except ClientDisconnect:
+            return _failed(400, "The connection ended before the request did.")
+        finally:
+            self._reading[agent] -= len(data)
+            self._reading += Counter()  # forgets who sends nothing now
+        return data
 
     async def _stream(
         self, parts: tuple[Part, ...], *, model: str, given: dict[str, Any]
@@ -293,7 +317,7 @@ class Rehearsal:
 
 def _failed(status: int, message: str) -> Response:
     body = {"type": "error", "error": {"type": type_of(status), "message": message}}
-    return JSONResponse(body, status_code=status, headers={"request-id": _request_id()})
+    return _Json(body, status_code=status, headers={"request-id": _request_id()})
 
 
 def _model(name: str) -> dict[str, str]:

@@ -204,6 +204,50 @@ async def test_a_request_that_is_too_long_is_refused(
     assert refused.json()["error"]["type"] == "request_too_large"
 
 
+async def test_no_agent_fills_the_memory_with_requests_that_never_end(
+    api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "MAX_READING", 1000)
+    half_sent, go_on = asyncio.Event(), asyncio.Event()
+    whole = json.dumps(ask("x" * 600)).encode()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield whole[:500]
+        half_sent.set()
+        await go_on.wait()
+        yield whole[500:]
+
+    first = asyncio.create_task(api.post("/v1/messages", headers=KEY, content=slowly()))
+    await half_sent.wait()
+    refused = await api.post("/v1/messages", headers=KEY, content=whole)
+    others = await api.post("/v1/messages", headers={"x-api-key": "sk-rehearsal-bob-00ff"}, content=whole)
+    go_on.set()
+    assert (refused.status_code, others.status_code) == (529, 200)
+    assert (await first).status_code == 200
+    assert (await api.post("/v1/messages", headers=KEY, content=whole)).status_code == 200
+
+
+async def test_who_hangs_up_while_it_asks_leaves_no_word_in_the_log(
+    rehearsal: Rehearsal, caplog: pytest.LogCaptureFixture
+) -> None:
+    port = int((await rehearsal.start()).rpartition(":")[2])
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = f"POST /v1/messages HTTP/1.1\r\nHost: x\r\nx-api-key: {KEY['x-api-key']}\r\nContent-Length: 9\r\n\r\nhalf"
+    writer.write(head.encode())
+    await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+    await rehearsal.stop()
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_text_that_is_no_valid_unicode_comes_back_as_it_went(api: httpx.AsyncClient) -> None:
+    asked = json.dumps(ask("\ud800", model="\ud800")).encode()
+    answer = await api.post("/v1/messages", headers=KEY, content=asked)
+    assert answer.status_code == 200
+    assert json.loads(answer.content)["model"] == "\ud800"
+
+
 async def test_what_claude_code_asks_besides_is_answered(api: httpx.AsyncClient) -> None:
     assert (await api.head("/")).status_code == 200
     assert (await api.head("/api/hello")).status_code == 200
