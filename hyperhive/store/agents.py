@@ -154,17 +154,12 @@ def _record(row: Row) -> AgentRecord:
         created=from_micros(created),
         since=from_micros(since),
         intended=Intended(intended),
-        axes=Axes(
-            container=None if container is None else Container(container),
-            login=None if login is None else Login(login),
-            revision=None if revision is None else Revision(revision),
-            boot=boot,
-        ),
+        axes=_axes(container, login, revision, boot),
         transient=None if transient is None else Transient(transient),
-        transient_since=None if transient_since is None else from_micros(transient_since),
+        transient_since=_moment(transient_since),
         transient_by=transient_by,
         purge=bool(purge),
-        parked_until=None if parked_until is None else from_micros(parked_until),
+        parked_until=_moment(parked_until),
         paused=bool(paused),
         quarantined=quarantined,
         last_error=last_error,
@@ -178,6 +173,19 @@ def _record(row: Row) -> AgentRecord:
         acked_boot=acked_boot,
         acked_n=acked_n,
     )
+
+
+def _axes(container: str | None, login: str | None, revision: str | None, boot: str | None) -> Axes:
+    return Axes(
+        container=None if container is None else Container(container),
+        login=None if login is None else Login(login),
+        revision=None if revision is None else Revision(revision),
+        boot=boot,
+    )
+
+
+def _moment(micros: int | None) -> datetime | None:
+    return None if micros is None else from_micros(micros)
 
 
 def _values(record: AgentRecord) -> tuple[Param, ...]:
