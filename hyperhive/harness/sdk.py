@@ -14,6 +14,7 @@ from claude_agent_sdk import ClaudeAgentOptions, ClaudeSDKClient
 from claude_agent_sdk._errors import MessageParseError
 
 from hyperhive.domain.launch import Launch
+from hyperhive.harness import records
 from hyperhive.harness.claude import ClaudeDied, ClaudeFailed, Ended, Happening, Noted
 from hyperhive.harness.command import arguments, environment, mcp_servers
 from hyperhive.harness.items import happenings
@@ -75,9 +76,7 @@ class SdkClaude:
         folder = Path(self._launch.records)
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / "mcp.json"
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(descriptor, "w") as out:  # noqa: PTH123 - a descriptor, for the mode
-            json.dump(mcp_servers(self._launch), out)
+        records.write(file, json.dumps(mcp_servers(self._launch)))
         return file
 
     def _make_transport(self, session: str | None, env: Mapping[str, str], config: Path) -> ProcessTransport:

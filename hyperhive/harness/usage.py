@@ -1,8 +1,13 @@
 """What a turn cost: Claude Code only tells the sum so far."""
 
 import json
-import os
 from pathlib import Path
+
+from hyperhive.harness import records
+
+_LONGEST = 4096
+_DEAREST = 1e6
+"""US dollars that no session has cost."""
 
 
 class CostMeter:
@@ -26,15 +31,14 @@ class CostMeter:
 
     def _read(self) -> tuple[str | None, float]:
         try:
-            kept = json.loads(self._file.read_text())
-            return str(kept["session"]), float(kept["total"])
-        except (OSError, ValueError, KeyError, TypeError):
+            kept = json.loads(records.read(self._file, limit=_LONGEST))
+            session, total = str(kept["session"]), float(kept["total"])
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None, 0.0
+        return (session, total) if 0 <= total < _DEAREST else (None, 0.0)
 
     def _write(self) -> None:
-        part = self._file.with_suffix(".part")
         try:
-            part.write_text(json.dumps({"session": self._session, "total": self._total}))
-            os.replace(part, self._file)  # noqa: PTH105
+            records.write(self._file, json.dumps({"session": self._session, "total": self._total}))
         except OSError:
             return  # a full disk costs a figure, not the turn
