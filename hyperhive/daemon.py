@@ -279,6 +279,8 @@ def _host_socket(path: Path) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(str(path))
     path.chmod(0o600)
+    # From here on a command waits for the server instead of finding nobody: the address is told before it runs.
+    listener.listen(128)
     listener.setblocking(False)
     return listener
 

@@ -237,7 +237,7 @@ def test_a_turn_reads_in_lines_and_unfolds(serve: Serve, open_page: Open) -> Non
     expect(uses.nth(3).get_by_text("The rest follows.")).to_be_visible()
     expect(turn.get_by_text("214 lack a country")).to_have_count(1)
     expect(turn.locator(".item").last.locator(".item-kind")).to_have_text("Answer")
-    page.keyboard.press("k")
+    page.keyboard.press("j")
     expect(page.locator(".turn").last).to_be_focused()
     page.keyboard.press("k")
     expect(turn).to_be_focused()
