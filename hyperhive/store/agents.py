@@ -11,6 +11,12 @@ from hyperhive.store.sql import Connection, Param, Reading, Row, from_micros, to
 
 OPERATORS_BOX = 0
 
+_LAST = (
+    *("generation", "built_revision", "built_config", "model"),
+    *("rejected_login", "session", "acked_boot", "acked_n"),
+)
+"""Columns that are fields as they stand; the last ones of a row."""
+
 _COLUMNS = (
     "id, name, role, created, since, intended, container, login, revision, boot, transient, transient_since,"
     " transient_by, purge, parked_until, paused, quarantined, last_error,"
@@ -145,8 +151,7 @@ def _record(row: Row) -> AgentRecord:
         last_error,
         *rest,
     ) = rest
-    (runtime, pid, start, handle_boot, generation, built_revision, built_config, model, *rest) = rest
-    (rejected_login, session, acked_boot, acked_n) = rest
+    (runtime, pid, start, handle_boot, *last) = rest
     return AgentRecord(
         id=id,
         name=name,
@@ -164,14 +169,7 @@ def _record(row: Row) -> AgentRecord:
         quarantined=quarantined,
         last_error=last_error,
         handle=None if runtime is None else Handle(runtime, pid, start, handle_boot),
-        generation=generation,
-        built_revision=built_revision,
-        built_config=built_config,
-        model=model,
-        rejected_login=rejected_login,
-        session=session,
-        acked_boot=acked_boot,
-        acked_n=acked_n,
+        **dict(zip(_LAST, last, strict=True)),
     )
 
 
