@@ -1,11 +1,10 @@
 """The commands that change something."""
 
 import sys
-from typing import Any
 
 from hyperhive.cli.errors import CommandError, NoDaemon, Usage
-from hyperhive.cli.hive import daemon, find, print_json, segment, state, text_of
-from hyperhive.cli.outcome import Outcome, wait
+from hyperhive.cli.hive import State, daemon, find, print_json, segment, state, text_of
+from hyperhive.cli.outcome import Outcome, accepted, wait
 from hyperhive.cli.parse import Args, whole
 from hyperhive.cli.show import line, safe
 from hyperhive.cli.wire import Daemon
@@ -14,9 +13,9 @@ from hyperhive.cli.wire import Daemon
 def spawn(args: Args) -> int:
     """``spawn NAME``"""
     hive = daemon()
-    after = int(state(hive)["seq"])
-    begun = _accepted(args.word("name"), hive.json("POST", "/api/agents", {"name": args.word("name")}))
-    return _finish(args, hive, after, [begun])
+    snapshot, name = state(hive), args.word("name")
+    begun = accepted(name, "spawn", hive.json("POST", "/api/agents", {"name": name}))
+    return _finish(args, hive, snapshot, [begun])
 
 
 def operate(args: Args) -> int:
@@ -27,11 +26,11 @@ def operate(args: Args) -> int:
     names = [a["name"] for a in snapshot["agents"]] if every else [args.word("name")]
     action = args.command.name
     begun = [_try(hive, name, action) if every else _operate(hive, name, action) for name in names]
-    return _finish(args, hive, int(snapshot["seq"]), begun)
+    return _finish(args, hive, snapshot, begun)
 
 
 def _operate(hive: Daemon, name: str, action: str) -> Outcome:
-    return _accepted(name, hive.json("POST", f"/api/agents/{segment(name)}/{action}"))
+    return accepted(name, action, hive.json("POST", f"/api/agents/{segment(name)}/{action}"))
 
 
 def _try(hive: Daemon, name: str, action: str) -> Outcome:
@@ -54,8 +53,8 @@ def destroy(args: Args) -> int:
     if purge and not args.on("yes"):
         _confirm(name)
     query = "?purge=1" if purge else ""
-    begun = _accepted(name, hive.json("DELETE", f"/api/agents/{segment(name)}{query}"))
-    return _finish(args, hive, int(snapshot["seq"]), [begun])
+    begun = accepted(name, "destroy", hive.json("DELETE", f"/api/agents/{segment(name)}{query}"))
+    return _finish(args, hive, snapshot, [begun])
 
 
 def _confirm(name: str) -> None:
@@ -67,15 +66,7 @@ def _confirm(name: str) -> None:
         raise CommandError(f"Nothing was done: what was typed is not '{name}'.")
 
 
-def _accepted(name: str, answer: dict[str, Any]) -> Outcome:
-    transient = answer.get("transient")
-    ok = answer.get("ok")
-    return Outcome(
-        name, transient, True if ok is None and transient is None else ok, answer.get("note") or ""
-    )
-
-
-def _finish(args: Args, hive: Daemon, after: int, begun: list[Outcome]) -> int:
+def _finish(args: Args, hive: Daemon, snapshot: State, begun: list[Outcome]) -> int:
     text = not args.on("json")
     ended: list[Outcome] = []
     if text and not args.on("no_wait"):
@@ -83,7 +74,7 @@ def _finish(args: Args, hive: Daemon, after: int, begun: list[Outcome]) -> int:
             if outcome.ok is None:
                 line(f"{outcome.agent}: {safe(outcome.transient)}…")
         sys.stdout.flush()
-    for outcome in begun if args.on("no_wait") else wait(hive, after, begun):
+    for outcome in begun if args.on("no_wait") else wait(hive, snapshot, begun):
         ended.append(outcome)
         if text:
             _say(args.command.name, outcome)

@@ -6,13 +6,20 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from hyperhive.cli.errors import CommandError, NoDaemon
-from hyperhive.cli.hive import state
+from hyperhive.cli.hive import State, state
 from hyperhive.cli.wire import Daemon
 
 DEADLINE = 120.0
 """Seconds to wait for outcomes."""
 
 _RUNS = ("spawning", "starting", "restarting")
+_TRANSIENTS = {
+    "start": "starting",
+    "stop": "stopping",
+    "restart": "restarting",
+    "update": "rebuilding",
+    "destroy": "destroying",
+}
 
 
 class Outcome(NamedTuple):
@@ -24,13 +31,24 @@ class Outcome(NamedTuple):
     note: str
 
 
-def wait(hive: Daemon, after: int, accepted: list[Outcome]) -> Iterator[Outcome]:
+def accepted(name: str, action: str, answer: dict[str, Any]) -> Outcome:
+    """What a command's answer says. One that waits behind another operation is named, not what it waits for."""
+    transient, ok = answer.get("transient"), answer.get("ok")
+    own = _TRANSIENTS.get(action, transient)
+    if transient is None:
+        return Outcome(name, None, ok is not False, answer.get("note") or "")
+    joined = own == "starting" and transient in _RUNS
+    return Outcome(name, transient if joined else own, ok, answer.get("note") or "")
+
+
+def wait(hive: Daemon, snapshot: State, accepted: list[Outcome]) -> Iterator[Outcome]:
     """Yield the outcome of each operation, as they end.
 
     Args:
-        after: an event's number from before the operations were asked for.
+        snapshot: the state from before the operations were asked for.
         accepted: operations under way; those that have ended are passed on as they are.
     """
+    before = {agent["name"]: agent["transient"] for agent in snapshot["agents"]}
     open_ = {}
     for outcome in accepted:
         if outcome.ok is None and outcome.transient:
@@ -40,14 +58,24 @@ def wait(hive: Daemon, after: int, accepted: list[Outcome]) -> Iterator[Outcome]
     if not open_:
         return
     failures: dict[str, str] = {}
-    for event in _events(hive, after, time.monotonic() + DEADLINE):
+    under_way: dict[str, str] = {}
+    for event in _events(hive, int(snapshot["seq"]), time.monotonic() + DEADLINE):
         name = event["agent"]
         if name not in open_:
             continue
         if (failure := _failure(event)) is not None:
             failures[name] = failure
-        if event["kind"] in ("transient_cleared", "destroyed"):
-            yield _ended(hive, open_.pop(name), failures.get(name))
+        match event["kind"]:
+            case "transient_set":  # what went wrong before was another operation's, which this one waited for
+                under_way[name] = event["transient"]
+                failures.pop(name, None)
+            case "transient_cleared" if under_way.get(name, before.get(name)) in (
+                None,
+                open_[name].transient,
+            ):
+                yield _ended(hive, open_.pop(name), failures.get(name))
+            case "destroyed":
+                yield _ended(hive, open_.pop(name), None)
         if not open_:
             return
     for outcome in open_.values():
@@ -82,9 +110,10 @@ def _failure(event: dict[str, Any]) -> str | None:
 
 
 def _ended(hive: Daemon, outcome: Outcome, failure: str | None) -> Outcome:
-    if outcome.transient == "destroying":
-        return outcome._replace(ok=failure is None, note=failure or "destroyed")
     agent = next((a for a in state(hive)["agents"] if a["name"] == outcome.agent), None)
+    if outcome.transient == "destroying":
+        left = (failure or agent["last_error"] or "it is still there") if agent is not None else None
+        return outcome._replace(ok=agent is None, note=left or "destroyed")
     if agent is None:
         return outcome._replace(ok=False, note="it was destroyed meanwhile")
     wanted = (
