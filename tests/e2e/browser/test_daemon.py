@@ -87,6 +87,9 @@ def test_a_wish_comes_back_as_the_managers_report(real: Real, open_page: Open) -
     expect(page.locator(".message.from-you")).to_contain_text("How is the machine?")
     expect(report.locator(".message-head")).to_contain_text("manager")
     expect(page.get_by_text("Begin here")).to_be_hidden()
+    page.get_by_role("tab", name="Events").click()
+    expect(page.locator("#event-list")).to_contain_text("you wrote to manager")
+    expect(page.locator("#event-list")).to_contain_text("manager wrote to you")
     real.hive.quiet()
 
 

@@ -5,6 +5,9 @@ import { eventItem, told } from "./events.js";
 
 const KEPT = 500;
 
+/** Whether an event is about an agent: its own, or a message to it. */
+export const concerns = (event, name) => event.agent === name || (event.kind === "message_sent" && event.to === name);
+
 export class EventLog {
   /** @param only the agent whose events the list shows; null for all. */
   constructor(events, { only = null } = {}) {
@@ -24,15 +27,14 @@ export class EventLog {
 
   /** The last events of one agent, oldest first. */
   of(name) {
-    const about = (event) => event.agent === name || (event.kind === "message_sent" && event.to === name);
-    return this.events.filter((event) => about(event) && told(event));
+    return this.events.filter((event) => concerns(event, name) && told(event));
   }
 
   add(event) {
     this.events.push(event);
     if (this.events.length > KEPT) this.events.shift();
     for (const listener of this.listeners) listener(event);
-    if (told(event) && (!this.only || event.agent === this.only)) this.put(eventItem(event, true));
+    if (told(event) && (!this.only || concerns(event, this.only))) this.put(eventItem(event, true));
   }
 
   gap(from, to) {

@@ -35,7 +35,9 @@ const SAID = {
 /** {tone, who, text, note} */
 export function sentence(event) {
   const [tone, text, note] = SAID[event.kind]?.(event) ?? ["off", event.kind.replaceAll("_", " ")];
-  return { tone, who: event.agent ? you(event.agent) : "The hive", text, note: note ? String(note) : "" };
+  // A message is told of the agent it concerns, which may be the one that gets it.
+  const who = event.kind === "message_sent" ? event.from : event.agent;
+  return { tone, who: who ? you(who) : "The hive", text, note: note ? String(note) : "" };
 }
 
 /** What the system wrote to an agent is an event; it reads as a sentence. */

@@ -2,6 +2,7 @@
 
 import { agentPath, ask } from "./api.js";
 import { h, setAttr, setText, show } from "./dom.js";
+import { concerns } from "./eventlog.js";
 import { eventItem, told } from "./events.js";
 import { facts } from "./facts.js";
 
@@ -83,7 +84,7 @@ export class More {
   }
 
   happened(event) {
-    if (this.tab !== "history" || event.agent !== this.agent.name || !told(event) || this.element.hidden) return;
+    if (this.tab !== "history" || !concerns(event, this.agent.name) || !told(event) || this.element.hidden) return;
     const list = this.body.querySelector("ol");
     if (list) list.prepend(eventItem(event, true));
     else this.history();

@@ -127,13 +127,13 @@ function itemLine({ type, text, data, ts }) {
   const kind = h("span", { class: "item-kind" }, label(type, data));
   kind.title = new Date(ts).toLocaleString();
   const element = h("li", { class: "item fresh", "data-type": type }, kind, content(type, text, data));
-  if (data.error) element.dataset.failed = "";
+  if (data.error === true) element.dataset.failed = "";
   return element;
 }
 
 function label(type, data) {
   if (type === "tool_use" && data.tool) return toolName(data.tool);
-  if (type === "tool_result" && data.error) return "Failed";
+  if (type === "tool_result" && data.error === true) return "Failed";
   if (type === "retry" && data.attempt) return `Retry ${data.attempt}`;
   return KINDS[type] ?? type.replaceAll("_", " ");
 }
