@@ -15,7 +15,7 @@ class InboxDepth:
 
 @dataclass(frozen=True, slots=True)
 class Inbox:
-    """The operator's inbox: the last 100 messages, newest last."""
+    """The operator's inbox: the last messages, newest last, within the store's bounds."""
 
     messages: tuple[MessageView, ...]
 

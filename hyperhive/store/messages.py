@@ -14,6 +14,9 @@ from hyperhive.domain.views import MessageView
 from hyperhive.store.agents import OPERATORS_BOX, box_of, last_box_of, live_box_of
 from hyperhive.store.sql import Connection, Reading, Row, from_micros, to_micros
 
+MAX_SHOWN = 256 * 1024
+"""Bytes of bodies in the operator's inbox as readers see it: it is in every snapshot, and told on every message."""
+
 _COLUMNS = "id, sender, recipient, body, ts, state, turn"
 _VIEW = "id, sender, recipient, body, ts, state"
 _UNREAD = f"SELECT {_COLUMNS} FROM messages WHERE box = ? AND state = 'unread' ORDER BY id LIMIT ?"
@@ -68,12 +71,14 @@ class MessageReads:
             )
         return [_view(row) for row in (reversed(rows) if flip else rows)]
 
-    def inbox(self, limit: int = 100) -> list[MessageView]:
-        """The last ``limit`` messages to the operator, newest last."""
+    def inbox(self, limit: int = 100, max_bytes: int = MAX_SHOWN) -> list[MessageView]:
+        """The last messages to the operator, at most ``limit`` and ``max_bytes`` of bodies, newest last."""
+        last = f"SELECT {_VIEW} FROM messages WHERE recipient = ? ORDER BY id DESC LIMIT ?"
+        sized = f"SELECT *, sum(length(CAST(body AS BLOB))) OVER (ORDER BY id DESC) AS size FROM ({last})"
         rows = self._sql.all(
-            f"SELECT {_VIEW} FROM messages WHERE recipient = ? ORDER BY id DESC LIMIT ?", OPERATOR, limit
+            f"SELECT {_VIEW} FROM ({sized}) WHERE size <= ? ORDER BY id", OPERATOR, limit, max_bytes
         )
-        return [_view(row) for row in reversed(rows)]
+        return [_view(row) for row in rows]
 
 
 class Messages(MessageReads):

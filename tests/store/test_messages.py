@@ -154,3 +154,25 @@ def test_old_messages_are_pruned_but_none_that_waits_for_someone(tx: Tx) -> None
     tx.messages.take("operator", turn=None)
     assert tx.messages.prune(keep=0) == 2
     assert tx.messages.insert("alice", "operator", "next").id == newest + 1
+
+
+def test_the_operators_inbox_is_shown_within_bounds(tx: Tx) -> None:
+    send(tx, *(f"{n} " + "ø" * 30_000 for n in range(9)), to="operator")
+    shown = tx.messages.inbox()
+    assert [message.body[0] for message in shown] == ["5", "6", "7", "8"]
+    assert [message.body[0] for message in tx.messages.inbox(limit=2)] == ["7", "8"]
+    assert tx.messages.depth("operator") == 9
+
+
+def test_long_bodies_make_shorter_pages_that_go_on_behind_the_last(database: Database) -> None:
+    with database.transaction() as tx:
+        tx.agents.insert("alice", "agent", Intended.STOPPED)
+        for _ in range(60):
+            tx.messages.insert("alice", "operator", "x" * MAX_BODY)
+    reader = database.reader()
+    page = reader.messages.conversation(None, 1, 1000)
+    assert 1 < len(page) < 60
+    assert reader.messages.conversation(None, page[-1].id, 1000)[0].id == page[-1].id + 1
+    inbox = reader.messages.inbox()
+    assert sum(len(message.body) for message in inbox) <= MAX_INBOX_BYTES
+    assert inbox[-1].id == 60
