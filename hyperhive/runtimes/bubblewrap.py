@@ -16,10 +16,9 @@ from functools import cached_property
 from pathlib import Path
 
 from hyperhive.domain.records import Handle
-from hyperhive.errors import Broken, Deadline, HiveError, Refused
+from hyperhive.errors import Broken, HiveError, Refused
 from hyperhive.runtimes import proc, spawned, walls
 from hyperhive.runtimes.base import Bind, LaunchSpec, Probe
-from hyperhive.runtimes.log import tail
 from hyperhive.runtimes.refusals import explain, install_bwrap
 
 _INIT = ("/bin/sh", "-c", f'unset {spawned.MARK}; "$@"; exit $?', "init")
@@ -87,10 +86,10 @@ class Bubblewrap:
                 outer = self._spawn(bwrap, spec, note)
                 return self._await_payload(spec, outer, until)
             except OSError as error:
-                self._end_marked(note)
+                self._children.end_marked(note, deadline=_LAST)
                 raise Broken(f"'{spec.name}' did not start: {error}.", code="start-failed") from error
             except HiveError:
-                self._end_marked(note)
+                self._children.end_marked(note, deadline=_LAST)
                 raise
 
     def stop(self, handle: Handle, *, grace: float) -> None:
@@ -149,7 +148,7 @@ class Bubblewrap:
             return
         note = spawned.read_note(folder, self.name)
         if note is not None:
-            self._end_marked(note)
+            self._children.end_marked(note, deadline=_LAST)
         self._children.collect()
         walls.clear(folder)
         spawned.forget(folder)
@@ -218,17 +217,8 @@ class Bubblewrap:
                 return h
             if proc.wait_end(outer, ticks, timeout=0.003):
                 break
-        said = tail(spec.folder / "log", lines=5, max_bytes=2000)
-        if ticks is None or not proc.is_alive(outer, ticks):
-            how = spawned.read_status(spec.folder).exit or "bwrap refused"
-            raise Broken(f"'{spec.name}' did not start: {how}; its log ends: {said!r}.", code="start-failed")
-        raise Deadline(f"'{spec.name}' did not start in time; its log ends: {said!r}.", code="start-deadline")
-
-    def _end_marked(self, note: spawned.Note) -> None:
-        gone = proc.freeze_and_kill(lambda: proc.marked(note.mark), deadline=_LAST)
-        self._children.collect()
-        if not gone:
-            raise Broken(f"Processes of '{note.name}' are still there after SIGKILL.", code="stop-failed")
+        ended = ticks is None or not proc.is_alive(outer, ticks)
+        raise spawned.not_started(spec.folder, spec.name, ended=ended, otherwise="bwrap refused")
 
 
 def _payload(leader: int) -> int | None:

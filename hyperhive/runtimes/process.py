@@ -9,10 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from hyperhive.domain.records import Handle
-from hyperhive.errors import Broken, Deadline, HiveError, Refused
+from hyperhive.errors import Broken, HiveError, Refused
 from hyperhive.runtimes import proc, spawned
 from hyperhive.runtimes.base import Bind, LaunchSpec, Probe
-from hyperhive.runtimes.log import tail
 
 _LEADER = Path(__file__).with_name("leader.py")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -63,10 +62,10 @@ class Process:
                 pid = self._spawn(spec, note)
                 return self._await_payload(spec, pid, until)
             except OSError as error:
-                self._end_marked(note)
+                self._children.end_marked(note, deadline=_LAST)
                 raise Broken(f"'{spec.name}' did not start: {error}.", code="start-failed") from error
             except HiveError:
-                self._end_marked(note)
+                self._children.end_marked(note, deadline=_LAST)
                 raise
 
     def stop(self, handle: Handle, *, grace: float) -> None:
@@ -121,7 +120,7 @@ class Process:
             return
         note = spawned.read_note(folder, self.name)
         if note is not None:
-            self._end_marked(note)
+            self._children.end_marked(note, deadline=_LAST)
         self._children.collect()
         spawned.forget(folder)
 
@@ -153,17 +152,8 @@ class Process:
                 return Handle(self.name, pid, ticks, proc.boot_id())
             if proc.wait_end(pid, ticks, timeout=0.005):
                 break
-        said = tail(spec.folder / "log", lines=5, max_bytes=2000)
-        if ticks is None or not proc.is_alive(pid, ticks):
-            how = spawned.read_status(spec.folder).exit or "it ended at once"
-            raise Broken(f"'{spec.name}' did not start: {how}; its log ends: {said!r}.", code="start-failed")
-        raise Deadline(f"'{spec.name}' did not start in time; its log ends: {said!r}.", code="start-deadline")
-
-    def _end_marked(self, note: spawned.Note) -> None:
-        gone = proc.freeze_and_kill(lambda: proc.marked(note.mark), deadline=_LAST)
-        self._children.collect()
-        if not gone:
-            raise Broken(f"Processes of '{note.name}' are still there after SIGKILL.", code="stop-failed")
+        ended = ticks is None or not proc.is_alive(pid, ticks)
+        raise spawned.not_started(spec.folder, spec.name, ended=ended, otherwise="it ended at once")
 
 
 def _mark_of(pid: int) -> bytes | None:

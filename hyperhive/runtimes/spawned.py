@@ -13,8 +13,9 @@ from pathlib import Path
 
 from hyperhive.domain.launch import CONTAINER_MARK
 from hyperhive.domain.records import Handle
-from hyperhive.errors import Refused
+from hyperhive.errors import Broken, Deadline, Refused
 from hyperhive.runtimes import proc
+from hyperhive.runtimes.log import tail
 
 MARK = CONTAINER_MARK
 """The environment variable that holds a container's random id; only what we started carries it."""
@@ -131,6 +132,20 @@ def only_one(folder: Path, name: str) -> Iterator[None]:
         os.close(fd)
 
 
+def not_started(folder: Path, name: str, *, ended: bool, otherwise: str) -> Broken:
+    """Why a container did not start, with the end of its log.
+
+    Args:
+        ended: whether its first process has; else it took too long.
+        otherwise: how it ended where nothing was written down.
+    """
+    said = tail(folder / _LOG, lines=5, max_bytes=2000)
+    if ended:
+        how = read_status(folder).exit or otherwise
+        return Broken(f"'{name}' did not start: {how}; its log ends: {said!r}.", code="start-failed")
+    return Deadline(f"'{name}' did not start in time; its log ends: {said!r}.", code="start-deadline")
+
+
 class Children:
     """The processes we started and have to reap. Safe to use from several threads."""
 
@@ -183,3 +198,14 @@ class Children:
                     done = pid
                 if done:
                     self._running.discard(pid)
+
+    def end_marked(self, note: Note, *, deadline: float) -> None:
+        """End every process that carries the note's mark.
+
+        Raises:
+            Broken: one is still there after ``deadline`` seconds.
+        """
+        gone = proc.freeze_and_kill(lambda: proc.marked(note.mark), deadline=deadline)
+        self.collect()
+        if not gone:
+            raise Broken(f"Processes of '{note.name}' are still there after SIGKILL.", code="stop-failed")
