@@ -201,7 +201,7 @@ def parse(text: str, *, file: str) -> Scenario:
         raise Invalid(f"{file}: longer than {MAX_SCENARIO} bytes.", code="bad-scenario")
     try:
         values = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise Invalid(f"{file}: not TOML: {error}.", code="bad-scenario") from None
     try:
         scenario = Scenario.model_validate(values)

@@ -24,6 +24,7 @@ def test_a_scenario_is_read_from_a_file(tmp_path: Path) -> None:
     ("text", "refusal"),
     [
         ("title = ", "mine.toml: not TOML:"),
+        ("pace = " + "9" * 5_000, "mine.toml: not TOML:"),
         ("speed = 1", "mine.toml: speed: unknown key."),
         ("pace = -1", "mine.toml: pace: "),
         ('[[rule]]\nname = "x"\n', 'mine.toml: rule 1 "x", step: Field required.'),
