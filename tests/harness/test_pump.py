@@ -1,6 +1,7 @@
 """The byte pump between Claude Code's stdio and the MCP socket."""
 
 import asyncio
+import json
 import os
 import sys
 import time
@@ -82,3 +83,49 @@ async def test_it_waits_for_a_socket_that_is_late(tmp_path: Path) -> None:
         await asyncio.wait_for(process.wait(), 10)
         process.stdin.close()
         server.close()
+
+
+INITIALIZE: dict[str, object] = {"jsonrpc": "2.0", "id": 0, "method": "initialize"}
+INITIALIZED: dict[str, object] = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+
+
+def encoded(*messages: dict[str, object]) -> bytes:
+    return b"".join(json.dumps(message).encode() + b"\n" for message in messages)
+
+
+async def test_it_goes_over_to_a_daemon_that_was_started_again(tmp_path: Path) -> None:
+    heard: list[tuple[int, str]] = []
+    connections = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        number = connections
+        while line := await reader.readline():
+            message = json.loads(line)
+            heard.append((number, message["method"]))
+            if message["method"] == "lost":
+                break
+            if "id" in message:
+                writer.write(encoded({"jsonrpc": "2.0", "id": message["id"], "result": {"by": number}}))
+        writer.close()
+
+    server = await asyncio.start_unix_server(serve, tmp_path / "s")
+    async with pump(tmp_path / "s") as process:
+        assert process.stdin is not None and process.stdout is not None
+
+        async def call(*messages: dict[str, object]) -> dict[str, object]:
+            assert process.stdin is not None and process.stdout is not None
+            process.stdin.write(encoded(*messages))
+            answer: dict[str, object] = json.loads(await asyncio.wait_for(process.stdout.readline(), 10))
+            return answer
+
+        assert (await call(INITIALIZE))["result"] == {"by": 1}
+        lost = await call(INITIALIZED, {"jsonrpc": "2.0", "id": "a", "method": "lost"})
+        assert (lost["id"], "error" in lost) == ("a", True)
+        assert (await call({"jsonrpc": "2.0", "id": 2, "method": "again"}))["result"] == {"by": 2}
+        process.stdin.close()
+        assert await asyncio.wait_for(process.wait(), 10) == 0
+    opening = ["initialize", "notifications/initialized"]
+    assert heard == [*((1, m) for m in (*opening, "lost")), *((2, m) for m in (*opening, "again"))]
+    server.close()
