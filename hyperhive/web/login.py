@@ -12,6 +12,9 @@ from hyperhive.web.security import Security
 from hyperhive.web.sessions import ABSOLUTE
 from hyperhive.web.streams import Streams
 
+# Whoever shares the address can use the tries up; an entry link is not among them.
+_CROWDED = "Too many wrong tokens. Try again in {} s, or open the link that 'hyperhive open' prints."
+
 
 class Login:
     """The routes that open and close sessions.
@@ -56,7 +59,7 @@ class Login:
         wait = self._security.throttle.wait(address)
         if wait > 0:
             seconds = ceil(wait)
-            page = pages.login_page(request, f"Too many wrong tokens. Try again in {seconds} s.", 429)
+            page = pages.login_page(request, _CROWDED.format(seconds), 429)
             page.headers["Retry-After"] = str(seconds)
             return page
         fields = await asked.form(request)

@@ -106,6 +106,7 @@ async def test_wrong_tokens_are_slowed_down(face: Face) -> None:
         answer = await guesser.post("/login", data={"token": TOKEN})
         assert answer.status_code == 429
         assert 0 < int(answer.headers["retry-after"]) <= 60
+        assert "hyperhive open" in answer.text
         assert "set-cookie" not in answer.headers
         assert (await guesser.get(face.security.entry_link())).status_code == 303
 
