@@ -17,6 +17,9 @@ from hyperhive.store.sql import Connection, Reading, Row, from_micros, to_micros
 MAX_SHOWN = 256 * 1024
 """Bytes of bodies in the operator's inbox as readers see it: it is in every snapshot, and told on every message."""
 
+MAX_PAGE = 2 * 1024 * 1024
+"""Bytes of bodies in one page of a conversation."""
+
 _COLUMNS = "id, sender, recipient, body, ts, state, turn"
 _VIEW = "id, sender, recipient, body, ts, state"
 _UNREAD = f"SELECT {_COLUMNS} FROM messages WHERE box = ? AND state = 'unread' ORDER BY id LIMIT ?"
@@ -57,28 +60,33 @@ class MessageReads:
     def conversation(self, peer: str | None, after: int, limit: int) -> list[MessageView]:
         """Messages behind id ``after``, oldest first; with ``peer`` those it sent or got.
 
-        ``after`` 0: the last ``limit``. By name: what earlier incarnations wrote belongs to the history.
+        ``after`` 0: the last ``limit``. By name: what earlier incarnations wrote belongs to the history. Fewer
+        come when their bodies are long: go on behind the last.
         """
         order, flip = ("DESC", True) if after <= 0 else ("ASC", False)
         tail = f"ORDER BY id {order} LIMIT ?"
         if peer is None:
-            rows = self._sql.all(f"SELECT {_VIEW} FROM messages WHERE id > ? {tail}", after, limit)
+            page = f"SELECT {_VIEW} FROM messages WHERE id > ? {tail}"
+            rows = self._sql.all(_within(page, order), after, limit, MAX_PAGE)
         else:
             half = f"SELECT * FROM (SELECT {_VIEW} FROM messages WHERE {{}} AND id > ? {tail})"
+            page = f"{half.format('sender = ?')} UNION {half.format('recipient = ?')} {tail}"
             rows = self._sql.all(
-                f"{half.format('sender = ?')} UNION {half.format('recipient = ?')} {tail}",
-                *(peer, after, limit, peer, after, limit, limit),
+                _within(page, order), *(peer, after, limit, peer, after, limit, limit, MAX_PAGE)
             )
         return [_view(row) for row in (reversed(rows) if flip else rows)]
 
     def inbox(self, limit: int = 100, max_bytes: int = MAX_SHOWN) -> list[MessageView]:
         """The last messages to the operator, at most ``limit`` and ``max_bytes`` of bodies, newest last."""
         last = f"SELECT {_VIEW} FROM messages WHERE recipient = ? ORDER BY id DESC LIMIT ?"
-        sized = f"SELECT *, sum(length(CAST(body AS BLOB))) OVER (ORDER BY id DESC) AS size FROM ({last})"
-        rows = self._sql.all(
-            f"SELECT {_VIEW} FROM ({sized}) WHERE size <= ? ORDER BY id", OPERATOR, limit, max_bytes
-        )
-        return [_view(row) for row in rows]
+        rows = self._sql.all(_within(last, "DESC"), OPERATOR, limit, max_bytes)
+        return [_view(row) for row in reversed(rows)]
+
+
+def _within(page: str, order: str) -> str:
+    """A page of messages, cut where its bodies outgrow a number of bytes: its last parameter."""
+    sized = f"SELECT *, sum(length(CAST(body AS BLOB))) OVER (ORDER BY id {order}) AS size FROM ({page})"
+    return f"SELECT {_VIEW} FROM ({sized}) WHERE size <= ? ORDER BY id {order}"
 
 
 class Messages(MessageReads):
