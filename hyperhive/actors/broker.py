@@ -283,6 +283,6 @@ def _put_back(tx: Tx, agent: str, ids: tuple[int, ...]) -> None:
 def _show_inbox(tx: Tx, agent: str) -> None:
     """Show what changed in an inbox: the operator's with its messages, an agent's by its depth."""
     if agent == OPERATOR:
-        tx.show(Inbox(tuple(tx.messages.inbox())))
+        tx.show_whole(Inbox, lambda: Inbox(tuple(tx.messages.inbox())))
     else:
         tx.show(InboxDepth(agent, tx.messages.depth(agent)))

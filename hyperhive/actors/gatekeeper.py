@@ -188,7 +188,7 @@ def _check_question(ask: Ask) -> None:
 
 
 def _show_questions(tx: Tx) -> None:
-    tx.show(Questions(tuple(tx.questions.open())))
+    tx.show_whole(Questions, lambda: Questions(tuple(tx.questions.open())))
 
 
 def _ask(tx: Tx, ask: Ask) -> QuestionView:
@@ -245,7 +245,7 @@ def _request(tx: Tx, request: Request) -> ApprovalView:
         )
     view = tx.approvals.insert("spawn", request.agent, request.by)
     tx.emit(ApprovalRequested(agent=request.agent, id=view.id, approval=view.kind))
-    tx.show(Approvals(tuple(tx.approvals.pending())))
+    tx.show_whole(Approvals, lambda: Approvals(tuple(tx.approvals.pending())))
     return view
 
 
@@ -266,5 +266,5 @@ def _decide(tx: Tx, decide: Decide, approve: Callable[[Tx, ApprovalView, str], o
     tx.emit(
         ApprovalResolved(agent=view.agent, id=view.id, approval=view.kind, decision=state, note=decide.note)
     )
-    tx.show(Approvals(tuple(tx.approvals.pending())))
+    tx.show_whole(Approvals, lambda: Approvals(tuple(tx.approvals.pending())))
     return decided

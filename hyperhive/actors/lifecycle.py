@@ -278,7 +278,7 @@ class Lifecycle:
             end_agent(tx, name, keep=not purge)
             for event in told:
                 tx.emit(event)
-            tx.show(Kept(with_logins(tx.agents.kept(), core.shared.layout)))
+            tx.show_whole(Kept, lambda: Kept(with_logins(tx.agents.kept(), core.shared.layout)))
 
         def gone(_: object) -> None:
             self._gone()

@@ -103,6 +103,7 @@ class Store(Actor):
             return
         began = time.monotonic()
         try:
+            parts = tx.parts()
             self._database.commit()
         except (sqlite3.Error, HiveError) as error:
             log.error("A commit failed: %s", error)
@@ -111,7 +112,7 @@ class Store(Actor):
         self._tx, self._batch = None, []
         self.commits += 1
         self.commit_seconds += time.monotonic() - began
-        self._hub.tell(Committed(tuple(tx.emitted), tuple(tx.shown), tuple(batch)))
+        self._hub.tell(Committed(tuple(tx.emitted), parts, tuple(batch)))
 
 
 def _unwritten(error: Exception) -> HiveError:

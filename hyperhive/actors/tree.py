@@ -304,5 +304,5 @@ def insert_agent(tx: Tx, name: str, *, by: str, layout: Layout) -> AgentRecord:
     )
     tx.agents.save(record)
     tx.emit(TransientSet(agent=name, transient=Transient.SPAWNING.value))
-    tx.show(Kept(with_logins(tx.agents.kept(), layout)))
+    tx.show_whole(Kept, lambda: Kept(with_logins(tx.agents.kept(), layout)))
     return record

@@ -351,5 +351,5 @@ def close_turn(tx: Tx, agent: str, turn: int, outcome: Outcome, note: str, usage
                 f"Message {message.id} from {message.sender} to {agent} was set aside: its turns kept failing.",
             )
         if aside:
-            tx.show(Inbox(tuple(tx.messages.inbox())))
+            tx.show_whole(Inbox, lambda: Inbox(tuple(tx.messages.inbox())))
     tx.show(InboxDepth(agent, tx.messages.depth(agent)))

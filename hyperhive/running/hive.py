@@ -245,7 +245,7 @@ class RunningHive(Hive):
             if tx.agents.get(name) is not None:
                 raise Refused(f"There is an agent '{name}' again; destroy it with purge.", code="exists")
             tx.agents.forget(name)
-            tx.show(Kept(with_logins(tx.agents.kept(), self._layout)))
+            tx.show_whole(Kept, lambda: Kept(with_logins(tx.agents.kept(), self._layout)))
             # Out of the way at once, so that a new agent of that name cannot meet what is being deleted.
             with contextlib.suppress(FileNotFoundError):
                 root.rename(doomed)

@@ -62,6 +62,7 @@ class Tx:
         self.meta = Meta(sql)
         self.emitted: list[Recorded] = []
         self.shown: list[object] = []
+        self._wholes: dict[type, Callable[[], object]] = {}
 
     @contextmanager
     def isolated(self) -> Iterator[None]:
@@ -111,6 +112,14 @@ class Tx:
     def show(self, part: object) -> None:
         """Hand ``part`` (see ``domain/parts.py``) to the snapshot once this is committed."""
         self.shown.append(part)
+
+    def show_whole(self, kind: type, make: Callable[[], object]) -> None:
+        """Hand a whole section to the snapshot, made once for all operations that changed it."""
+        self._wholes[kind] = make
+
+    def parts(self) -> tuple[object, ...]:
+        """All that is to be shown, as it stands now; asked for right before the commit."""
+        return (*self.shown, *(make() for make in self._wholes.values()))
 
 
 def _lost() -> Broken:

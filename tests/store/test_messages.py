@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from hyperhive.domain.messages import MAX_ATTEMPTS, Message
+from hyperhive.domain.messages import MAX_ATTEMPTS, MAX_BODY, Message
 from hyperhive.domain.records import Intended
 from hyperhive.errors import Unknown
 from hyperhive.store.database import Database, Tx
@@ -164,15 +164,10 @@ def test_the_operators_inbox_is_shown_within_bounds(tx: Tx) -> None:
     assert tx.messages.depth("operator") == 9
 
 
-def test_long_bodies_make_shorter_pages_that_go_on_behind_the_last(database: Database) -> None:
-    with database.transaction() as tx:
-        tx.agents.insert("alice", "agent", Intended.STOPPED)
-        for _ in range(60):
-            tx.messages.insert("alice", "operator", "x" * MAX_BODY)
-    reader = database.reader()
-    page = reader.messages.conversation(None, 1, 1000)
-    assert 1 < len(page) < 60
-    assert reader.messages.conversation(None, page[-1].id, 1000)[0].id == page[-1].id + 1
-    inbox = reader.messages.inbox()
-    assert sum(len(message.body) for message in inbox) <= MAX_INBOX_BYTES
-    assert inbox[-1].id == 60
+def test_long_bodies_make_shorter_pages_that_go_on_behind_the_last(tx: Tx) -> None:
+    for _ in range(60):
+        tx.messages.insert("alice", "operator", "x" * MAX_BODY)
+    for peer in (None, "alice"):
+        page = tx.messages.conversation(peer, 1, 1000)
+        assert 1 < len(page) < 59
+        assert tx.messages.conversation(peer, page[-1].id, 1000)[0].id == page[-1].id + 1
