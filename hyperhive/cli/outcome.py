@@ -48,7 +48,6 @@ def wait(hive: Daemon, snapshot: State, accepted: list[Outcome]) -> Iterator[Out
         snapshot: the state from before the operations were asked for.
         accepted: operations under way; those that have ended are passed on as they are.
     """
-    before = {agent["name"]: agent["transient"] for agent in snapshot["agents"]}
     open_ = {}
     for outcome in accepted:
         if outcome.ok is None and outcome.transient:
@@ -58,7 +57,7 @@ def wait(hive: Daemon, snapshot: State, accepted: list[Outcome]) -> Iterator[Out
     if not open_:
         return
     failures: dict[str, str] = {}
-    under_way: dict[str, str] = {}
+    under_way = {agent["name"]: agent["transient"] for agent in snapshot["agents"]}
     for event in _events(hive, int(snapshot["seq"]), time.monotonic() + DEADLINE):
         name = event["agent"]
         if name not in open_:
@@ -69,10 +68,7 @@ def wait(hive: Daemon, snapshot: State, accepted: list[Outcome]) -> Iterator[Out
             case "transient_set":  # what went wrong before was another operation's, which this one waited for
                 under_way[name] = event["transient"]
                 failures.pop(name, None)
-            case "transient_cleared" if under_way.get(name, before.get(name)) in (
-                None,
-                open_[name].transient,
-            ):
+            case "transient_cleared" if under_way.get(name) in (None, open_[name].transient):
                 yield _ended(hive, open_.pop(name), failures.get(name))
             case "destroyed":
                 yield _ended(hive, open_.pop(name), None)
