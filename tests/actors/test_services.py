@@ -168,7 +168,7 @@ def test_a_deadline_holds_also_over_a_restart(rig: Rig) -> None:
     found = rig.database.reader().questions.get(view.id)
     assert found is not None
     assert (found.state, found.by) == ("expired", "system")
-    assert [question.id for question in rig.tree.board.snapshot.questions] == [other.id]
+    eventually(lambda: [question.id for question in rig.tree.board.snapshot.questions] == [other.id])
 
 
 @pytest.mark.parametrize("ttl", [0, -1, 1e12])
