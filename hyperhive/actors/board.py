@@ -7,8 +7,11 @@ from typing import Any
 from hyperhive.domain.events import Recorded
 from hyperhive.domain.names import MANAGER
 from hyperhive.domain.parts import AgentGone, AgentShown, Approvals, Inbox, InboxDepth, Kept, Questions
+from hyperhive.domain.turns import TurnState
 from hyperhive.domain.views import AgentView, HiveSnapshot, HiveView
 
+_RESTING = frozenset({TurnState.IDLE, TurnState.WAITING})
+"""States of an agent that does nothing: it waits on the operator while a question of its own is open."""
 _SECTIONS = ("approvals", "questions", "inbox", "kept")
 
 
@@ -58,10 +61,7 @@ class _Draft:
     def lay(self, part: object) -> None:
         match part:
             case AgentShown(view):
-                depth = self.depths.get(view.name, 0)
-                self._agent(
-                    view if view.inbox_depth == depth else view.model_copy(update={"inbox_depth": depth})
-                )
+                self._agent(view)
             case AgentGone(name):
                 self.agents.pop(name, None)
                 self.depths.pop(name, None)
@@ -69,13 +69,14 @@ class _Draft:
                 self.gone.add(name)
             case InboxDepth(name, depth):
                 self.depths[name] = depth
-                shown = self.agents.get(name)
-                if shown is not None and shown.inbox_depth != depth:
-                    self._agent(shown.model_copy(update={"inbox_depth": depth}))
+                self._again(name)
             case Inbox(messages):
                 self._section("inbox", messages)
             case Questions(questions):
+                asked = self._asking()
                 self._section("questions", questions)
+                for name in asked ^ self._asking():
+                    self._again(name)
             case Approvals(approvals):
                 self._section("approvals", approvals)
             case Kept(kept):
@@ -84,7 +85,21 @@ class _Draft:
                 self.hive = part
                 self.touched.add("hive")
 
+    def _asking(self) -> set[str]:
+        return {question.agent for question in self.sections["questions"]}
+
+    def _again(self, name: str) -> None:
+        if (shown := self.agents.get(name)) is not None:
+            self._agent(shown)
+
     def _agent(self, view: AgentView) -> None:
+        """Show an agent as its actor told it, with what only the board knows: its mail, and whom it waits for."""
+        resting, asks = view.turn.state in _RESTING, view.name in self._asking()
+        state = view.turn.state if not resting else TurnState.WAITING if asks else TurnState.IDLE
+        depth = self.depths.get(view.name, 0)
+        if (view.turn.state, view.inbox_depth) != (state, depth):
+            turn = view.turn.model_copy(update={"state": state})
+            view = view.model_copy(update={"turn": turn, "inbox_depth": depth})
         if self.agents.get(view.name) != view:
             self.agents[view.name] = view
             self.changed.add(view.name)

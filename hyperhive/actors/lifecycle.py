@@ -43,17 +43,17 @@ class Lifecycle:
     def operate(self, message: Operate) -> None:
         """Begin an operation, join the one under way, or wait for it."""
         self._refuse(message)
-        core, job = self._core, self._core.memory.job
+        job = self._core.memory.job
         if job is None and self._nothing_to_do(message):
             return
         if job is not None and self._joins(job, message.kind):
             job.waiting.append(message.done)
+            message.reply.set(Accepted(job.kind))
         elif job is not None:
             self._queue(message)
+            message.reply.set(Accepted(message.kind))
         else:
             self._begin(Queued(message.kind, message.by, message.purge, [message.done]), message.reply)
-            return
-        message.reply.set(Accepted(core.record.transient or message.kind))
 
     def _refuse(self, message: Operate) -> None:
         record = self._core.record

@@ -30,7 +30,7 @@ from hyperhive.harness.claude import (
     Phase,
 )
 
-_RETRY_STATES = {"rate_limit": TurnState.RATE_LIMITED, "authentication_failed": TurnState.WAITING}
+_RETRY_STATES = {"rate_limit": TurnState.RATE_LIMITED, "authentication_failed": TurnState.THINKING}
 _CONNECTED = frozenset({"connected", "pending", "disabled"})
 
 

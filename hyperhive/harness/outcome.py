@@ -1,6 +1,7 @@
 """How a turn ended, from what was seen of it. Pure."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from hyperhive.domain.turns import Outcome
@@ -12,13 +13,16 @@ COMPACT_ABOVE = 150_000
 """Tokens of context above which a session is compacted; the usual window has 200,000."""
 MAX_NOTE = 500
 
-_AUTH_KINDS = frozenset({"authentication_failed", "oauth_org_not_allowed"})
+AUTH_KINDS = frozenset({"authentication_failed", "oauth_org_not_allowed"})
 _AWAY_KINDS = frozenset({"server_error", "overloaded", "billing_error"})
 
 
 @dataclass(slots=True)
 class Evidence:
-    """What was seen of a turn: its end or death, the API's last refusal, a limit, the context's size in tokens."""
+    """What was seen of a turn: its end or death, the API's last refusal, a limit, the context's size in tokens.
+
+    ``login_refused`` is set as soon as the API refused the login, while Claude Code would try on.
+    """
 
     ended: Ended | None = None
     died: str | None = None
@@ -26,6 +30,7 @@ class Evidence:
     limited: Limited | None = None
     context: int = 0
     not_compacted: str | None = None
+    login_refused: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,7 @@ class Verdict:
 
 def overfull(seen: Evidence) -> bool:
     """Whether the session should be compacted before it goes on: it is long, or the API does not take it."""
-    ended, elsewhere = seen.ended, seen.refused in _AUTH_KINDS | _AWAY_KINDS
+    ended, elsewhere = seen.ended, seen.refused in AUTH_KINDS | _AWAY_KINDS
     refused = ended is not None and not ended.ok and ended.status in {400, 413} and not elsewhere
     return refused or seen.context > COMPACT_ABOVE
 
@@ -72,8 +77,9 @@ _STOPPED = {
 
 def _api_verdict(seen: Evidence, ended: Ended, note: str, now: datetime) -> Verdict:
     status, kind = ended.status, seen.refused
-    if status == 401 or kind in _AUTH_KINDS:
-        return Verdict(Outcome.LOGIN, note)
+    if status == 401 or kind in AUTH_KINDS:
+        ours = seen.login_refused.is_set()  # what it says then is that it was interrupted
+        return Verdict(Outcome.LOGIN, "The API refused the login (401)." if ours else note)
     if seen.limited is not None or status == 429 or kind == "rate_limit":
         resets = seen.limited.resets_at if seen.limited is not None else None
         return Verdict(Outcome.RATE_LIMITED, note, resets or now + RATE_LIMIT_PAUSE)

@@ -20,7 +20,7 @@ from hyperhive.harness.claude import (
     Noted,
     Phase,
 )
-from hyperhive.harness.outcome import Evidence
+from hyperhive.harness.outcome import AUTH_KINDS, Evidence
 
 INTERRUPT_GRACE = 10.0
 """Seconds from an interrupt to SIGTERM."""
@@ -102,19 +102,23 @@ class Voice:
 async def attempt(
     claude: Claude, prompt: str, *, voice: Voice, stop: Stop, command: bool = False
 ) -> Evidence:
-    """Let Claude work on ``prompt`` until it ends, or until ``stop`` wishes so and it was made to end."""
+    """Let Claude work on ``prompt`` until it ends, or until ``stop`` wishes so and it was made to end.
+
+    A login that the API refuses ends it too: Claude Code would try the same one for a quarter of a minute.
+    """
     seen = Evidence()
     work = asyncio.create_task(_listen(claude, prompt, voice=voice, seen=seen, command=command))
     wish = asyncio.create_task(stop.wait())
+    refused = asyncio.create_task(seen.login_refused.wait())
     try:
-        await asyncio.wait({work, wish}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({work, wish, refused}, return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
             await _end(claude, work)
         await work
     finally:
-        wish.cancel()
-        work.cancel()
-        await asyncio.gather(work, wish, return_exceptions=True)
+        for task in (wish, refused, work):
+            task.cancel()
+        await asyncio.gather(work, wish, refused, return_exceptions=True)
     return seen
 
 
@@ -125,6 +129,9 @@ async def _listen(claude: Claude, prompt: str, *, voice: Voice, seen: Evidence, 
             match happening:
                 case ApiError(kind=kind):
                     seen.refused = kind
+                case Noted(type="retry", data={"error": str() as kind}) if kind in AUTH_KINDS:
+                    seen.refused = kind
+                    seen.login_refused.set()
                 case Limited():
                     seen.limited = happening
                 case Context(tokens=tokens):

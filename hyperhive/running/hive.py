@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import shutil
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from typing import Any, Literal, TypeVar
@@ -13,6 +12,7 @@ from hyperhive.actors.broker import Expire, Recv, Send, Undelivered
 from hyperhive.actors.gatekeeper import Ask, Close, Decide, Request
 from hyperhive.actors.job import Result
 from hyperhive.actors.observer import with_logins
+from hyperhive.actors.operations import remove_tree
 from hyperhive.actors.reply import Reply
 from hyperhive.actors.requests import Accepted, Operate
 from hyperhive.actors.store import Write
@@ -251,7 +251,8 @@ class RunningHive(Hive):
                 root.rename(doomed)
 
         await self._write(op)
-        await asyncio.to_thread(shutil.rmtree, doomed, ignore_errors=True)
+        for left in (doomed, *root.parent.glob(f".purged-{name}-*")):  # also what a daemon died over
+            await asyncio.to_thread(remove_tree, left)
         return view
 
     def _kept(self, name: str) -> KeptView:

@@ -12,6 +12,7 @@ from hyperhive.actors.reply import Waiter
 from hyperhive.actors.store import Write
 from hyperhive.domain.events import Paused
 from hyperhive.domain.messages import Message
+from hyperhive.domain.turns import TurnState
 from hyperhive.domain.views import ApprovalView
 from hyperhive.errors import Invalid, Refused, Unknown
 from hyperhive.store.database import Tx
@@ -221,3 +222,10 @@ def test_a_watchers_trouble_reaches_everybody_who_looks(rig: Rig) -> None:
     rig.watcher._in_trouble("cannot watch files (No space left on device)")
     eventually(lambda: rig.tree.board.snapshot.hive.trouble)
     assert b"cannot watch files" in rig.tree.board.json
+
+
+def test_an_agent_at_rest_waits_on_the_operator_while_its_question_is_open(rig: Rig) -> None:
+    view = ask(rig)
+    eventually(lambda: rig.view("manager").turn.state is TurnState.WAITING)
+    _gate(rig, lambda reply: Close(view.id, "this one", "operator", reply))
+    eventually(lambda: rig.view("manager").turn.state is not TurnState.WAITING)
