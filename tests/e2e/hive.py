@@ -330,12 +330,13 @@ class RealHive:
         self.until(lambda: fields.items() <= self.agent(name).items(), deadline)
 
     def quiet(self, *names: str) -> None:
-        """Wait until these agents (all, without names) have nothing to do."""
+        """Wait until these agents (all, without names) have nothing to do, or wait for an answer."""
 
         def idle() -> bool:
             agents = [a for a in self.state()["agents"] if a["name"] in names or not names]
             return all(
-                a["turn"]["state"] == "idle" and a["inbox_depth"] == 0 and not a["transient"] for a in agents
+                a["turn"]["state"] in ("idle", "waiting") and a["inbox_depth"] == 0 and not a["transient"]
+                for a in agents
             )
 
         self.until(idle)
