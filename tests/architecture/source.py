@@ -1,6 +1,7 @@
 """The source as the architecture tests read it: parsed, with the names of its modules."""
 
 import ast
+import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -22,8 +23,13 @@ class Module(NamedTuple):
 @cache
 def modules(*folders: str) -> tuple[Module, ...]:
     """All Python files below folders of the project."""
-    paths = sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
-    return tuple(_read(path) for path in paths if "node_modules" not in path.parts)
+    return tuple(_read(path) for folder in folders for path in sorted(_files(ROOT / folder)))
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if name not in ("node_modules", "__pycache__")]
+        yield from (Path(place) / name for name in files if name.endswith(".py"))
 
 
 def _read(path: Path) -> Module:
