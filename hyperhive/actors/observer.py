@@ -1,5 +1,6 @@
 """Looks at an agent: its login and its revision, from files that the agent itself can write."""
 
+import errno
 import hashlib
 import json
 import os
@@ -44,12 +45,13 @@ class Credentials:
         return hashlib.sha256(token.encode()).hexdigest()[:16] if token else None
 
     def login(self, agent: str, paths: AgentPaths, rejected: str | None) -> Login | None:
-        """The login axis; ``None`` while the file is being written.
+        """The login axis; ``None`` while the file is being written, or cannot be opened for want of descriptors.
 
         Credentials that the API refused count as none until they change.
         """
         found = self.fingerprint(agent, paths)
-        if found is None and _fresh(paths.claude / CREDENTIALS):
+        stored = paths.claude / CREDENTIALS
+        if found is None and (_fresh(stored) or _out_of_descriptors(stored)):
             return None
         return Login.LOGGED_IN if found is not None and found != rejected else Login.NEEDS_LOGIN
 
@@ -61,6 +63,14 @@ def _fresh(path: Path) -> bool:
     except OSError:
         return False
     return stat.S_ISREG(info.st_mode) and 0 <= time.time() - info.st_mtime < _HALF_WRITTEN
+
+
+def _out_of_descriptors(path: Path) -> bool:
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC))
+    except OSError as error:
+        return error.errno in (errno.EMFILE, errno.ENFILE)
+    return False
 
 
 def read_regular(path: Path, limit: int) -> bytes | None:

@@ -27,6 +27,9 @@ _COALESCE = 0.02
 _LONGEST = 3600.0
 """Seconds one wait may take: what epoll is given must fit, however far away a timer is."""
 
+_CROWD = 1024
+"""Timers from which on the cancelled ones are cleared away before they are due: most are cancelled early."""
+
 Cancel = Callable[[], None]
 
 
@@ -42,6 +45,7 @@ class Watcher:
         self._selector.register(self._wake, selectors.EVENT_READ, None)
         self._lock = threading.Lock()
         self._timers: list[tuple[float, int, list[Callable[[], None] | None]]] = []
+        self._crowded = _CROWD
         self._order = itertools.count()
         self._folders: dict[int, dict[int, tuple[frozenset[str], Callable[[], None]]]] = {}
         self._stopped = False
@@ -72,6 +76,10 @@ class Watcher:
         """Call ``then`` in ``delay`` seconds."""
         cell: list[Callable[[], None] | None] = [then]
         with self._lock:
+            if len(self._timers) >= self._crowded:
+                self._timers = [timer for timer in self._timers if timer[2][0] is not None]
+                heapq.heapify(self._timers)
+                self._crowded = max(_CROWD, 2 * len(self._timers))
             heapq.heappush(self._timers, (time.monotonic() + delay, next(self._order), cell))
             first = self._timers[0][2] is cell
         if first:
@@ -85,11 +93,13 @@ class Watcher:
     def leader(self, handle: Handle, then: Callable[[], None]) -> Cancel:
         """Call ``then`` once when the leader has ended; at once when it already has."""
         try:
-            fd = os.pidfd_open(handle.pid)
-        except OSError:
-            return self.after(0, then)
-        if not is_alive(handle.pid, handle.start_ticks):
-            os.close(fd)
+            fd = _pidfd(handle)
+        except OSError as error:  # no descriptor to be had says nothing of the process
+            self._in_trouble(
+                f"cannot watch containers ({error.strerror}): their ends are seen by the tick only"
+            )
+            return lambda: None
+        if fd is None:
             return self.after(0, then)
         with self._lock:
             if self._stopped:
@@ -233,3 +243,20 @@ class Watcher:
                     due[key] = then
         for then in due.values():
             self.after(_COALESCE, then)
+
+
+def _pidfd(handle: Handle) -> int | None:
+    """A descriptor of exactly that process; ``None`` when it has ended."""
+    try:
+        fd = os.pidfd_open(handle.pid)
+    except ProcessLookupError:
+        return None
+    try:
+        alive = is_alive(handle.pid, handle.start_ticks)
+    except OSError:
+        os.close(fd)
+        raise
+    if alive:
+        return fd
+    os.close(fd)
+    return None
