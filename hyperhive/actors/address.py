@@ -1,5 +1,6 @@
 """Where an actor is reached, whoever holds the post at the moment: an address outlives its actors."""
 
+import contextlib
 import queue
 import threading
 from collections import deque
@@ -64,9 +65,13 @@ class Address:
             if self._actor is not actor:
                 return False
             self._actor = None
-            leftovers = []
-            while not actor.actor_inbox.empty():
-                leftovers.append(actor.actor_inbox.get().message)
+            inbox, leftovers = actor.actor_inbox, []
+            assert isinstance(inbox, queue.Queue)
+            with contextlib.suppress(queue.Empty):
+                while (
+                    True
+                ):  # never waiting: an actor that hung may go on right now and take the last one itself
+                    leftovers.append(inbox.get_nowait().message)
             self._pending.extendleft(reversed(leftovers))
             return True
 

@@ -173,6 +173,7 @@ class Supervisor(Actor):
             post.due()
         actor = post.address.actor
         if actor is not None:
+            post.address.detach(actor)  # what waits in the mailbox is answered by the closing of the post
             actor.stop()
         post.address.close()
 

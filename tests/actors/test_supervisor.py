@@ -1,5 +1,6 @@
 """One for one: a table of failures and phases, storms, and the supervisor's own end."""
 
+import queue
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -297,3 +298,33 @@ def test_an_address_keeps_so_many_messages_and_no_more() -> None:
     assert address.depth == MAX_PENDING
     address.close()
     assert address.depth == 0
+
+
+class Racing(queue.Queue[Any]):
+    """A mailbox whose reader takes the last message right after somebody looked whether there is one."""
+
+    def empty(self) -> bool:
+        return False
+
+
+def test_a_post_is_taken_from_an_actor_that_empties_its_mailbox_meanwhile(nursery: Nursery) -> None:
+    post = nursery.post("child")
+    assert nursery.ask(post, lambda: "here") == "here"
+    child = nursery.made[0]
+    child.actor_inbox = Racing()
+    taken = threading.Thread(target=post.address.detach, args=(child,), daemon=True)
+    taken.start()
+    taken.join(5)
+    assert not taken.is_alive()
+    child.stop()
+
+
+def test_who_asks_an_actor_that_is_removed_meanwhile_hears_that_it_is_gone(nursery: Nursery) -> None:
+    post = nursery.post("child")
+    gate, late = threading.Event(), Waiter[Any]()
+    post.address.tell(Tell(lambda: gate.wait(10)))
+    post.address.tell(Do(lambda: None, late))
+    nursery.root.address.tell(Remove("child"))
+    with pytest.raises(Gone, match="gone"):
+        late.get(5)
+    gate.set()
