@@ -32,8 +32,11 @@ class Failures:
 
     def add(self, now: float, policy: RestartPolicy) -> "Failures":
         """These failures and one at ``now``; what a healthy stretch has healed is forgotten."""
-        healed = not self.times or now - self.times[-1] >= policy.healthy
-        kept = () if healed else tuple(t for t in self.times if now - t < policy.window)
+        past = tuple(
+            t for t in self.times if t <= now
+        )  # a clock that was set back says nothing of the others
+        healed = not past or now - past[-1] >= policy.healthy
+        kept = () if healed else tuple(t for t in past if now - t < policy.window)
         return Failures(times=(*kept, now)[-policy.intensity - 1 :], streak=1 if healed else self.streak + 1)
 
     def exhausted(self, policy: RestartPolicy) -> bool:

@@ -44,3 +44,9 @@ def test_ten_healthy_minutes_make_the_next_failure_the_first() -> None:
 
 def test_a_long_crash_loop_grows_nothing() -> None:
     assert len(after(*range(0, 10_000, 10)).times) <= POLICY.intensity + 1
+
+
+def test_failures_that_a_clock_set_back_put_into_the_future_do_not_count() -> None:
+    failures = after(5000, 5001, 5002, 5003, 1000)
+    assert not failures.exhausted(POLICY)
+    assert failures.delay(POLICY, 0.0) == 0
