@@ -60,6 +60,8 @@ class Job:
         accepted: hears that it is under way.
         begun: its work runs.
         queued: it waits for a place among the builds and starts.
+        waited: it has waited for one; that time does not count against its deadline.
+        over: how it ended; its actor may have failed on hearing it, or been quarantined then.
         given_up: it took too long; what it still does must not count.
     """
 
@@ -71,6 +73,8 @@ class Job:
     accepted: "Reply[Any]" = IGNORE
     begun: bool = False
     queued: bool = False
+    waited: bool = False
+    over: Done | None = None
     given_up: bool = False
     planned: Handle | None = None
     started: Handle | None = None
@@ -79,19 +83,20 @@ class Job:
 
     def start(self, work: "Callable[[Job], tuple[str, Generation | None]]") -> None:
         """Run ``work`` in a thread; it returns a note and what it built, or raises."""
-        self.begun = True
         threading.Thread(target=self._run, args=(work,), name=f"job-{self.kind.value}", daemon=True).start()
+        self.begun = True
 
     def _run(self, work: "Callable[[Job], tuple[str, Generation | None]]") -> None:
         try:
             note, generation = work(self)
         except HiveError as error:
-            self.tell(Done(self, Result(False, error.message)))
+            self.over = Done(self, Result(False, error.message))
         except BaseException as error:
             log.exception("A job failed.")
-            self.tell(Done(self, Result(False, f"{type(error).__name__}: {error}"[:500])))
+            self.over = Done(self, Result(False, f"{type(error).__name__}: {error}"[:500]))
         else:
-            self.tell(Done(self, Result(True, note), generation))
+            self.over = Done(self, Result(True, note), generation)
+        self.tell(self.over)
 
     # -- for the work, in the job's thread
 

@@ -19,7 +19,7 @@ from hyperhive.domain.policy import Failures
 from hyperhive.domain.records import AgentRecord, Handle, Intended
 from hyperhive.domain.turns import Outcome
 from hyperhive.domain.watch import step
-from hyperhive.errors import Broken, Refused
+from hyperhive.errors import Broken, Gone, Refused
 from hyperhive.store.database import Tx
 
 MAX_QUEUED = 4
@@ -102,16 +102,16 @@ class Lifecycle:
     def _joins(self, job: Job, kind: Transient) -> bool:
         if job.kind not in PENDING_JOIN.get(kind, frozenset()):
             return False
-        return kind is not Transient.REBUILDING or job.target == self._core.shared.builder.current(
-            self._core.name
-        )
+        core = self._core
+        if core.memory.queue and kind is not Transient.DESTROYING:
+            return False  # something else was asked for since: the last word counts
+        return kind is not Transient.REBUILDING or job.target == core.shared.builder.current(core.name)
 
     def _queue(self, message: Operate) -> None:
         queue = self._core.memory.queue
-        for entry in queue:
-            if entry.kind is message.kind:
-                entry.waiting.append(message.done)
-                return
+        if queue and queue[-1].kind is message.kind:
+            queue[-1].waiting.append(message.done)
+            return
         if len(queue) >= MAX_QUEUED:
             name, under = self._core.name, self._core.record.transient
             raise Refused(
@@ -164,7 +164,9 @@ class Lifecycle:
         kind = core.record.transient
         if job is not memory.job:  # one that began since is on its way
             return
-        if job is not None and job.begun:
+        if job is not None and job.over is not None:
+            core.address.tell(job.over)
+        elif job is not None and job.begun:
             self._watch_job(job)
         elif job is not None and kind is job.kind:
             self._run(job)
@@ -201,7 +203,8 @@ class Lifecycle:
 
     def _overdue(self, job: Job) -> None:
         """The operation hangs: stop waiting for it, and say that nobody knows how the container is."""
-        if job.queued:
+        if job.queued or job.waited:
+            job.waited = False
             self._watch_job(job)
             return
         job.given_up = True
@@ -282,11 +285,10 @@ class Lifecycle:
 
         def gone(_: object) -> None:
             self._gone()
-            for waiter in (
-                *message.job.waiting,
-                *(w for queued in core.memory.queue for w in queued.waiting),
-            ):
+            for waiter in message.job.waiting:
                 answer(waiter.set, message.result)
+            for waiter in (waiter for queued in core.memory.queue for waiter in queued.waiting):
+                answer(waiter.fail, Gone(f"'{name}' was destroyed."))
 
         core.remove(remove, then=gone)
 
@@ -373,7 +375,13 @@ class Lifecycle:
     def look(self) -> None:
         """One look at everything; what changed is recorded and told."""
         core, handle = self._core, self._core.record.handle
-        if handle is not None and not core.shared.runtime.alive(handle):
+        try:
+            ended = handle is not None and not core.shared.runtime.alive(handle)
+        except OSError:  # the daemon is out of descriptors: nobody knows, and nothing is told
+            core.memory.unknown = True
+            core.show()
+            return
+        if handle is not None and ended:
             self.leader_ended(handle)
         unknown, core.memory.unknown = core.memory.unknown, False
         axes, events = self._look(core.record)

@@ -133,10 +133,13 @@ class Operations:
 
     @contextlib.contextmanager
     def _place(self, job: Job) -> Iterator[None]:
-        job.queued = True
-        if not self.places.acquire(timeout=_QUEUE_DEADLINE):
-            raise Broken(f"Other builds and starts held every place for {_QUEUE_DEADLINE:.0f} s; try again.")
-        job.queued = False
+        if not self.places.acquire(blocking=False):
+            job.queued = job.waited = True
+            if not self.places.acquire(timeout=_QUEUE_DEADLINE):
+                raise Broken(
+                    f"Other builds and starts held every place for {_QUEUE_DEADLINE:.0f} s; try again."
+                )
+            job.queued = False
         try:
             yield
         finally:

@@ -31,10 +31,13 @@ from hyperhive.domain.wire import (
     Welcome,
     Work,
 )
+from hyperhive.errors import HiveError
 from hyperhive.store.database import Tx
 
 _COALESCE = 0.05
 """Seconds between a message and the wake-up, so that a burst arrives in one."""
+_READ_AGAIN = 1.0
+"""Seconds until mail that could not be looked for is looked for again."""
 _RETRY_FIRST = 5.0
 _RETRY_LONGEST = 300.0
 _OVERDUE = 60.0
@@ -149,13 +152,20 @@ class TurnLoop:
             or core.record.paused
             or core.record.axes.login is Login.NEEDS_LOGIN
             or held
-            or core.shared.database.reader().messages.depth(core.name) == 0
+            or not self._has_mail()
         ):
             return
         memory.hold_until = None
         self._delivering = True
         core.turn(TurnState.THINKING)
         core.commit(core.record, op=self._open_turn, then=self._opened, failed=self._not_opened)
+
+    def _has_mail(self) -> bool:
+        try:
+            return self._core.shared.database.reader().messages.depth(self._core.name) > 0
+        except HiveError:  # a database that cannot be read just now is no fault of this actor's
+            self._core.later("wake", _READ_AGAIN, self.deliver)
+            return False
 
     def _open_turn(self, tx: Tx) -> tuple[int, tuple[Message, ...]] | None:
         name = self._core.name
@@ -330,10 +340,11 @@ class TurnLoop:
     def released(self) -> None:
         """What held the turn loop back is over."""
         core = self._core
-        if core.open_turn is None and core.memory.turn.state is not TurnState.IDLE:
-            core.memory.hold_until = None
-            core.turn(TurnState.IDLE)
-            core.show()
+        if core.open_turn is None:
+            core.memory.hold_until = None  # by the timer, wherever the clock was set to meanwhile
+            if core.memory.turn.state is not TurnState.IDLE:
+                core.turn(TurnState.IDLE)
+                core.show()
         self.deliver()
 
 

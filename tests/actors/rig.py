@@ -142,6 +142,7 @@ class Rig:
         self.ready_deadline = 5.0
         self.job_deadline = 300.0
         self.turn_deadline = 1800.0
+        self.back = timedelta()
         self.harnesses: dict[str, Harness] = {}
         self._boots = 0
         self.runtime.started = self._harness_started
@@ -187,7 +188,7 @@ class Rig:
         self.runtime.end_all()
 
     def now(self) -> datetime:
-        return START + timedelta(seconds=self.watcher.clock() % 1e6)
+        return START + timedelta(seconds=self.watcher.clock() % 1e6) - self.back
 
     def _shared(self, services: Services) -> Shared:
         builder = Builder(

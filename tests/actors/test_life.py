@@ -1,16 +1,20 @@
 """An agent's container: operations, ends planned and not, and what is told of them."""
 
+import errno
 import threading
 from dataclasses import replace
 
 import pytest
 
-from hyperhive.actors.agent import Pause, Resume
+from hyperhive.actors.agent import Pause, Resume, Tick
+from hyperhive.actors.job import Done
+from hyperhive.actors.lifecycle import Lifecycle
 from hyperhive.actors.reply import Waiter
 from hyperhive.actors.requests import Accepted, Operate
 from hyperhive.actors.supervisor import Release
 from hyperhive.domain.axes import Transient
-from hyperhive.errors import Refused
+from hyperhive.errors import Gone, Refused
+from hyperhive.runtimes import proc
 from tests.actors.rig import Rig
 from tests.waiting import eventually
 
@@ -335,3 +339,87 @@ def test_an_actor_that_keeps_failing_is_quarantined_and_only_the_operator_lifts_
     assert rig.operate(Transient.STARTING, "alice").get(5).ok
     eventually(lambda: rig.view("alice").quarantined is None)
     assert "container_crash" not in rig.told("alice")
+
+
+def test_the_last_word_counts_when_a_start_is_asked_for_behind_a_stop_that_waits(rig: Rig) -> None:
+    rig.spawn("alice")
+    rig.runtime.hang_next = gate = threading.Event()
+    rig.operate(Transient.RESTARTING, "alice")
+    eventually(lambda: rig.runtime.hang_next is None)
+    rig.operate(Transient.STOPPING, "alice")
+    last = rig.operate(Transient.STARTING, "alice")
+    gate.set()
+    assert last.get(5).ok
+    assert rig.settled("alice").container == "running"
+    assert rig.told("alice", "stopped", "started")[-2:] == ["stopped", "started"]
+
+
+def test_what_waits_behind_a_destroy_hears_that_the_agent_is_gone(rig: Rig) -> None:
+    rig.spawn("alice")
+    rig.runtime.hang_next = gate = threading.Event()
+    rig.operate(Transient.RESTARTING, "alice")
+    eventually(lambda: rig.runtime.hang_next is None)
+    destroyed = rig.operate(Transient.DESTROYING, "alice")
+    behind = rig.operate(Transient.STARTING, "alice")
+    gate.set()
+    assert destroyed.get(5).ok
+    with pytest.raises(Gone, match="was destroyed"):
+        behind.get(5)
+
+
+def test_waiting_for_a_place_does_not_count_against_an_operations_deadline(rig: Rig) -> None:
+    rig.spawn("alice")
+    assert rig.operate(Transient.STOPPING, "alice").get(5).ok
+    places = rig.tree._shared.operations.places
+    for _ in range(4):
+        places.acquire()
+    rig.runtime.hang_next = gate = threading.Event()
+    start = rig.operate(Transient.STARTING, "alice")
+    eventually(lambda: (job := rig.address("alice").actor._memory.job) and job.queued)
+    rig.watcher.advance(299)
+    places.release()
+    eventually(lambda: rig.runtime.hang_next is None)
+    rig.watcher.advance(2)
+    gate.set()
+    assert start.get(5).ok
+    for _ in range(3):
+        places.release()
+
+
+def test_an_operation_whose_end_its_actor_failed_on_is_not_waited_for(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.spawn("alice")
+    faults = [RuntimeError("a bug")]
+    done = Lifecycle.done
+
+    def failing(life: Lifecycle, message: Done) -> None:
+        if message.job.kind is Transient.STOPPING and faults:
+            raise faults.pop()
+        done(life, message)
+
+    monkeypatch.setattr(Lifecycle, "done", failing)
+    assert rig.operate(Transient.STOPPING, "alice").get(5).ok
+    assert rig.told("alice", "stopped", "agent_recovered") == ["agent_recovered", "stopped"]
+
+
+def test_a_daemon_out_of_descriptors_tells_nothing_and_goes_on(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.env = {}
+    rig.spawn("alice")
+    rig.log_in("alice")
+    eventually(lambda: rig.view("alice").login == "logged-in")
+
+    def refuse(*_: object, **__: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(proc, "stat", refuse)
+        patch.setattr("hyperhive.actors.observer.os.open", refuse)
+        rig.address("alice").tell(Tick())
+        eventually(lambda: rig.view("alice").container == "unknown")
+    rig.address("alice").tell(Tick())
+    eventually(lambda: rig.view("alice").container == "running")
+    assert rig.restarts("alice") == 0
+    assert not rig.told("alice", "container_crash", "needs_login")

@@ -301,3 +301,14 @@ def test_a_turn_of_another_number_ends_nothing(alice: Rig) -> None:
     n = harness.report(TurnOver(turn=turn + 7, outcome=Outcome.DONE))
     eventually(lambda: harness.acked == n)
     assert states(alice) == ["taken"]
+
+
+def test_a_clock_that_is_set_back_holds_no_retry_up(alice: Rig) -> None:
+    harness = alice.harness("alice")
+    alice.send("operator", "alice")
+    harness.next_work()
+    harness.over(Outcome.FAILED, note="no answer")
+    eventually(lambda: "turn_ended" in alice.told("alice"))
+    alice.back = timedelta(hours=1)
+    alice.watcher.advance(6)
+    assert harness.next_work(2).messages
