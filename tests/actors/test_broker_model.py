@@ -115,9 +115,10 @@ class Delivery(RuleBasedStateMachine):
             if reply._done.is_set():
                 self.waiting.remove(entry)
                 with suppress(HiveError):  # it heard that the store failed under it, and would call again
-                    self._arrived(to, reply.get(0))
+                    self._note(to, reply.get(0))
 
     def _arrived(self, to: str, taken: tuple[Message, ...]) -> None:
+        self._collect()  # who waited was answered before
         self._note(to, taken)
 
     def _note(self, to: str, taken: tuple[Message, ...]) -> None:
