@@ -184,15 +184,14 @@ def _bind(path: Path) -> socket.socket:
     path.parent.chmod(0o700)
     path.unlink(missing_ok=True)
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    # Through the mask and not chmod: the agent may write in this folder, and chmod would follow its link.
-    mask = os.umask(0o177)
     try:
+        # Before it is bound: the agent may write in this folder, and chmod would follow its link. Not by the
+        # mask either: that is the whole process's, and a folder another thread makes meanwhile could not be entered.
+        os.fchmod(bound.fileno(), 0o600)
         bound.bind(str(path))
     except OSError:
         bound.close()
         raise
-    finally:
-        os.umask(mask)
     return bound
 
 

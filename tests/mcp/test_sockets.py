@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import os
 import socket
 import stat
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from hyperhive.errors import Broken, Invalid
 from hyperhive.harness.command import PUMP
 from hyperhive.mcp.server import MAX_CALLS
 from hyperhive.mcp.session import LineSession
-from hyperhive.mcp.sockets import MAX_CONNECTIONS, McpSockets
+from hyperhive.mcp.sockets import MAX_CONNECTIONS, McpSockets, _bind
 from tests.fakes.hive import FakeHive
 from tests.mcp.doors import AGENT_TOOLS, Mode, structured, unix_transport
 from tests.waiting import eventually_async
@@ -333,3 +335,14 @@ async def test_a_client_that_comes_and_goes_without_a_word_leaves_nothing(alice:
 def test_the_doors_do_not_import_the_sdk() -> None:
     code = "import sys, hyperhive.mcp.sockets, hyperhive.mcp.http; sys.exit('mcp' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=30).returncode == 0
+
+
+def test_a_socket_is_made_without_the_mask_that_all_threads_share(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed: list[int] = []
+    monkeypatch.setattr(os, "umask", changed.append)
+    path = tmp_path / "alice" / "mcp.sock"
+    with closing(_bind(path)):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert not changed
