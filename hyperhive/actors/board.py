@@ -7,11 +7,8 @@ from typing import Any
 from hyperhive.domain.events import Recorded
 from hyperhive.domain.names import MANAGER
 from hyperhive.domain.parts import AgentGone, AgentShown, Approvals, Inbox, InboxDepth, Kept, Questions
-from hyperhive.domain.turns import TurnState
 from hyperhive.domain.views import AgentView, HiveSnapshot, HiveView
 
-_RESTING = frozenset({TurnState.IDLE, TurnState.WAITING})
-"""States of an agent that does nothing: it waits on the operator while a question of its own is open."""
 _SECTIONS = ("approvals", "questions", "inbox", "kept")
 
 
@@ -94,12 +91,7 @@ class _Draft:
 
     def _agent(self, view: AgentView) -> None:
         """Show an agent as its actor told it, with what only the board knows: its mail, and whom it waits for."""
-        resting, asks = view.turn.state in _RESTING, view.name in self._asking()
-        state = view.turn.state if not resting else TurnState.WAITING if asks else TurnState.IDLE
-        depth = self.depths.get(view.name, 0)
-        if (view.turn.state, view.inbox_depth) != (state, depth):
-            turn = view.turn.model_copy(update={"state": state})
-            view = view.model_copy(update={"turn": turn, "inbox_depth": depth})
+        view = view.known(depth=self.depths.get(view.name, 0), asks=view.name in self._asking())
         if self.agents.get(view.name) != view:
             self.agents[view.name] = view
             self.changed.add(view.name)

@@ -1,6 +1,6 @@
 """The three independent facts about an agent, what is under way with it, and one look at it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -56,10 +56,6 @@ class Axes:
             revision=newer.revision or self.revision,
             boot=newer.boot or self.boot,
         )
-
-    def with_container(self, container: Container, boot: str) -> "Axes":
-        """These axes with the container axis set by an operation that ended."""
-        return replace(self, container=container, boot=boot)
 
 
 @dataclass(frozen=True, slots=True)

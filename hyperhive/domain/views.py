@@ -48,6 +48,21 @@ class AgentView(Value):
     last_activity: datetime | None = None
     since: datetime
 
+    def known(self, *, depth: int, asks: bool) -> "AgentView":
+        """This view with what the agent itself does not know.
+
+        Args:
+            depth: unread messages in its inbox.
+            asks: whether a question of its own is open; at rest it then waits on the operator.
+        """
+        state = self.turn.state
+        if state in (TurnState.IDLE, TurnState.WAITING):
+            state = TurnState.WAITING if asks else TurnState.IDLE
+        if (self.turn.state, self.inbox_depth) == (state, depth):
+            return self
+        turn = self.turn.model_copy(update={"state": state})
+        return self.model_copy(update={"turn": turn, "inbox_depth": depth})
+
 
 class QuestionView(Value):
     """A question to the operator. ``deadline``: when it is closed unanswered."""

@@ -79,10 +79,6 @@ class AgentReads:
         rows = self._sql.all("SELECT name, since FROM kept ORDER BY name")
         return [KeptView(name=name, since=from_micros(since)) for name, since in rows]
 
-    def ever(self, name: str) -> bool:
-        """Whether an agent of that name exists or existed."""
-        return last_box_of(self._sql, name) is not None
-
 
 class Agents(AgentReads):
     """Agents in a transaction."""
