@@ -5,9 +5,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
+from hyperhive.domain.approvals import Against, Kind
+from hyperhive.domain.diff import Diff
 from hyperhive.domain.messages import Message
 from hyperhive.domain.turns import TurnItem
-from hyperhive.domain.views import ApprovalView, HiveSnapshot, KeptView, MessageView, QuestionView
+from hyperhive.domain.views import (
+    ApprovalView,
+    DraftView,
+    GenerationView,
+    HiveSnapshot,
+    KeptView,
+    MessageView,
+    QuestionView,
+)
 from hyperhive.domain.wire import FromHost, Hello, Report, Welcome
 
 
@@ -110,6 +120,18 @@ class Hive:
         """The config file the container was built from."""
         raise NotImplementedError
 
+    async def history(self, name: str) -> tuple[GenerationView, ...]:
+        """An agent's generations, newest first, within what the record keeps."""
+        raise NotImplementedError
+
+    async def build_log(self, name: str) -> str:
+        """What the last or present build said."""
+        raise NotImplementedError
+
+    def follow_build(self, name: str) -> AsyncIterator[str]:
+        """The same, and then what is appended, in whole lines, until the build has ended."""
+        raise NotImplementedError
+
     async def stats(self, *, since: float = 86400.0, agent: str | None = None) -> list[dict[str, Any]]:
         """One row a finished turn of the last ``since`` seconds: agent, turn, started, ended, ok, tokens, cost."""
         raise NotImplementedError
@@ -142,6 +164,12 @@ class Hive:
 
     async def purge(self, name: str, *, by: str) -> KeptView:
         """Delete a kept agent's folders."""
+        raise NotImplementedError
+
+    async def rollback(
+        self, name: str, *, generation: int | None = None, by: str, wait: float = 0.0
+    ) -> Operated:
+        """Go back to an earlier generation, as it was built; ``None``: the one before the present one."""
         raise NotImplementedError
 
     # -- messages
@@ -180,8 +208,49 @@ class Hive:
         """Close a question unanswered; the asker is told."""
         raise NotImplementedError
 
-    async def request_spawn(self, name: str, *, by: str) -> ApprovalView:
-        """Ask the operator for a new agent."""
+    async def request_spawn(
+        self, name: str, *, by: str, note: str = "", ttl: float | None = None
+    ) -> ApprovalView:
+        """Ask the operator for a new agent with the first config, or for a kept one as it was."""
+        raise NotImplementedError
+
+    async def request_draft(self, name: str, *, by: str) -> DraftView:
+        """Make the config repository and state folder of an agent to be; when this returns the manager sees them."""
+        raise NotImplementedError
+
+    async def discard_draft(self, name: str, *, by: str) -> DraftView:
+        """Delete a draft with its folders; what waits for the operator about it is withdrawn."""
+        raise NotImplementedError
+
+    async def request_commit(
+        self,
+        kind: Literal[Kind.SPAWN_COMMIT, Kind.APPLY_COMMIT],
+        name: str,
+        commit: str,
+        *,
+        by: str,
+        note: str = "",
+        ttl: float | None = None,
+    ) -> ApprovalView:
+        """Pin a commit of ``proposed/`` and ask the operator to approve it.
+
+        Args:
+            commit: 7 to 40 hex digits.
+            note: what the operator should know of it.
+            ttl: seconds until it expires undecided.
+        """
+        raise NotImplementedError
+
+    async def withdraw(self, id: int, *, by: str) -> ApprovalView:
+        """Take a pending request back; only who asked may."""
+        raise NotImplementedError
+
+    async def approval(self, id: int) -> tuple[ApprovalView, ...]:
+        """An approval and the others of its thread, oldest first."""
+        raise NotImplementedError
+
+    async def decided(self, *, before: int | None = None, limit: int = 50) -> tuple[ApprovalView, ...]:
+        """Approvals that do not wait any more, newest first, older than id ``before``."""
         raise NotImplementedError
 
     async def decide(
@@ -190,8 +259,12 @@ class Hive:
         """Decide an approval, once."""
         raise NotImplementedError
 
-    async def approval_diff(self, id: int) -> str:
-        """What would change, as a unified diff."""
+    async def approval_diff(self, id: int, *, against: Against = Against.RUNNING) -> str:
+        """What would change, as a unified diff of all files."""
+        raise NotImplementedError
+
+    async def approval_changes(self, id: int, *, against: Against = Against.RUNNING) -> Diff:
+        """The same, read into files, hunks and lines."""
         raise NotImplementedError
 
     # -- harnesses

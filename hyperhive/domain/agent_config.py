@@ -77,7 +77,7 @@ class Notes(Value):
 
 
 class AgentConfig(Value):
-    """The whole of ``agent.toml``."""
+    """The whole of ``agent.toml``. ``environment`` names a file of the operator's; see ``docs/config.md``."""
 
     model: str = Field(default="sonnet", pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@\[\]-]{0,127}$")
     restart: Literal["on-failure", "never"] = "on-failure"
@@ -86,6 +86,7 @@ class AgentConfig(Value):
     extraMcpServers: dict[_ServerName, ExtraMcpServer] = {}  # noqa: N815 - the file's own spelling
     limits: Limits = Limits()
     notes: Notes = Notes()
+    environment: str | None = Field(default=None, pattern=r"^[a-z][a-z0-9-]{0,30}$")
 
 
 def parse(text: str, *, file: str = "agent.toml") -> AgentConfig:

@@ -95,11 +95,12 @@ class Resumed(HelperEvent):
 
 
 class ApprovalRequested(HelperEvent):
-    """``approval`` holds the kind of the approval: ``kind`` is taken by the envelope."""
+    """``approval`` holds the kind of the approval: ``kind`` is taken by the envelope. ``sha``: the pinned commit."""
 
     kind: Literal["approval_requested"] = "approval_requested"
     id: int
     approval: str
+    sha: str | None = None
 
 
 class ApprovalResolved(HelperEvent):
@@ -109,6 +110,47 @@ class ApprovalResolved(HelperEvent):
     decision: str
     sha: str | None = None
     tag: str | None = None
+    note: str = ""
+    by: str = ""
+    where: str = ""
+
+
+class DraftCreated(HelperEvent):
+    kind: Literal["draft_created"] = "draft_created"
+    by: str = ""
+
+
+class DraftDiscarded(HelperEvent):
+    kind: Literal["draft_discarded"] = "draft_discarded"
+    by: str = ""
+
+
+class ConfigApplied(HelperEvent):
+    """What the agent is built from is now the commit ``sha``; ``tag`` is empty where no approval led to it."""
+
+    kind: Literal["config_applied"] = "config_applied"
+    sha: str
+    tag: str = ""
+
+
+class McpServerFailed(HelperEvent):
+    """An MCP server of the agent's config did not start."""
+
+    kind: Literal["mcp_server_failed"] = "mcp_server_failed"
+    server: str
+    error: str = ""
+
+
+class Audit(HelperEvent):
+    """A command of the operator's, written down before it is carried out; what follows tells what came of it.
+
+    ``where``: the door it came through and from which address.
+    """
+
+    kind: Literal["audit"] = "audit"
+    action: str
+    by: str
+    where: str = ""
     note: str = ""
 
 
@@ -169,6 +211,11 @@ AnyEvent = Annotated[
     | Resumed
     | ApprovalRequested
     | ApprovalResolved
+    | DraftCreated
+    | DraftDiscarded
+    | ConfigApplied
+    | McpServerFailed
+    | Audit
     | QuestionAsked
     | QuestionAnswered
     | MessageSent
@@ -191,6 +238,7 @@ TOLD_TO_MANAGER = frozenset(
         "needs_update",
         "agent_quarantined",
         "approval_resolved",
+        "mcp_server_failed",
         "question_answered",
     }
 )

@@ -24,6 +24,9 @@ class Launch(Value):
         claude: path of the Claude Code binary; ``None``: the one in the claude-agent-sdk wheel.
         hive_sock, mcp_sock: the agent's two sockets.
         state, claude_dir, records: the agent's folders: its own, ``CLAUDE_CONFIG_DIR``, the harness's.
+        agents: the manager's folder of all agents' ``config`` and ``state``; ``None`` for the others.
+        environment: file of the operator's with variables for Claude and what it starts, one ``KEY=value`` a line.
+        prompt: text of the config's ``prompt.md``, appended to the system prompt.
         tools: the built-in tools that exist for this agent.
         allowed: Claude Code's permission rules (``--allowedTools``); what is not named is denied.
         turn_deadline: seconds one turn may take before it is interrupted, then ended.
@@ -41,6 +44,9 @@ class Launch(Value):
     state: str
     claude_dir: str
     records: str
+    agents: str | None = None
+    environment: str | None = None
+    prompt: str = ""
     tools: tuple[str, ...] = BUILTIN_TOOLS
     allowed: tuple[str, ...] = ()
     extra_mcp_servers: dict[str, ExtraMcpServer] = {}

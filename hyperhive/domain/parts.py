@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from hyperhive.domain.views import AgentView, ApprovalView, KeptView, MessageView, QuestionView
+from hyperhive.domain.views import AgentView, ApprovalView, DraftView, KeptView, MessageView, QuestionView
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,13 @@ class Kept:
     """All destroyed agents whose folders were kept."""
 
     kept: tuple[KeptView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Drafts:
+    """All drafts."""
+
+    drafts: tuple[DraftView, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,8 @@ class AgentRecord:
         purge: the destroying under way deletes the folders too.
         parked_until: when the rate limit resets that the turn loop waits for.
         rejected_login: fingerprint of the credentials that the API refused with 401.
-        built_revision, built_config: what the container's generation was built from.
+        built_revision, built_config, built_commit: what the container's generation was built from.
+        warnings: what of its config does not hold, one sentence each.
         session: Claude Code's session id, to resume.
         acked_boot, acked_n: the last report of the harness that was dealt with.
     """
@@ -64,6 +65,8 @@ class AgentRecord:
     generation: int = 0
     built_revision: str = ""
     built_config: str = ""
+    built_commit: str = ""
+    warnings: tuple[str, ...] = ()
     model: str = ""
     rejected_login: str | None = None
     session: str | None = None

@@ -1,10 +1,11 @@
 """What readers see: immutable views of the hive, replaced and never changed."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
+from hyperhive.domain.approvals import Kind, State
 from hyperhive.domain.turns import TurnState
 from hyperhive.domain.value import Value
 
@@ -23,7 +24,8 @@ class AgentView(Value):
     """An agent in ``/api/state``. ``since``: when its container axis last changed.
 
     ``container`` is ``unknown`` while it cannot be told. ``ready``: its harness is connected.
-    ``attention``: why it needs the operator, worst first; empty when it needs nobody.
+    ``generation`` and ``commit``: what its container runs. ``warnings``: what of its config does not hold, one
+    sentence each.
     """
 
     name: str
@@ -39,6 +41,9 @@ class AgentView(Value):
     inbox_depth: int = 0
     model: str = ""
     recorded_revision: str = ""
+    generation: int = 0
+    commit: str = ""
+    warnings: tuple[str, ...] = ()
     runtime: str = ""
     confined: bool = False
     pid: int | None = None
@@ -80,16 +85,38 @@ class QuestionView(Value):
 
 
 class ApprovalView(Value):
-    """A change that waits for the operator."""
+    """A change that waits, or waited, for the operator.
+
+    Args:
+        sha: the pinned commit; ``None`` for an agent from the first config until it is built.
+        summary: the commit's subject. ``description``: what the proposer said of it.
+        thread: id of the first of its thread: proposals that came of each other's revisions.
+        base: what the agent ran when it was proposed; ``None``: nothing.
+        deadline: when it expires.
+        note: what the decision said. ``by``, ``decided``, ``where``: who decided, when, through which door.
+        outcome: why it failed.
+    """
 
     id: int
-    kind: Literal["spawn"]
+    kind: Kind
     agent: str
     requested_by: str
     requested: datetime
-    state: Literal["pending", "approved", "denied", "revise", "failed"] = "pending"
+    state: State = State.PENDING
+    sha: str | None = None
+    summary: str = ""
+    description: str = ""
+    thread: int = 0
+    base: str | None = None
+    deadline: datetime | None = None
+    files: int = 0
+    added: int = 0
+    removed: int = 0
     note: str = ""
     by: str | None = None
+    decided: datetime | None = None
+    where: str = ""
+    outcome: str = ""
 
 
 class MessageView(Value):
@@ -104,11 +131,42 @@ class MessageView(Value):
 
 
 class KeptView(Value):
-    """An agent that was destroyed and whose folders were kept."""
+    """An agent that was destroyed and whose folders were kept. ``size``: bytes, ``None``: not measured."""
 
     name: str
     since: datetime
     logged_in: bool = False
+    size: int | None = None
+
+
+class DraftView(Value):
+    """An agent that is being thought out: a config repository and a state folder, no container.
+
+    ``size``: bytes, as last measured. ``kept``: it was an agent once; discarding the draft leaves it kept.
+    """
+
+    name: str
+    created: datetime
+    by: str
+    size: int = 0
+    kept: bool = False
+
+
+class GenerationView(Value):
+    """One generation of an agent: what was built when, from which commit.
+
+    ``here``: its folder is still there, so that it can be gone back to. ``approval``: which one led to it.
+    """
+
+    number: int
+    commit: str
+    revision: str
+    summary: str = ""
+    made: datetime
+    by: str = ""
+    approval: int | None = None
+    current: bool = False
+    here: bool = False
 
 
 class HiveView(Value):
@@ -134,7 +192,7 @@ class HiveSnapshot(Value):
     questions: tuple[QuestionView, ...] = ()
     inbox: tuple[MessageView, ...] = ()
     kept: tuple[KeptView, ...] = ()
-    drafts: tuple[Any, ...] = ()
+    drafts: tuple[DraftView, ...] = ()
 
     def agent(self, name: str) -> AgentView | None:
         """The agent called ``name``, if there is one."""

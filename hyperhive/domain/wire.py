@@ -67,7 +67,14 @@ class Trouble(Value):
     note: str = Field(max_length=2_000)
 
 
-Report = Annotated[TurnBegan | TurnOver | StateChanged | Trouble, Field(discriminator="type")]
+class McpServers(Value):
+    """Which of the config's MCP servers did not start, and why; those not named run."""
+
+    type: Literal["mcp_servers"] = "mcp_servers"
+    failed: dict[str, str] = Field(default={}, max_length=64)
+
+
+Report = Annotated[TurnBegan | TurnOver | StateChanged | Trouble | McpServers, Field(discriminator="type")]
 
 
 class Numbered(Value):

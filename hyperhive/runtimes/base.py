@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from hyperhive.domain.agent_config import Limits
 from hyperhive.domain.records import Handle
 
 
@@ -29,6 +30,8 @@ class LaunchSpec:
         binds: what it sees besides the host's programs.
         programs: host files or folders, read-only inside at the same path (interpreter, packages, claude).
         workdir: a path inside one of the binds, on the host.
+        limits: what it may use; see ``Runtime.unheld``.
+        shares: whether folders can be shown in it while it runs; see ``Runtime.share``.
     """
 
     name: str
@@ -38,6 +41,8 @@ class LaunchSpec:
     binds: tuple[Bind, ...] = ()
     programs: tuple[Path, ...] = ()
     workdir: Path | None = None
+    limits: Limits = field(default_factory=Limits)
+    shares: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,22 @@ class Runtime(Protocol):
         Raises:
             Refused: it already runs.
             Broken: it did not start; the message carries the tail of what was said.
+        """
+
+    def unheld(self, limits: Limits) -> tuple[str, ...]:
+        """Which of these limits would not hold here, one sentence each: which, and why."""
+
+    def shared(self, folder: Path) -> Path:
+        """Where the shares of a container with this ``folder`` appear inside it."""
+
+    def share(self, folder: Path, handle: Handle, shares: tuple[Bind, ...]) -> None:
+        """Show exactly these in a running container that was started with ``shares``; others disappear.
+
+        Args:
+            shares: ``inside`` is relative to ``shared``, e.g. ``alice/config``.
+
+        Raises:
+            Broken: it could not be; calling again is safe.
         """
 
     def stop(self, handle: Handle, *, grace: float) -> None:

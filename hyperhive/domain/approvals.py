@@ -1,0 +1,85 @@
+"""The life of an approval: pure rules. Each ends once; its tags in ``applied/`` follow from its state."""
+
+from enum import StrEnum
+
+from hyperhive.errors import Refused
+
+
+class Kind(StrEnum):
+    """What is asked for: an agent from the first config, an agent from a commit, another config for an agent."""
+
+    SPAWN = "spawn"
+    SPAWN_COMMIT = "spawn-commit"
+    APPLY_COMMIT = "apply-commit"
+
+
+class State(StrEnum):
+    """Where an approval is in its life."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    BUILDING = "building"
+    DEPLOYED = "deployed"
+    FAILED = "failed"
+    DENIED = "denied"
+    REVISE = "revise"
+    WITHDRAWN = "withdrawn"
+    SUPERSEDED = "superseded"
+    EXPIRED = "expired"
+
+
+class Against(StrEnum):
+    """What a proposal is compared with."""
+
+    RUNNING = "running"
+    PROPOSAL = "proposal"
+    APPROVED = "approved"
+
+
+ENDED = frozenset(State) - {State.PENDING, State.APPROVED, State.BUILDING}
+"""States that nothing leaves."""
+
+_AFTER: dict[State, frozenset[State]] = {
+    State.PENDING: frozenset(
+        {State.APPROVED, State.DENIED, State.REVISE, State.WITHDRAWN, State.SUPERSEDED, State.EXPIRED}
+    ),
+    State.APPROVED: frozenset({State.BUILDING, State.FAILED}),
+    # A build that its daemon died in begins again.
+    State.BUILDING: frozenset({State.BUILDING, State.DEPLOYED, State.FAILED}),
+}
+
+_WORDS = {State.REVISE: "sent back for revision"}
+
+
+def advance(id: int, state: State, to: State, *, by: str | None) -> State:
+    """The state after a step.
+
+    Args:
+        by: who brought it to ``state``, for the refusal.
+
+    Raises:
+        Refused: an approval in ``state`` cannot become ``to``; names what it is and by whom.
+    """
+    if to in _AFTER.get(state, frozenset()):
+        return to
+    who = f" by {by}" if by else ""
+    if state is State.PENDING:
+        raise Refused(f"Approval {id} waits for the operator; it cannot become {to}.", code="pending")
+    raise Refused(f"Approval {id} was decided already: {_WORDS.get(state, state)}{who}.", code="decided")
+
+
+def tags(id: int, state: State) -> tuple[str, ...]:
+    """The tags that an approval in ``state`` has, oldest first."""
+    found = [f"proposal/{id}"]
+    if state in (State.APPROVED, State.BUILDING, State.DEPLOYED, State.FAILED):
+        found.append(f"approved/{id}")
+    if state in (State.BUILDING, State.DEPLOYED):
+        found.append(f"building/{id}")
+    if state in ENDED:
+        found.append(f"{state}/{id}")
+    return tuple(found)
+
+
+def all_tags(id: int) -> tuple[str, ...]:
+    """Every tag that an approval can have."""
+    return tuple(f"{name}/{id}" for name in ("proposal", *(s for s in State if s is not State.PENDING)))
