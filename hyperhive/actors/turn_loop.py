@@ -146,6 +146,7 @@ class TurnLoop:
         held = memory.hold_until is not None and memory.hold_until > core.shared.now()
         if (
             memory.session is None
+            or core.record.handle is None  # its harness is gone too, though nobody said so yet
             or memory.job is not None
             or core.open_turn is not None
             or self._delivering

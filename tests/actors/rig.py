@@ -248,15 +248,25 @@ class Rig:
         )
         return self.view(name)
 
+    def comes_back(self, name: str) -> AgentView:
+        """The same; what its restart waits for passes at once."""
+
+        def passed() -> object:
+            view = self.view(name)
+            if view.restart_at is not None:
+                self.watcher.advance(max(0.0, (view.restart_at - self.now()).total_seconds()))
+            return view.container == "running" and view.ready and not view.transient
+
+        eventually(passed)
+        return self.view(name)
+
     def restarts(self, name: str) -> int:
         """How often the supervisor restarted the agent's actor."""
         post = self.tree.roster.get(name)
         return post.restarts if post is not None else 0
 
     def view(self, name: str) -> AgentView:
-        view = self.tree.board.agent(name)
-        assert view is not None or name not in self.tree.board.names
-        return view  # type: ignore[return-value]  # None before it is shown: only polled for then
+        return self.tree.board.agent(name)  # type: ignore[return-value]  # None before it is shown: only polled for
 
     def record(self, name: str) -> AgentRecord:
         record = self.database.reader().agents.get(name)

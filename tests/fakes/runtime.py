@@ -36,8 +36,10 @@ class FakeRuntime:
         self.hang_next: threading.Event | None = None
         self._probe = probe or Probe(works=True)
         self._handles: dict[str, Handle] = {}
+        self._ever: list[tuple[str, Handle]] = []
         self._ends: dict[int, str] = {}
         self._lock = threading.Lock()
+        self._starting = threading.Lock()
 
     # -- the port
 
@@ -54,20 +56,10 @@ class FakeRuntime:
             self.fail_next_start = None
             raise Broken(reason, code="start-failed")
         spec.folder.mkdir(parents=True, exist_ok=True)
-        if self.find(spec.folder, None) is not None:
-            raise Refused(f"'{spec.name}' already runs; stop it first.", code="already-running")
-        with (spec.folder / "log").open("ab") as log:
-            log.write(b"started\n")
-        null = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0)
-        actions = [null, (os.POSIX_SPAWN_DUP2, 0, 1), (os.POSIX_SPAWN_DUP2, 0, 2)]
-        pid = os.posix_spawn(_SLEEP, ["sleep", "600"], {}, file_actions=actions, setsid=True)
-        ticks = proc.start_ticks(pid)
-        assert ticks is not None
-        handle = Handle(self.name, pid, ticks, proc.boot_id())
-        self._note(spec.folder).write_text(json.dumps([pid, ticks, handle.boot]))
-        with self._lock:
-            self._handles[spec.name] = handle
-        return handle
+        with self._starting:  # of two starts with one folder the second is refused
+            if self.find(spec.folder, None) is not None:
+                raise Refused(f"'{spec.name}' already runs; stop it first.", code="already-running")
+            return self._spawn(spec)
 
     def stop(self, handle: Handle, *, grace: float) -> None:
         self.stops.append(next((n for n, h in self._handles.items() if h == handle), "?"))
@@ -101,11 +93,18 @@ class FakeRuntime:
         return self._ends.get(handle.pid)
 
     def sweep(self, folder: Path, name: str) -> None:
-        if self.find(folder, None) is None:
-            self._note(folder).unlink(missing_ok=True)
+        with self._starting:
+            if self.find(folder, None) is None:
+                self._note(folder).unlink(missing_ok=True)
 
     def enter(self, handle: Handle, argv: tuple[str, ...]) -> tuple[str, ...]:
         return argv
+
+    def running(self, name: str) -> list[Handle]:
+        """All that was started for ``name`` and still runs."""
+        with self._lock:
+            ever = list(self._ever)
+        return [handle for started, handle in ever if started == name and self.alive(handle)]
 
     # -- faults
 
@@ -116,12 +115,27 @@ class FakeRuntime:
 
     def end_all(self) -> None:
         """End whatever still runs; for the end of a test."""
-        for handle in self._handles.values():
+        for _, handle in self._ever:
             proc.send(handle.pid, handle.start_ticks, signal.SIGKILL)
             proc.wait_end(handle.pid, handle.start_ticks, timeout=5)
             self._reap(handle.pid)
 
     # -- inner
+
+    def _spawn(self, spec: LaunchSpec) -> Handle:
+        with (spec.folder / "log").open("ab") as log:
+            log.write(b"started\n")
+        null = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0)
+        actions = [null, (os.POSIX_SPAWN_DUP2, 0, 1), (os.POSIX_SPAWN_DUP2, 0, 2)]
+        pid = os.posix_spawn(_SLEEP, ["sleep", "600"], {}, file_actions=actions, setsid=True)
+        ticks = proc.start_ticks(pid)
+        assert ticks is not None
+        handle = Handle(self.name, pid, ticks, proc.boot_id())
+        self._note(spec.folder).write_text(json.dumps([pid, ticks, handle.boot]))
+        with self._lock:
+            self._handles[spec.name] = handle
+            self._ever.append((spec.name, handle))
+        return handle
 
     @staticmethod
     def _note(folder: Path) -> Path:

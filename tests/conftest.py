@@ -1,0 +1,9 @@
+"""What holds for all tests, wherever they are run."""
+
+import signal
+
+
+def pytest_configure() -> None:
+    """Take Ctrl-C as on a terminal: a shell ignores it in its background, and so would all we start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
