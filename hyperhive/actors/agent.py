@@ -198,11 +198,11 @@ class AgentActor(Actor):
             case Disconnected(session):
                 self._turns.disconnected(session)
             case LeaderEnded(handle):
-                self._life.leader_ended(handle)
+                self._life.container.leader_ended(handle)
             case Launched():
-                self._life.launched(message)
+                self._life.container.launched(message)
             case Ended():
-                self._life.ended(message)
+                self._life.container.ended(message)
             case Done():
                 self._life.done(message)
             case Operate():
@@ -212,7 +212,7 @@ class AgentActor(Actor):
             case Resume():
                 self._resume(message)
             case Changed():
-                self._life.look()
+                self._life.container.look()
             case Tick():
                 self._tick()
             case Show():
@@ -228,7 +228,7 @@ class AgentActor(Actor):
         """Watch no more."""
         self._release()
         if self._begun:
-            self._life.release()
+            self._life.container.release()
 
     def _release(self) -> None:
         for cancel in self._unwatch:
@@ -243,11 +243,11 @@ class AgentActor(Actor):
             shared.operations.doors.open(self._name, self._core.view().role)
             if memory.job is None:
                 memory.away_since = shared.now()
-            self._life.adopt(found, since=found != record.handle)
+            self._life.container.adopt(found, since=found != record.handle)
             return
         if record.handle is not None:
             planned = memory.job is None and record.transient in ENDS
-            self._life.leader_ended(record.handle, planned=planned)
+            self._life.container.leader_ended(record.handle, planned=planned)
         elif record.axes.container is not Container.STOPPED or self._core.open_turn is not None:
             seen = Observation(container=Container.STOPPED, boot=self._shared.boot)
             axes, events = step(self._name, replace(record.axes, container=None), seen, None)
@@ -280,7 +280,7 @@ class AgentActor(Actor):
         bound(self._core.paths.log, max_bytes=MAX_LOG)
         if self._watched != self._folders():
             self._watch_files()
-        self._life.look()
+        self._life.container.look()
         self._turns.deliver()
 
     def _look_again(self) -> None:
@@ -288,7 +288,7 @@ class AgentActor(Actor):
         core = self._core
         found = self._shared.runtime.find(core.paths.container, core.record.handle)
         if found is not None and found != core.record.handle and self._memory.job is None:
-            self._life.adopt(found, since=True)
+            self._life.container.adopt(found, since=True)
         if self._memory.restart_at is None:
             self._life.recovery.start_if_intended()
         self._tick()
@@ -317,6 +317,6 @@ class AgentActor(Actor):
             ):
                 message.reply.set(Accepted(None))
                 message.done.set(Result(True))
-            self._life.look()
+            self._life.container.look()
 
         core.commit(record, Resumed(agent=core.name), then=resumed, failed=message.reply.fail)

@@ -1,24 +1,23 @@
-"""An agent's life: operations one at a time, what is seen of its container, and recovery when it falls over."""
+"""An agent's life: its operations, one at a time, each whole or told as failed."""
 
 from collections.abc import Callable
 from dataclasses import replace
 
+from hyperhive.actors.container import ContainerWatch
 from hyperhive.actors.core import Core, Queued
-from hyperhive.actors.job import Done, Ended, Job, Launched, Result
-from hyperhive.actors.observer import revision_axis, with_logins
+from hyperhive.actors.job import Done, Job, Result
+from hyperhive.actors.observer import with_logins
 from hyperhive.actors.recovery import Recovery
 from hyperhive.actors.reply import IGNORE, Reply, answer
-from hyperhive.actors.requests import Accepted, LeaderEnded, Operate
+from hyperhive.actors.requests import Accepted, Operate
 from hyperhive.actors.turn_loop import TurnLoop
-from hyperhive.domain.axes import Axes, Container, Observation, Operation, Transient
-from hyperhive.domain.events import HelperEvent, TransientSet
+from hyperhive.domain.axes import Container, Transient
+from hyperhive.domain.events import TransientSet
 from hyperhive.domain.names import MANAGER, OPERATOR, SYSTEM
 from hyperhive.domain.operations import PENDING_JOIN, RUNS_AFTER, outcome
 from hyperhive.domain.parts import Kept
 from hyperhive.domain.policy import Failures
-from hyperhive.domain.records import AgentRecord, Handle, Intended
-from hyperhive.domain.turns import Outcome
-from hyperhive.domain.watch import step
+from hyperhive.domain.records import Intended
 from hyperhive.errors import Broken, Gone, Refused
 from hyperhive.store.database import Tx
 
@@ -29,14 +28,14 @@ _AGAIN = 1.0
 
 
 class Lifecycle:
-    """Runs operations and answers for the container."""
+    """Runs operations; ``container`` answers for the container, ``recovery`` brings it back."""
 
     def __init__(self, *, core: Core, turns: TurnLoop, gone: Callable[[], None]) -> None:
         self._core = core
         self._turns = turns
         self._gone = gone
-        self._unwatch: Callable[[], None] = lambda: None
         self.recovery = Recovery(core=core, begin=self._begin)
+        self.container = ContainerWatch(core=core, turns=turns, recovery=self.recovery)
 
     # -- operations
 
@@ -239,7 +238,7 @@ class Lifecycle:
                 model=made.model,
             )
         told = outcome(core.name, job.kind, ok=ok, note=note, by=job.by, revision=record.built_revision)
-        axes, seen = self._look(record)
+        axes, seen = self.container.look_at(record)
         core.commit(
             replace(record, axes=axes),
             *told,
@@ -254,9 +253,9 @@ class Lifecycle:
         """What the job said of containers may not have been stored: it must be, before the job is forgotten."""
         alive, handle = self._core.shared.runtime.alive, self._core.record.handle
         if handle is not None and job.planned == handle and not alive(handle):
-            self.leader_ended(handle)
+            self.container.leader_ended(handle)
         elif handle is None and job.started is not None and not job.given_up and alive(job.started):
-            self.adopt(job.started, since=True)
+            self.container.adopt(job.started, since=True)
 
     def _untold(self, message: Done) -> None:
         """Its end could not be recorded: it is under way until it can be."""
@@ -291,105 +290,6 @@ class Lifecycle:
                 answer(waiter.fail, Gone(f"'{name}' was destroyed."))
 
         core.remove(remove, then=gone)
-
-    # -- the container
-
-    def launched(self, message: Launched) -> None:
-        """A job started a container: it runs, whatever else comes of the job."""
-        if message.job is not self._core.memory.job and self._core.record.handle is not None:
-            return
-        self.adopt(message.handle, since=True)
-
-    def adopt(self, handle: Handle, *, since: bool) -> None:
-        """Take a running container as the agent's and watch it."""
-        core = self._core
-        core.memory.unknown = False
-        seen = Observation(container=Container.RUNNING, boot=core.shared.boot)
-        axes, events = step(core.name, core.record.axes, seen, self._under(None))
-        moment = core.shared.now() if since else core.record.since
-        core.commit(replace(core.record, handle=handle, axes=axes, since=moment), *events)
-        self.watch(handle)
-
-    def watch(self, handle: Handle) -> None:
-        """Be told when the container's leader ends."""
-        self._unwatch()
-        address = self._core.address
-        self._unwatch = self._core.shared.watches.leader(handle, lambda: address.tell(LeaderEnded(handle)))
-
-    def release(self) -> None:
-        """Watch no more."""
-        self._unwatch()
-
-    def ended(self, message: Ended) -> None:
-        """A job says that its planned end is over."""
-        self.leader_ended(message.handle)
-
-    def leader_ended(self, handle: Handle, *, planned: bool = False) -> None:
-        """A container ended. Planned or not, what it worked on goes back to the inbox.
-
-        Args:
-            planned: an operation that was interrupted with its daemon may have ended it.
-        """
-        core, job = self._core, self._core.memory.job
-        transient = core.record.transient
-        # Asked before the job hears of it: what it then does about the container must not make this end planned.
-        under = Operation(transient, ending=True) if planned and transient else self._under(handle)
-        if job is not None:
-            job.leader_ended(handle)
-        if core.record.handle != handle:
-            return
-        exit_note = core.shared.runtime.exit_note(core.paths.container, handle)
-        seen = Observation(container=Container.STOPPED, boot=core.shared.boot, exit=exit_note)
-        axes, events = step(core.name, core.record.axes, seen, under)
-        crashed = bool(events)
-        record = replace(core.record, handle=None, axes=axes, since=core.shared.now())
-        if crashed:
-            record = replace(record, last_error=f"container ended: {exit_note or 'cause unknown'}")
-            if core.config.restart == "never" and job is None:
-                record = replace(record, intended=Intended.STOPPED)
-        core.memory.unknown = False
-        result = Outcome.LOST if crashed else Outcome.INTERRUPTED
-        self._turns.end(record, result, note="the container ended", events=events)
-        if job is None and crashed:
-            self.recovery.recover(record.last_error or "container ended")
-
-    def _under(self, handle: Handle | None) -> Operation | None:
-        job = self._core.memory.job
-        if job is None:
-            return None
-        return Operation(job.kind, ending=handle is not None and job.planned == handle)
-
-    # -- looking and recovering
-
-    def _look(self, record: AgentRecord) -> tuple[Axes, tuple[HelperEvent, ...]]:
-        core, shared = self._core, self._core.shared
-        current = shared.builder.current(core.name)
-        seen = Observation(
-            login=shared.credentials.login(core.name, core.paths, record.rejected_login),
-            revision=revision_axis(record.built_revision, current),
-            recorded=record.built_revision,
-            current=current or "",
-        )
-        return step(core.name, record.axes, seen, self._under(None))
-
-    def look(self) -> None:
-        """One look at everything; what changed is recorded and told."""
-        core, handle = self._core, self._core.record.handle
-        try:
-            ended = handle is not None and not core.shared.runtime.alive(handle)
-        except OSError:  # the daemon is out of descriptors: nobody knows, and nothing is told
-            core.memory.unknown = True
-            core.show()
-            return
-        if handle is not None and ended:
-            self.leader_ended(handle)
-        unknown, core.memory.unknown = core.memory.unknown, False
-        axes, events = self._look(core.record)
-        if axes != core.record.axes or events:
-            core.commit(replace(core.record, axes=axes), *events, then=lambda _: self._turns.deliver())
-        elif unknown:
-            core.show()
-        self.recovery.look_for_harness()
 
 
 def end_agent(tx: Tx, name: str, *, keep: bool) -> None:
