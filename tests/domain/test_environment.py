@@ -58,9 +58,19 @@ def test_what_does_not_fit_is_refused_with_its_line_and_without_its_value(line: 
 
 @pytest.mark.parametrize(
     "name",
-    """
-    PATH HOME LD_PRELOAD PYTHONPATH NODE_OPTIONS HYPERHIVE_HOME CLAUDE_CONFIG_DIR IS_SANDBOX BASH_ENV ENV ld_preload
-    """.split(),
+    [
+        "PATH",
+        "HOME",
+        "LD_PRELOAD",
+        "PYTHONPATH",
+        "NODE_OPTIONS",
+        "HYPERHIVE_HOME",
+        "CLAUDE_CONFIG_DIR",
+        "IS_SANDBOX",
+        "BASH_ENV",
+        "ENV",
+        "ld_preload",
+    ],
 )
 def test_what_decides_how_the_containers_programs_run_cannot_be_set(name: str) -> None:
     with pytest.raises(Invalid, match=f"line 1: {name} cannot be set here"):
