@@ -54,7 +54,7 @@ def _fails(hive: FakeHive, event: Rebuilt | ContainerCrash | AgentQuarantined) -
         hive.publish(event)
         hive.publish(TransientCleared(agent=name))
 
-    hive.settle = settle  # type: ignore[method-assign]
+    hive.settle = settle  # type: ignore[method-assign, assignment]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_a_container_that_does_not_run_after_a_restart_is_a_failure(served: Serv
             hive.replace(agent_view(name, container="stopped", last_error="bwrap: out of memory"))
             hive.publish(TransientCleared(agent=name))
 
-        hive.settle = fall  # type: ignore[method-assign]
+        hive.settle = fall  # type: ignore[method-assign, assignment]
 
     served.do(settle)
     said = type_("restart", "alice")

@@ -106,8 +106,8 @@ def test_an_unknown_agent_is_answered_with_the_known_ones(served: ServedHive, ty
 
 def test_diff_shows_what_an_approval_would_change(served: ServedHive, type_: Type) -> None:
     _becomes(served, busy_snapshot(2))
-    assert "+++ b/scribe/agent.toml" in type_("diff", "1").out
-    assert "scribe" in json.loads(type_("diff", "1", "--json").out)["diff"]
+    assert "+++ b/agent.toml" in type_("diff", "1").out
+    assert "sonnet" in json.loads(type_("diff", "1", "--json").out)["diff"]
     assert type_("diff", "2").code == 1
 
 

@@ -1,28 +1,26 @@
 """FakeHive: the façade in memory, refusing as the real one does. For tests of doors, and for designers."""
 
-import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
+from hyperhive.domain.approvals import State
 from hyperhive.domain.events import (
-    ApprovalRequested,
-    ApprovalResolved,
     Destroyed,
     MessageSent,
     Paused,
     QuestionAnswered,
     QuestionAsked,
     Resumed,
-    TransientSet,
 )
 from hyperhive.domain.messages import MAX_BATCH, MAX_WAIT, Message, check_body
 from hyperhive.domain.names import MANAGER, OPERATOR, check_name
 from hyperhive.domain.turns import TurnItem
-from hyperhive.domain.views import ApprovalView, KeptView, QuestionView
+from hyperhive.domain.views import KeptView, QuestionView
 from hyperhive.domain.wire import Hello, Report, Welcome
 from hyperhive.errors import Invalid, Refused, Unknown
 from hyperhive.hive import Action, Operated, Session
-from tests.fakes.hive_state import Call, FakeState
+from tests.fakes.hive_approvals import FakeApprovals
+from tests.fakes.hive_state import Call
 from tests.fakes.samples import agent_view, message_view
 
 __all__ = ["Call", "FakeHive"]
@@ -35,11 +33,12 @@ _TRANSIENTS = {
 }
 
 
-class FakeHive(FakeState):
+class FakeHive(FakeApprovals):
     """A hive without actors, threads or disk: ``FakeHive(snapshot("manager", "alice"))``.
 
     ``calls`` holds what it was asked; ``publish``, ``replace``, ``settle``, ``add_turn_item`` and
-    ``append_log`` make things happen; ``fail_with`` is raised by the next calls.
+    ``append_log`` make things happen, ``commit`` is what the manager commits to ``proposed/``, ``append_build``
+    what a build says; ``fail_with`` is raised by the next calls.
     """
 
     # -- agents
@@ -49,8 +48,10 @@ class FakeHive(FakeState):
         check_name(name)
         if self._snapshot.agent(name) is not None:
             raise Refused(f"There is already an agent '{name}'; choose another name.", code="exists")
+        if any(draft.name == name for draft in self._snapshot.drafts):
+            raise Refused(f"'{name}' is a draft; propose a commit of it, or discard it.", code="exists")
         self._set(kept=tuple(kept for kept in self._snapshot.kept if kept.name != name))
-        self.replace(agent_view(name, container="stopped", pid=None, ready=False))
+        self.replace(agent_view(name, container="stopped", pid=None, ready=False, generation=0, commit=""))
         return self._begin(name, "spawning")
 
     async def operate(self, action: Action, name: str, *, by: str, wait: float = 0.0) -> Operated:
@@ -70,18 +71,53 @@ class FakeHive(FakeState):
             return Operated(name, None, ok=True, note=f"It is {idle} already.")
         operated = self._begin(name, _TRANSIENTS[action])
         if wait > 0:
-            await self._wait(lambda: self._agent(name).transient is None, wait)
-            return Operated(name, None, ok=True)
+            return await self._waited(operated, wait)
         return operated
+
+    async def rollback(
+        self, name: str, *, generation: int | None = None, by: str, wait: float = 0.0
+    ) -> Operated:
+        self._note("rollback", name=name, generation=generation, by=by, wait=wait)
+        agent = self._agent(name)
+        known = {g.number: g for g in self.generations_of.get(name, ())}
+        older = [g.number for g in known.values() if g.here and g.number < agent.generation]
+        target = generation if generation is not None else max(older, default=0)
+        if target not in known or not known[target].here:
+            there = ", ".join(str(g.number) for g in known.values() if g.here and not g.current) or "none"
+            what = f"generation {target}" if target else "no earlier generation"
+            raise Refused(
+                f"'{name}' cannot go back to {what}; there are: {there}.", code="unknown-generation"
+            )
+        if agent.transient is not None:
+            raise Refused(f"'{name}' is {agent.transient}; wait until that has ended.", code="busy")
+        if known[target].current:
+            return Operated(name, None, ok=True, note=f"It runs generation {target} already.")
+        self.targets[name] = target
+        operated = self._begin(name, "rebuilding")
+        return await self._waited(operated, wait) if wait > 0 else operated
+
+    async def _waited(self, operated: Operated, wait: float) -> Operated:
+        name = operated.agent
+        await self._wait(lambda: self._agent(name).transient is None, wait)
+        ok, note = self.outcomes.get(name, (True, ""))
+        return Operated(name, None, ok=ok, note=note)
 
     async def destroy(self, name: str, *, purge: bool = False, by: str) -> Operated:
         self._note("destroy", name=name, purge=purge, by=by)
         agent = self._agent(name)
         if agent.role == MANAGER:
             raise Refused("The manager cannot be destroyed; stop it instead.", code="manager-stays")
+        for approval in self._snapshot.approvals:
+            if approval.agent == name:
+                self._resolve(approval, State.WITHDRAWN, by=by, note=f"'{name}' was destroyed.")
         self._set(agents=tuple(a for a in self._snapshot.agents if a.name != name))
         if not purge:
-            self._set(kept=(*self._snapshot.kept, KeptView(name=name, since=datetime.now(UTC))))
+            self._set(
+                kept=(
+                    *self._snapshot.kept,
+                    KeptView(name=name, since=datetime.now(UTC), logged_in=True, size=123_456),
+                )
+            )
         self.publish(Destroyed(agent=name))
         self.feed.patch({"agents": [], "gone": [name], "kept": self._part("kept")})
         self._tell(name)
@@ -159,44 +195,6 @@ class FakeHive(FakeState):
         self._note("cancel_question", id=id, by=by)
         return self._close_question(id, {"state": "cancelled", "by": by})
 
-    async def request_spawn(self, name: str, *, by: str) -> ApprovalView:
-        self._note("request_spawn", name=name, by=by)
-        check_name(name)
-        if self._snapshot.agent(name) is not None:
-            raise Refused(f"There is already an agent '{name}'; choose another name.", code="exists")
-        known = self._snapshot.approvals
-        asked = ApprovalView(
-            id=max((a.id for a in known), default=0) + 1,
-            kind="spawn",
-            agent=name,
-            requested_by=by,
-            requested=datetime.now(UTC),
-        )
-        self._set(approvals=(*known, asked), told="approvals")
-        self.publish(ApprovalRequested(agent=name, id=asked.id, approval="spawn"))
-        return asked
-
-    async def decide(
-        self, id: int, *, decision: Literal["approve", "deny", "revise"], note: str = "", by: str
-    ) -> ApprovalView:
-        self._note("decide", id=id, decision=decision, note=note, by=by)
-        found = self._approval(id)
-        if found.state != "pending":
-            raise Refused(f"Approval {id} was {found.state} by {found.by}.", code="already-decided")
-        state = {"approve": "approved", "deny": "denied", "revise": "revise"}[decision]
-        decided = found.model_copy(update={"state": state, "note": note, "by": by})
-        rest = tuple(decided if a.id == id else a for a in self._snapshot.approvals)
-        self._set(approvals=rest, told="approvals")
-        self.publish(
-            ApprovalResolved(agent=found.agent, id=id, approval=found.kind, decision=state, note=note)
-        )
-        if decision == "approve":
-            await self.spawn(found.agent, by=by)
-        return decided
-
-    async def approval_diff(self, id: int) -> str:
-        return f"--- /dev/null\n+++ b/{self._approval(id).agent}/agent.toml\n"
-
     # -- harnesses: recorded, nothing more
 
     async def harness_hello(self, name: str, hello: Hello, session: Session) -> Welcome:
@@ -221,12 +219,6 @@ class FakeHive(FakeState):
             raise Unknown(f"Nothing is kept of '{name}'.", code="unknown-kept")
         return found
 
-    def _approval(self, id: int) -> ApprovalView:
-        found = next((a for a in self._snapshot.approvals if a.id == id), None)
-        if found is None:
-            raise Unknown(f"There is no approval {id}.", code="unknown-approval")
-        return found
-
     def _close_question(self, id: int, fields: dict[str, Any]) -> QuestionView:
         found = next((q for q in self._snapshot.questions if q.id == id), None)
         if found is None:
@@ -240,12 +232,3 @@ class FakeHive(FakeState):
 
     def _unread(self, agent: str) -> list[Message]:
         return [m for m in self.letters if m.to == agent and m.state == "unread"]
-
-    def _begin(self, name: str, transient: str) -> Operated:
-        if self._agent(name).transient is None:
-            self.publish(TransientSet(agent=name, transient=transient))
-            begun = {"transient": transient, "transient_since": datetime.now(UTC)}
-            self.replace(self._agent(name).model_copy(update=begun))
-            if self._settle_after is not None:
-                asyncio.get_running_loop().call_later(self._settle_after, self.settle, name)
-        return Operated(name, transient)

@@ -7,24 +7,16 @@ from collections.abc import AsyncIterator, Callable, Sized
 from dataclasses import dataclass
 from typing import Any
 
-from hyperhive.domain.agent_config import DEFAULT
-from hyperhive.domain.events import (
-    HelperEvent,
-    Rebuilt,
-    Recorded,
-    Spawned,
-    Started,
-    Stopped,
-    TransientCleared,
-)
+from hyperhive.domain.events import HelperEvent, Recorded
 from hyperhive.domain.messages import Message
 from hyperhive.domain.names import OPERATOR, check_name
 from hyperhive.domain.turns import TurnItem
-from hyperhive.domain.views import AgentView, HiveSnapshot, MessageView
-from hyperhive.errors import Unknown
+from hyperhive.domain.views import AgentView, ApprovalView, GenerationView, HiveSnapshot, MessageView
+from hyperhive.errors import Refused, Unknown
 from hyperhive.hive import Hive
 from tests.fakes.feed import Feed
-from tests.fakes.samples import message_view
+from tests.fakes.repositories import FIRST, FakeRepository
+from tests.fakes.samples import generation_view, message_view
 
 
 @dataclass(frozen=True)
@@ -57,6 +49,18 @@ class FakeState(Hive):
         self.fail_with: Exception | None = None
         self.feed = Feed(seq=snapshot.seq, heartbeat=heartbeat)
         self.letters: list[Message] = []
+        self.record: dict[int, ApprovalView] = {}
+        self.repositories: dict[str, FakeRepository] = {}
+        self.generations_of: dict[str, list[GenerationView]] = {
+            agent.name: [
+                generation_view(n, current=n == agent.generation) for n in range(agent.generation, 0, -1)
+            ]
+            for agent in snapshot.agents
+        }
+        self.builds_of: dict[str, list[str]] = {}
+        self.building: set[str] = set()
+        self.targets: dict[str, int] = {}
+        self.outcomes: dict[str, tuple[bool, str]] = {}
         self._snapshot = snapshot
         self._settle_after = settle
         self._waiters: set[asyncio.Event] = set()
@@ -79,25 +83,6 @@ class FakeState(Hive):
         self.feed.patch({"agents": [agent.model_dump(mode="json", by_alias=True)], "gone": []})
         self._tell(agent.name)
 
-    def settle(self, name: str) -> None:
-        """End the operation that is under way with ``name``, well."""
-        agent = self._agent(name)
-        ended = {"transient": None, "transient_since": None}
-        match agent.transient:
-            case "stopping":
-                running: dict[str, Any] = {"container": "stopped", "pid": None, "ready": False}
-                event: HelperEvent = Stopped(agent=name, by=OPERATOR)
-            case "rebuilding":
-                running, event = {"revision": "up-to-date"}, Rebuilt(agent=name, ok=True)
-            case "spawning":
-                running, event = {"container": "running", "ready": True}, Spawned(agent=name, ok=True)
-            case _:
-                running = {"container": "running", "pid": 4712, "ready": True}
-                event = Started(agent=name)
-        self.publish(event)
-        self.publish(TransientCleared(agent=name))
-        self.replace(agent.model_copy(update=ended | running))
-
     def add_turn_item(self, name: str, item: TurnItem) -> None:
         """Append a turn event, numbered."""
         kept = self.turns_of.setdefault(name, [])
@@ -108,6 +93,27 @@ class FakeState(Hive):
         """Append a line to the container's log."""
         self.logs_of.setdefault(name, []).append(line)
         self._tell(name)
+
+    def begin_build(self, name: str) -> None:
+        """Empty the build log; who follows it gets what comes until ``end_build``."""
+        self.builds_of[name] = []
+        self.building.add(name)
+        self.append_build(name, f"Building {name}.")
+
+    def append_build(self, name: str, line: str) -> None:
+        """Append a line to the build log."""
+        self.builds_of.setdefault(name, []).append(line)
+        self._tell(name)
+
+    def end_build(self, name: str) -> None:
+        """Say no more in the build log."""
+        self.building.discard(name)
+        self._tell(name)
+
+    def approvals(self) -> list[ApprovalView]:
+        """All approvals, decided ones included, oldest first."""
+        known = {**{approval.id: approval for approval in self._snapshot.approvals}, **self.record}
+        return [known[id] for id in sorted(known)]
 
     # -- reading
 
@@ -168,8 +174,32 @@ class FakeState(Hive):
             await self._longer(log, at)
 
     async def agent_config(self, name: str) -> str:
+        agent = self._agent(name)
+        if not agent.commit:
+            raise Refused(f"'{name}' was not built yet; there is no config to show.", code="not-built")
+        repository = self.repositories.get(name, FakeRepository(main=FIRST.sha))
+        return repository.config(repository.main or FIRST.sha)
+
+    async def history(self, name: str) -> tuple[GenerationView, ...]:
+        self._note("history", name=name)
         self._agent(name)
-        return DEFAULT
+        return tuple(self.generations_of.get(name, ()))
+
+    async def build_log(self, name: str) -> str:
+        self._note("build_log", name=name)
+        self._agent(name)
+        return "".join(f"{line}\n" for line in self.builds_of.get(name, []))
+
+    async def follow_build(self, name: str) -> AsyncIterator[str]:
+        self._agent(name)
+        log, at = self.builds_of.setdefault(name, []), 0
+        while True:
+            for line in log[at:]:
+                at += 1
+                yield line
+            if name not in self.building:
+                return
+            await self._wait(lambda seen=at: len(log) > seen or name not in self.building)  # type: ignore[misc]
 
     async def stats(self, *, since: float = 86400.0, agent: str | None = None) -> list[dict[str, Any]]:
         self._note("stats", since=since, agent=agent)

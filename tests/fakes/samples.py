@@ -3,11 +3,14 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from hyperhive.domain.approvals import Kind
 from hyperhive.domain.messages import Message
 from hyperhive.domain.turns import TurnItem, TurnState
 from hyperhive.domain.views import (
     AgentView,
     ApprovalView,
+    DraftView,
+    GenerationView,
     HiveSnapshot,
     HiveView,
     KeptView,
@@ -15,6 +18,7 @@ from hyperhive.domain.views import (
     QuestionView,
     TurnView,
 )
+from tests.fakes.repositories import FIRST
 
 NOON = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 
@@ -29,7 +33,9 @@ def agent_view(name: str, **fields: Any) -> AgentView:
         "revision": "up-to-date",
         "turn": TurnView(since=NOON),
         "model": "sonnet",
-        "recorded_revision": "0.1.0+3f2a91c",
+        "recorded_revision": f"0.1.0-{FIRST.sha[:12]}",
+        "generation": 1,
+        "commit": FIRST.sha,
         "runtime": "bubblewrap",
         "confined": True,
         "pid": 4711,
@@ -38,6 +44,20 @@ def agent_view(name: str, **fields: Any) -> AgentView:
         "since": NOON,
     }
     return AgentView(**(given | fields))
+
+
+def generation_view(number: int, **fields: Any) -> GenerationView:
+    """A generation of the first commit that can be gone back to; ``fields`` override."""
+    given: dict[str, Any] = {
+        "number": number,
+        "commit": FIRST.sha,
+        "revision": f"0.1.0-{FIRST.sha[:12]}",
+        "summary": FIRST.summary,
+        "made": NOON + timedelta(minutes=number),
+        "by": "operator",
+        "here": True,
+    }
+    return GenerationView(**(given | fields))
 
 
 def snapshot(*names: str, **fields: Any) -> HiveSnapshot:
@@ -79,7 +99,7 @@ def busy_snapshot(count: int) -> HiveSnapshot:
         asked=NOON,
         deadline=NOON + timedelta(days=1),
     )
-    approval = ApprovalView(id=1, kind="spawn", agent="scribe", requested_by="manager", requested=NOON)
+    approval = ApprovalView(id=1, kind=Kind.SPAWN, agent="scribe", requested_by="manager", requested=NOON)
     mail = MessageView(
         id=1,
         sender="manager",
@@ -88,8 +108,16 @@ def busy_snapshot(count: int) -> HiveSnapshot:
         ts=NOON,
         state="unread",
     )
-    kept = KeptView(name="old-hand", since=NOON, logged_in=True)
-    return snapshot(agents=agents, questions=(question,), approvals=(approval,), inbox=(mail,), kept=(kept,))
+    kept = KeptView(name="old-hand", since=NOON, logged_in=True, size=52_428_800)
+    draft = DraftView(name="surveyor", created=NOON, by="manager", size=8_192)
+    return snapshot(
+        agents=agents,
+        questions=(question,),
+        approvals=(approval,),
+        inbox=(mail,),
+        kept=(kept,),
+        drafts=(draft,),
+    )
 
 
 def message_view(message: Message) -> MessageView:
