@@ -1,5 +1,6 @@
 """The life of an approval: pure rules. Each ends once; its tags in ``applied/`` follow from its state."""
 
+from datetime import datetime
 from enum import StrEnum
 
 from hyperhive.errors import Refused
@@ -48,14 +49,24 @@ _AFTER: dict[State, frozenset[State]] = {
     State.BUILDING: frozenset({State.BUILDING, State.DEPLOYED, State.FAILED}),
 }
 
-_WORDS = {State.REVISE: "sent back for revision"}
+_WORDS = {
+    State.REVISE: "sent back for revision",
+    State.BUILDING: "approved",
+    State.DEPLOYED: "approved",
+    State.FAILED: "approved",
+}
+_SINCE = {
+    State.BUILDING: "; it is being built",
+    State.DEPLOYED: "; it is deployed",
+    State.FAILED: "; its build failed",
+}
 
 
-def advance(id: int, state: State, to: State, *, by: str | None) -> State:
+def advance(id: int, state: State, to: State, *, by: str | None, when: datetime | None = None) -> State:
     """The state after a step.
 
     Args:
-        by: who brought it to ``state``, for the refusal.
+        by, when: who decided it and when, for the refusal.
 
     Raises:
         Refused: an approval in ``state`` cannot become ``to``; names what it is and by whom.
@@ -65,7 +76,9 @@ def advance(id: int, state: State, to: State, *, by: str | None) -> State:
     who = f" by {by}" if by else ""
     if state is State.PENDING:
         raise Refused(f"Approval {id} waits for the operator; it cannot become {to}.", code="pending")
-    raise Refused(f"Approval {id} was decided already: {_WORDS.get(state, state)}{who}.", code="decided")
+    at = f" at {when:%Y-%m-%d %H:%M:%S} UTC" if when else ""
+    said = f"{_WORDS.get(state, state)}{who}{at}{_SINCE.get(state, '')}"
+    raise Refused(f"Approval {id} was decided already: {said}.", code="decided")
 
 
 def tags(id: int, state: State) -> tuple[str, ...]:

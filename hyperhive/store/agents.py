@@ -1,5 +1,6 @@
 """Agents: one row an incarnation, and the names whose folders were kept."""
 
+import json
 from datetime import datetime
 
 from hyperhive.domain.axes import Axes, Container, Login, Revision, Transient
@@ -13,15 +14,16 @@ OPERATORS_BOX = 0
 
 _LAST = (
     *("generation", "built_revision", "built_config", "model"),
-    *("rejected_login", "session", "acked_boot", "acked_n"),
+    *("rejected_login", "session", "acked_boot", "acked_n", "built_commit"),
 )
-"""Columns that are fields as they stand; the last ones of a row."""
+"""Columns that are fields as they stand; the last ones of a row but the warnings."""
 
 _COLUMNS = (
     "id, name, role, created, since, intended, container, login, revision, boot, transient, transient_since,"
     " transient_by, purge, parked_until, paused, quarantined, last_error,"
     " handle_runtime, handle_pid, handle_start, handle_boot,"
-    " generation, built_revision, built_config, model, rejected_login, session, acked_boot, acked_n"
+    " generation, built_revision, built_config, model, rejected_login, session, acked_boot, acked_n,"
+    " built_commit, warnings"
 )
 _SAVED = _COLUMNS.removeprefix("id, name, role, created, ")
 _SAVE = (
@@ -76,8 +78,13 @@ class AgentReads:
 
     def kept(self) -> list[KeptView]:
         """Destroyed agents whose folders were kept, by name. ``logged_in`` is for the caller to fill."""
-        rows = self._sql.all("SELECT name, since FROM kept ORDER BY name")
-        return [KeptView(name=name, since=from_micros(since)) for name, since in rows]
+        rows = self._sql.all("SELECT name, since, size FROM kept ORDER BY name")
+        return [KeptView(name=name, since=from_micros(since), size=size) for name, since, size in rows]
+
+    def kept_since(self, name: str) -> datetime | None:
+        """Since when the folders of ``name`` are kept; ``None``: they are not."""
+        row = self._sql.one("SELECT since FROM kept WHERE name = ?", name)
+        return None if row is None else from_micros(row[0])
 
 
 class Agents(AgentReads):
@@ -117,8 +124,11 @@ class Agents(AgentReads):
         if self._write.run(_SAVE, *_values(record), record.id).rowcount != 1:
             raise Gone(f"'{record.name}' was destroyed; nothing was recorded.", code="agent-gone")
 
-    def remove(self, name: str, keep: bool) -> None:
+    def remove(self, name: str, keep: bool, size: int | None = None) -> None:
         """End the agent; with ``keep`` its name is listed among the kept.
+
+        Args:
+            size: bytes in its folders, where that was measured.
 
         Raises:
             Unknown: when there is none of that name.
@@ -127,7 +137,13 @@ class Agents(AgentReads):
         moment = to_micros(self._now)
         self._write.run("UPDATE agents SET ended = ? WHERE id = ?", moment, box)
         if keep:
-            self._write.run("INSERT OR REPLACE INTO kept (name, since) VALUES (?, ?)", name, moment)
+            self.keep(name, self._now, size)
+
+    def keep(self, name: str, since: datetime, size: int | None) -> None:
+        """List ``name`` among the kept."""
+        self._write.run(
+            "INSERT OR REPLACE INTO kept (name, since, size) VALUES (?, ?, ?)", name, to_micros(since), size
+        )
 
     def forget(self, name: str) -> None:
         """Take ``name`` off the kept."""
@@ -147,7 +163,7 @@ def _record(row: Row) -> AgentRecord:
         last_error,
         *rest,
     ) = rest
-    (runtime, pid, start, handle_boot, *last) = rest
+    (runtime, pid, start, handle_boot, *last, warnings) = rest
     return AgentRecord(
         id=id,
         name=name,
@@ -165,6 +181,7 @@ def _record(row: Row) -> AgentRecord:
         quarantined=quarantined,
         last_error=last_error,
         handle=None if runtime is None else Handle(runtime, pid, start, handle_boot),
+        warnings=tuple(json.loads(warnings)),
         **dict(zip(_LAST, last, strict=True)),
     )
 
@@ -195,4 +212,5 @@ def _values(record: AgentRecord) -> tuple[Param, ...]:
         *((None,) * 4 if handle is None else (handle.runtime, handle.pid, handle.start_ticks, handle.boot)),
         *(record.generation, record.built_revision, record.built_config, record.model),
         *(record.rejected_login, record.session, record.acked_boot, record.acked_n),
+        *(record.built_commit, json.dumps(record.warnings)),
     )

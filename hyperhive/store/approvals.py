@@ -1,13 +1,18 @@
-"""Approvals: changes that wait for the operator, decided once."""
+"""Approvals: changes that wait for the operator, decided once, built once."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal
 
+from hyperhive.domain.approvals import Kind, State, advance
 from hyperhive.domain.views import ApprovalView
-from hyperhive.errors import Refused, Unknown
+from hyperhive.errors import Unknown
 from hyperhive.store.sql import Connection, Reading, Row, from_micros, to_micros
 
-_COLUMNS = "id, kind, agent, requested_by, requested, state, note, decided_by"
+_COLUMNS = (
+    "id, kind, agent, requested_by, requested, state, sha, summary, description, thread, base, deadline,"
+    " files, added, removed, note, decided_by, decided, decided_where, outcome"
+)
+_APPROVED = "('approved', 'building', 'deployed', 'failed')"
 
 
 class ApprovalReads:
@@ -28,14 +33,75 @@ class ApprovalReads:
         rows = self._sql.all(
             f"SELECT {_COLUMNS} FROM approvals INDEXED BY approvals_pending WHERE state = 'pending' ORDER BY id"
         )
-        return [_view(row) for row in rows]
+        return _views(rows)
 
     def pending_for(self, agent: str) -> list[ApprovalView]:
         """Those about ``agent`` that wait, oldest first."""
         rows = self._sql.all(
             f"SELECT {_COLUMNS} FROM approvals WHERE agent = ? AND state = 'pending' ORDER BY id", agent
         )
-        return [_view(row) for row in rows]
+        return _views(rows)
+
+    def unended_for(self, agent: str) -> list[ApprovalView]:
+        """Those about ``agent`` that were approved and are not built yet, oldest first."""
+        rows = self._sql.all(
+            f"SELECT {_COLUMNS} FROM approvals WHERE agent = ? AND state IN ('approved', 'building') ORDER BY id",
+            agent,
+        )
+        return _views(rows)
+
+    def to_build(self, agent: str) -> ApprovalView | None:
+        """The approval that ``agent`` is to be built from next: the oldest that is approved or building."""
+        return next(iter(self.unended_for(agent)), None)
+
+    def thread(self, id: int) -> list[ApprovalView]:
+        """The approval with that id and the others of its thread, oldest first; empty: there is none."""
+        rows = self._sql.all(
+            f"SELECT {_COLUMNS} FROM approvals"
+            " WHERE thread = (SELECT thread FROM approvals WHERE id = ?) ORDER BY id",
+            id,
+        )
+        return _views(rows)
+
+    def decided(self, before: int | None, limit: int) -> list[ApprovalView]:
+        """Those that do not wait any more, newest first, with ids below ``before``."""
+        rows = self._sql.all(
+            f"SELECT {_COLUMNS} FROM approvals WHERE id < ? AND state <> 'pending' ORDER BY id DESC LIMIT ?",
+            *(2**62 if before is None else before, limit),
+        )
+        return _views(rows)
+
+    def last_of(self, agent: str, *, before: int | None = None) -> ApprovalView | None:
+        """The newest about ``agent``, whatever became of it, with an id below ``before``."""
+        row = self._sql.one(
+            f"SELECT {_COLUMNS} FROM approvals WHERE agent = ? AND id < ? ORDER BY id DESC LIMIT 1",
+            *(agent, 2**62 if before is None else before),
+        )
+        return None if row is None else _view(row)
+
+    def last_approved(self, agent: str, *, before: int | None = None) -> ApprovalView | None:
+        """The newest about ``agent`` that was approved, whatever its build came to, with an id below ``before``."""
+        row = self._sql.one(
+            f"SELECT {_COLUMNS} FROM approvals WHERE agent = ? AND id < ? AND state IN {_APPROVED}"
+            " ORDER BY id DESC LIMIT 1",
+            *(agent, 2**62 if before is None else before),
+        )
+        return None if row is None else _view(row)
+
+    def due(self, now: datetime) -> list[ApprovalView]:
+        """Pending ones whose deadline has come by ``now``, earliest first."""
+        rows = self._sql.all(
+            f"SELECT {_COLUMNS} FROM approvals WHERE state = 'pending' AND deadline <= ? ORDER BY deadline, id",
+            to_micros(now),
+        )
+        return _views(rows)
+
+    def next_deadline(self) -> datetime | None:
+        """The earliest deadline of a pending one."""
+        row = self._sql.one(
+            "SELECT min(deadline) FROM approvals WHERE state = 'pending' AND deadline IS NOT NULL"
+        )
+        return None if row is None else _moment(row[0])
 
 
 class Approvals(ApprovalReads):
@@ -48,41 +114,75 @@ class Approvals(ApprovalReads):
         self._write = sql
         self._now = now
 
-    def insert(self, kind: str, agent: str, requested_by: str) -> ApprovalView:
-        """A new pending approval."""
-        cursor = self._write.run(
-            "INSERT INTO approvals (kind, agent, requested_by, requested) VALUES (?, ?, ?, ?)",
-            *(kind, agent, requested_by, to_micros(self._now)),
-        )
-        assert cursor.lastrowid is not None
-        return self._known(cursor.lastrowid)
-
-    def decide(
-        self, id: int, *, state: Literal["approved", "denied", "revise", "failed"], note: str, by: str
+    def insert(
+        self,
+        kind: Kind,
+        agent: str,
+        requested_by: str,
+        *,
+        sha: str | None = None,
+        summary: str = "",
+        description: str = "",
+        thread: int | None = None,
+        base: str | None = None,
+        deadline: datetime | None = None,
+        files: int = 0,
+        added: int = 0,
+        removed: int = 0,
     ) -> ApprovalView:
-        """Decide a pending approval; an approved one may still turn out ``failed``.
+        """A new pending approval. ``thread``: whose thread it continues; ``None``: it begins one."""
+        cursor = self._write.run(
+            "INSERT INTO approvals (kind, agent, requested_by, requested, sha, summary, description, thread,"
+            " base, deadline, files, added, removed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            *(kind.value, agent, requested_by, to_micros(self._now), sha, summary, description, thread or 0),
+            *(base, None if deadline is None else to_micros(deadline), files, added, removed),
+        )
+        id = cursor.lastrowid
+        assert id is not None
+        if thread is None:
+            self._write.run("UPDATE approvals SET thread = ? WHERE id = ?", id, id)
+        return self._known(id)
+
+    def step(
+        self,
+        id: int,
+        to: State,
+        *,
+        by: str | None = None,
+        where: str = "",
+        note: str | None = None,
+        outcome: str = "",
+        sha: str | None = None,
+    ) -> ApprovalView:
+        """Bring an approval to its next state.
+
+        Args:
+            by, where, note: of the decision; what comes after it leaves them as they are.
+            outcome: why it failed.
+            sha: the commit it came to, where that was not known before.
 
         Raises:
-            Refused: when it is decided already, naming by whom.
-            Unknown: when there is no such approval.
+            Refused: it cannot become that, see ``domain.approvals.advance``.
+            Unknown: there is no such approval.
         """
-        approval = self._known(id)
-        carried_out = approval.state == "approved" and state == "failed"
-        if approval.state != "pending" and not carried_out:
-            raise Refused(
-                f"Approval {id} is decided: {approval.state} by {approval.by}; nothing was changed.",
-                code="approval-decided",
+        view = self._known(id)
+        advance(id, view.state, to, by=view.by, when=view.decided)
+        if view.state is State.PENDING:
+            self._write.run(
+                "UPDATE approvals SET decided_by = ?, decided = ?, decided_where = ?, note = ? WHERE id = ?",
+                *(by, to_micros(self._now), where, note or "", id),
             )
         self._write.run(
-            "UPDATE approvals SET state = ?, note = ?, decided_by = ?, decided = ? WHERE id = ?",
-            *(state, note, by, to_micros(self._now), id),
+            "UPDATE approvals SET state = ?, outcome = ?, sha = coalesce(?, sha) WHERE id = ?",
+            *(to.value, outcome, sha, id),
         )
         return self._known(id)
 
     def prune(self, keep: int) -> int:
-        """Delete decided approvals older than the newest ``keep``; how many that were."""
+        """Delete ended approvals older than the newest ``keep``; how many that were."""
         cursor = self._write.run(
-            "DELETE FROM approvals WHERE id <= (SELECT max(id) FROM approvals) - ? AND state <> 'pending'",
+            "DELETE FROM approvals WHERE id <= (SELECT max(id) FROM approvals) - ?"
+            " AND state NOT IN ('pending', 'approved', 'building')",
             keep,
         )
         return cursor.rowcount
@@ -94,15 +194,36 @@ class Approvals(ApprovalReads):
         return approval
 
 
+def _views(rows: Sequence[Row]) -> list[ApprovalView]:
+    return [_view(row) for row in rows]
+
+
 def _view(row: Row) -> ApprovalView:
-    id, kind, agent, requested_by, requested, state, note, by = row
+    (id, kind, agent, requested_by, requested, state, sha, summary, description, thread, *rest) = row
+    base, deadline, files, added, removed, note, by, decided, where, outcome = rest
     return ApprovalView(
         id=id,
-        kind=kind,
+        kind=Kind(kind),
         agent=agent,
         requested_by=requested_by,
         requested=from_micros(requested),
-        state=state,
+        state=State(state),
+        sha=sha,
+        summary=summary,
+        description=description,
+        thread=thread,
+        base=base,
+        deadline=_moment(deadline),
+        files=files,
+        added=added,
+        removed=removed,
         note=note,
         by=by,
+        decided=_moment(decided),
+        where=where,
+        outcome=outcome,
     )
+
+
+def _moment(micros: int | None) -> datetime | None:
+    return None if micros is None else from_micros(micros)

@@ -13,7 +13,9 @@ from hyperhive.domain.parts import InboxDepth
 from hyperhive.errors import Broken
 from hyperhive.store.agents import AgentReads, Agents, box_of
 from hyperhive.store.approvals import ApprovalReads, Approvals
+from hyperhive.store.drafts import DraftReads, Drafts
 from hyperhive.store.events import EventReads, Events
+from hyperhive.store.generations import GenerationReads, Generations
 from hyperhive.store.messages import MessageReads, Messages
 from hyperhive.store.meta import Meta, MetaReads
 from hyperhive.store.opening import migrations, open_reader, open_writer
@@ -30,7 +32,9 @@ READ_DEADLINE = 10.0
 class Reader:
     """The repositories, to read from: what is committed, each call on its own. For any thread."""
 
-    __slots__ = ("agents", "approvals", "events", "messages", "meta", "questions", "turns")
+    __slots__ = (
+        *("agents", "approvals", "drafts", "events", "generations", "messages", "meta", "questions", "turns"),
+    )
 
     def __init__(self, sql: Reading) -> None:
         self.agents = AgentReads(sql)
@@ -38,6 +42,8 @@ class Reader:
         self.turns = TurnReads(sql)
         self.questions = QuestionReads(sql)
         self.approvals = ApprovalReads(sql)
+        self.drafts = DraftReads(sql)
+        self.generations = GenerationReads(sql)
         self.events = EventReads(sql)
         self.meta = MetaReads(sql)
 
@@ -58,6 +64,8 @@ class Tx:
         self.turns = Turns(sql, now)
         self.questions = Questions(sql, now)
         self.approvals = Approvals(sql, now)
+        self.drafts = Drafts(sql, now)
+        self.generations = Generations(sql, now)
         self.events = Events(sql, now)
         self.meta = Meta(sql)
         self.emitted: list[Recorded] = []

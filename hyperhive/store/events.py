@@ -5,8 +5,13 @@ from datetime import datetime
 from typing import Any
 
 from hyperhive.domain.events import HelperEvent, Recorded, envelope
-from hyperhive.store.sql import Connection, Param, Reading, Row, clean, from_micros, to_micros
+from hyperhive.store.sql import Connection, Reading, Row, clean, from_micros, to_micros
 
+DECISIONS = frozenset({"audit", "approval_resolved"})
+"""Kinds of which more is kept: what an operator did and decided."""
+
+_DECISIVE = "kind IN ('audit', 'approval_resolved')"
+_PRUNED = "events_pruned"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -20,11 +25,23 @@ class EventReads:
 
     def after(self, seq: int, limit: int, kinds: frozenset[str] | None) -> list[Recorded]:
         """At most ``limit`` events behind ``seq``, oldest first; of these kinds, ``None``: of all."""
-        params: list[Param] = [seq, *sorted(kinds or ()), limit]
-        wanted = "" if kinds is None else f"AND kind IN ({', '.join('?' * len(kinds))})"
+        wanted, params = _of_kinds(kinds)
         rows = self._sql.all(
             f"SELECT seq, ts, kind, agent, text FROM events WHERE seq > ? {wanted} ORDER BY seq LIMIT ?",
+            seq,
             *params,
+            limit,
+        )
+        return [_recorded(row) for row in rows]
+
+    def before(self, seq: int | None, limit: int, kinds: frozenset[str] | None) -> list[Recorded]:
+        """At most ``limit`` events ahead of ``seq``, newest first; ``None``: the newest; of these kinds."""
+        wanted, params = _of_kinds(kinds)
+        rows = self._sql.all(
+            f"SELECT seq, ts, kind, agent, text FROM events WHERE seq < ? {wanted} ORDER BY seq DESC LIMIT ?",
+            2**62 if seq is None else seq,
+            *params,
+            limit,
         )
         return [_recorded(row) for row in rows]
 
@@ -34,9 +51,13 @@ class EventReads:
         return 0 if row is None else int(row[0])
 
     def oldest(self) -> int:
-        """The lowest number still kept; 0 when nothing is."""
-        row = self._sql.one("SELECT min(seq) FROM events")
+        """The lowest number from which on every event is kept; 0 when nothing is."""
+        row = self._sql.one("SELECT min(seq) FROM events WHERE seq > ?", self._pruned())
         return 0 if row is None or row[0] is None else int(row[0])
+
+    def _pruned(self) -> int:
+        row = self._sql.one("SELECT value FROM meta WHERE key = ?", _PRUNED)
+        return 0 if row is None else int(row[0])
 
 
 class Events(EventReads):
@@ -63,10 +84,34 @@ class Events(EventReads):
         )
         return Recorded(seq=seq, ts=self._now, kind=event.kind, agent=event.agent, text=text)
 
-    def prune(self, keep: int) -> int:
-        """Delete all but the newest ``keep`` events; how many that were. Numbers are never used again."""
-        cursor = self._write.run("DELETE FROM events WHERE seq <= ?", self.newest() - keep)
-        return cursor.rowcount
+    def prune(self, keep: int, decisions: int = 0) -> int:
+        """Delete all but the newest ``keep`` events; how many that were. Numbers are never used again.
+
+        Args:
+            decisions: of so many of the newest events, ``DECISIONS`` stay all the same.
+        """
+        newest, pruned = self.newest(), self._pruned()
+        upto = newest - keep
+        # What stayed below what was pruned before is old decisions only: it is not looked through again.
+        gone = self._write.run(
+            f"DELETE FROM events WHERE seq > ? AND seq <= ? AND NOT ({_DECISIVE} AND seq > ?)",
+            *(pruned, upto, newest - decisions),
+        ).rowcount
+        gone += self._write.run(
+            f"DELETE FROM events WHERE {_DECISIVE} AND seq <= ?", min(upto, newest - decisions)
+        ).rowcount
+        if upto > pruned:
+            self._write.run("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", _PRUNED, str(upto))
+        return gone
+
+
+def _of_kinds(kinds: frozenset[str] | None) -> tuple[str, tuple[str, ...]]:
+    """The condition, and its parameters. One for decisions alone is spelt as their index is."""
+    if kinds is None:
+        return "", ()
+    marks = ", ".join("?" * len(kinds))
+    decisive = f"AND {_DECISIVE} " if kinds <= DECISIONS else ""
+    return f"{decisive}AND kind IN ({marks})", tuple(sorted(kinds))
 
 
 def _cleaned(event: HelperEvent) -> HelperEvent:

@@ -33,6 +33,8 @@ def test_an_agent_comes_back_as_it_was_saved(database: Database) -> None:
         session="s-1",
         acked_boot="h-1",
         acked_n=12,
+        built_commit="c0ffee",
+        warnings=("limits.cpus is not held here", "two"),
     )
     with database.transaction() as tx:
         tx.agents.save(full)

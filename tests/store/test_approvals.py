@@ -1,9 +1,11 @@
-"""Approvals are decided once."""
+"""Approvals are decided once, built once, and keep who decided."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 
+from hyperhive.domain.approvals import Kind, State
 from hyperhive.errors import Refused, Unknown
 from hyperhive.store.database import Database, Tx
 from tests.store.conftest import START
@@ -16,37 +18,94 @@ def tx(database: Database) -> Iterator[Tx]:
 
 
 def test_an_approval_waits_until_it_is_decided(tx: Tx) -> None:
-    wanted = tx.approvals.insert("spawn", "alice", "manager")
+    wanted = tx.approvals.insert(
+        Kind.APPLY_COMMIT, "alice", "manager", sha="ab" * 20, summary="Use opus", description="It is better."
+    )
     assert (wanted.agent, wanted.requested_by, wanted.requested) == ("alice", "manager", START)
+    assert (wanted.sha, wanted.summary, wanted.thread) == ("ab" * 20, "Use opus", wanted.id)
     assert tx.approvals.pending() == [wanted]
     assert tx.approvals.pending_for("alice") == [wanted]
     assert tx.approvals.pending_for("bob") == []
-    decided = tx.approvals.decide(wanted.id, state="denied", note="not now", by="operator")
-    assert (decided.state, decided.note, decided.by) == ("denied", "not now", "operator")
+    decided = tx.approvals.step(wanted.id, State.DENIED, by="operator", where="command line", note="not now")
+    assert (decided.state, decided.note, decided.by) == (State.DENIED, "not now", "operator")
+    assert (decided.decided, decided.where) == (START, "command line")
     assert tx.approvals.get(wanted.id) == decided
     assert tx.approvals.pending() == tx.approvals.pending_for("alice") == []
-    with pytest.raises(Refused, match=f"Approval {wanted.id} is decided: denied by operator"):
-        tx.approvals.decide(wanted.id, state="approved", note="", by="operator")
+    assert tx.approvals.decided(None, 10) == [decided]
+    with pytest.raises(
+        Refused, match=f"{wanted.id} was decided already: denied by operator at 2026-01-31 12:00:00 UTC"
+    ):
+        tx.approvals.step(wanted.id, State.APPROVED, by="operator")
 
 
-def test_what_was_approved_may_still_fail(tx: Tx) -> None:
-    wanted = tx.approvals.insert("spawn", "alice", "manager")
-    tx.approvals.decide(wanted.id, state="approved", note="", by="operator")
-    assert tx.approvals.decide(wanted.id, state="failed", note="no space", by="system").state == "failed"
-    with pytest.raises(Refused):
-        tx.approvals.decide(wanted.id, state="approved", note="", by="operator")
+def test_what_was_approved_is_built_oldest_first_and_keeps_who_decided(tx: Tx) -> None:
+    first, second = (tx.approvals.insert(Kind.APPLY_COMMIT, "alice", "manager", sha=sha) for sha in "ab")
+    for view in (first, second):
+        tx.approvals.step(view.id, State.APPROVED, by="operator", where="dashboard", note="fine")
+    assert [view.id for view in tx.approvals.unended_for("alice")] == [first.id, second.id]
+    assert tx.approvals.to_build("bob") is None
+    tx.approvals.step(first.id, State.BUILDING)
+    again = tx.approvals.step(first.id, State.BUILDING)
+    assert tx.approvals.to_build("alice") == again
+    failed = tx.approvals.step(first.id, State.FAILED, outcome="no space")
+    assert (failed.outcome, failed.by, failed.where, failed.note) == (
+        *("no space", "operator", "dashboard", "fine"),
+    )
+    deployed = [tx.approvals.step(second.id, state) for state in (State.BUILDING, State.DEPLOYED)][-1]
+    assert tx.approvals.to_build("alice") is None
+    assert tx.approvals.last_approved("alice") == deployed
+    assert tx.approvals.last_approved("alice", before=second.id) == failed
+    with pytest.raises(Refused, match=r"approved by operator at .*; its build failed"):
+        tx.approvals.step(first.id, State.APPROVED, by="operator")
+
+
+def test_an_agent_from_the_first_config_gets_its_commit_when_it_is_built(tx: Tx) -> None:
+    wanted = tx.approvals.insert(Kind.SPAWN, "alice", "manager")
+    assert tx.approvals.step(wanted.id, State.APPROVED, by="operator").sha is None
+    assert tx.approvals.step(wanted.id, State.BUILDING, sha="c").sha == "c"
+    assert tx.approvals.step(wanted.id, State.DEPLOYED).sha == "c"
+
+
+def test_what_came_of_a_revision_is_one_thread(tx: Tx) -> None:
+    first = tx.approvals.insert(Kind.APPLY_COMMIT, "alice", "manager", sha="a")
+    other = tx.approvals.insert(Kind.APPLY_COMMIT, "bob", "manager", sha="b")
+    first = tx.approvals.step(first.id, State.REVISE, by="operator", note="shorter")
+    second = tx.approvals.insert(Kind.APPLY_COMMIT, "alice", "manager", sha="c", thread=first.thread)
+    assert tx.approvals.thread(second.id) == tx.approvals.thread(first.id) == [first, second]
+    assert tx.approvals.thread(other.id) == [other]
+    assert tx.approvals.thread(99) == []
+    assert tx.approvals.last_of("alice") == second
+    assert tx.approvals.last_of("alice", before=second.id) == first
+    assert tx.approvals.last_of("carol") is None
+
+
+def test_deadlines_are_found_earliest_first(tx: Tx) -> None:
+    assert tx.approvals.next_deadline() is None
+    late, soon = START + timedelta(seconds=60), START + timedelta(seconds=30)
+    last = tx.approvals.insert(Kind.SPAWN, "alice", "manager", deadline=late)
+    first = tx.approvals.insert(Kind.SPAWN, "bob", "manager", deadline=soon)
+    tx.approvals.insert(Kind.SPAWN, "carol", "manager")
+    assert (first.deadline, tx.approvals.next_deadline()) == (soon, soon)
+    assert tx.approvals.due(START) == []
+    assert tx.approvals.due(late) == [first, last]
+    tx.approvals.step(first.id, State.EXPIRED, by="system")
+    assert tx.approvals.next_deadline() == late
+    assert tx.approvals.due(soon) == []
 
 
 def test_an_unknown_approval_cannot_be_decided(tx: Tx) -> None:
     assert tx.approvals.get(3) is None
     with pytest.raises(Unknown, match="no approval 3"):
-        tx.approvals.decide(3, state="approved", note="", by="operator")
+        tx.approvals.step(3, State.DENIED, by="operator")
 
 
-def test_decided_approvals_are_pruned(tx: Tx) -> None:
-    gone = tx.approvals.insert("spawn", "alice", "manager")
-    stays = tx.approvals.insert("spawn", "bob", "manager")
-    tx.approvals.decide(gone.id, state="approved", note="", by="operator")
+def test_ended_approvals_are_pruned_and_shown_page_by_page(tx: Tx) -> None:
+    gone, building, waits = (tx.approvals.insert(Kind.SPAWN, name, "manager") for name in "abc")
+    tx.approvals.step(gone.id, State.WITHDRAWN, by="manager")
+    tx.approvals.step(building.id, State.APPROVED, by="operator")
+    assert [view.id for view in tx.approvals.decided(None, 1)] == [building.id]
+    assert [view.id for view in tx.approvals.decided(building.id, 5)] == [gone.id]
     assert tx.approvals.prune(keep=0) == 1
     assert tx.approvals.get(gone.id) is None
-    assert tx.approvals.pending() == [stays]
+    assert tx.approvals.pending() == [waits]
+    assert tx.approvals.to_build("b") is not None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.domain.events import ContainerCrash, HelperEvent, Spawned, Started
+from hyperhive.domain.events import Audit, ContainerCrash, HelperEvent, Paused, Spawned, Started
 from hyperhive.domain.messages import MAX_UNREAD
 from hyperhive.domain.parts import InboxDepth
 from hyperhive.domain.records import Intended
@@ -146,7 +146,7 @@ def test_readers_go_on_while_the_writer_writes(database: Database) -> None:
     start = threading.Barrier(3 * MAX_READERS + 1)
 
     def read() -> None:
-        start.wait(timeout=10)
+        start.wait(timeout=30)
         for _ in range(20):
             seen.append(database.reader().meta.get("k"))
 
@@ -155,9 +155,9 @@ def test_readers_go_on_while_the_writer_writes(database: Database) -> None:
         thread.start()
     with database.transaction() as tx:
         tx.meta.set("k", "new")
-        start.wait(timeout=10)
+        start.wait(timeout=30)
         for thread in readers:
-            thread.join(timeout=10)
+            thread.join(timeout=30)
     assert seen == ["old"] * (20 * 3 * MAX_READERS)
     assert database.reader().meta.get("k") == "new"
 
@@ -248,3 +248,27 @@ def test_a_closed_database_says_so(path: Path) -> None:
         database.reader()
     with pytest.raises(Broken, match="closed"):
         reader.events.newest()
+
+
+def test_decisions_stay_longer_and_do_not_count_as_a_whole_record(database: Database) -> None:
+    with database.transaction() as tx:
+        for number in range(10):
+            tx.emit(Audit(agent=f"a{number}", action="spawn", by="operator"))
+            tx.emit(Paused(agent=f"n{number}"))
+        assert tx.events.prune(keep=4, decisions=10) == 13
+        assert tx.events.oldest() == 17
+        decided = frozenset({"audit"})
+        assert [event.seq for event in tx.events.after(0, 99, decided)] == [11, 13, 15, 17, 19]
+        assert [event.seq for event in tx.events.before(19, 2, decided)] == [17, 15]
+        assert [event.seq for event in tx.events.before(None, 2, None)] == [20, 19]
+        assert tx.events.prune(keep=4, decisions=10) == 0
+        tx.emit(Paused(agent="last"))
+        assert tx.events.prune(keep=4, decisions=10) == 1
+        assert [event.seq for event in tx.events.after(0, 99, None)] == [13, 15, 17, 18, 19, 20, 21]
+
+
+def test_events_are_not_edited(database: Database) -> None:
+    with database.transaction() as tx:
+        tx.emit(Audit(agent="alice", action="spawn", by="operator"))
+    with pytest.raises(sqlite3.IntegrityError, match="events are not edited"), database.transaction() as tx:
+        tx._sql.run("UPDATE events SET text = '' WHERE seq = 1")

@@ -16,7 +16,14 @@ ALTER TABLE approvals ADD COLUMN added INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE approvals ADD COLUMN removed INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE approvals ADD COLUMN decided_where TEXT NOT NULL DEFAULT '';
 ALTER TABLE approvals ADD COLUMN outcome TEXT NOT NULL DEFAULT '';
+-- The draft that an approved spawn-commit took up: if its first build fails, the draft comes back.
+ALTER TABLE approvals ADD COLUMN draft_created INTEGER;
+ALTER TABLE approvals ADD COLUMN draft_by TEXT;
+ALTER TABLE approvals ADD COLUMN draft_size INTEGER;
+ALTER TABLE approvals ADD COLUMN draft_kept INTEGER;
 UPDATE approvals SET thread = id;
+-- Until now an approved agent was carried out with its decision: nothing of it waits for a build.
+UPDATE approvals SET state = 'deployed' WHERE state = 'approved';
 CREATE INDEX approvals_unended ON approvals (agent) WHERE state IN ('approved', 'building');
 CREATE INDEX approvals_due ON approvals (deadline) WHERE state = 'pending' AND deadline IS NOT NULL;
 CREATE INDEX approvals_agent ON approvals (agent, id);
@@ -27,7 +34,7 @@ CREATE TABLE drafts (
   created INTEGER NOT NULL,
   made_by TEXT NOT NULL,
   size INTEGER NOT NULL DEFAULT 0,
-  kept INTEGER
+  kept INTEGER -- since when its folders had been kept, to go back to; NULL: they are its own
 ) WITHOUT ROWID;
 
 CREATE TABLE generations (
@@ -41,7 +48,7 @@ CREATE TABLE generations (
   config TEXT NOT NULL,
   model TEXT NOT NULL,
   warnings TEXT NOT NULL DEFAULT '[]',
-  approval INTEGER,
+  approval INTEGER, -- which one led to it
   PRIMARY KEY (agent, number)
 ) WITHOUT ROWID;
 
