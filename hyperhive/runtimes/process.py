@@ -8,9 +8,10 @@ import uuid
 from collections.abc import Iterable
 from pathlib import Path
 
+from hyperhive.domain.agent_config import Limits
 from hyperhive.domain.records import Handle
 from hyperhive.errors import Broken, HiveError, Refused
-from hyperhive.runtimes import proc, spawned
+from hyperhive.runtimes import links, proc, spawned
 from hyperhive.runtimes.base import Bind, LaunchSpec, Probe
 
 _LEADER = Path(__file__).with_name("leader.py")
@@ -59,6 +60,7 @@ class Process:
             note = spawned.Note(uuid.uuid4().hex, self.name, spec.name, proc.boot_id())
             spawned.write_note(spec.folder, note)
             try:
+                links.prepare(spec.folder, shares=spec.shares)
                 pid = self._spawn(spec, note)
                 return self._await_payload(spec, pid, until)
             except OSError as error:
@@ -67,6 +69,21 @@ class Process:
             except HiveError:
                 self._children.end_marked(note, deadline=_LAST)
                 raise
+
+    def unheld(self, limits: Limits) -> tuple[str, ...]:
+        """All of them: plain processes of this user are held by nothing."""
+        wanted = limits.model_dump(exclude_none=True)
+        return tuple(f"limits.{limit} does not hold under process: it has no walls." for limit in wanted)
+
+    def shared(self, folder: Path) -> Path:
+        """A folder of links in the container's own."""
+        return links.place(folder)
+
+    def share(self, folder: Path, handle: Handle, shares: tuple[Bind, ...]) -> None:
+        """Make exactly these links; see ``Runtime.share``."""
+        if not self.alive(handle):
+            raise Broken("Nothing can be shown in a container that has ended.", code="not-running")
+        links.show(folder, shares)
 
     def stop(self, handle: Handle, *, grace: float) -> None:
         """End the payload, then all that came of it; see ``Runtime.stop``."""
@@ -122,6 +139,7 @@ class Process:
         if note is not None:
             self._children.end_marked(note, deadline=_LAST)
         self._children.collect()
+        links.prepare(folder, shares=False)
         spawned.forget(folder)
 
     def enter(self, handle: Handle, argv: tuple[str, ...]) -> tuple[str, ...]:

@@ -7,9 +7,10 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+from hyperhive.domain.agent_config import Limits
 from hyperhive.domain.records import Handle
 from hyperhive.errors import Broken, Deadline, Refused
-from hyperhive.runtimes import proc
+from hyperhive.runtimes import links, proc
 from hyperhive.runtimes.base import Bind, LaunchSpec, Probe
 
 _SLEEP = "/bin/sleep"
@@ -18,23 +19,33 @@ _SLEEP = "/bin/sleep"
 class FakeRuntime:
     """Runs ``sleep`` instead of what the spec says, in a session of its own, so that pidfds are real.
 
-    ``starts`` and ``stops`` tell what was asked for. What runs is noted in the spec's folder, so that a
-    second FakeRuntime finds it, as after a restart of the daemon. Call ``end_all`` when the test ends.
+    ``starts``, ``stops`` and ``shown`` tell what was asked for. What runs is noted in the spec's folder, so that
+    a second FakeRuntime finds it, as after a restart of the daemon. Call ``end_all`` when the test ends.
 
     Args:
         name: what it calls itself.
         probe: what it says about itself.
+        holds: the limits that hold; all others are named by ``unheld``.
     """
 
-    def __init__(self, *, name: str = "process", probe: Probe | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        name: str = "process",
+        probe: Probe | None = None,
+        holds: frozenset[str] = frozenset({"memory", "cpus", "tasks"}),
+    ) -> None:
         self.name = name
         self.confined = False
         self.starts: list[LaunchSpec] = []
         self.stops: list[str] = []
+        self.shown: list[tuple[Bind, ...]] = []
         self.fail_next_start: str | None = None
         self.fail_next_stop: str | None = None
+        self.fail_next_share: str | None = None
         self.hang_next: threading.Event | None = None
         self._probe = probe or Probe(works=True)
+        self._holds = holds
         self._handles: dict[str, Handle] = {}
         self._ever: list[tuple[str, Handle]] = []
         self._ends: dict[int, str] = {}
@@ -59,7 +70,26 @@ class FakeRuntime:
         with self._starting:  # of two starts with one folder the second is refused
             if self.find(spec.folder, None) is not None:
                 raise Refused(f"'{spec.name}' already runs; stop it first.", code="already-running")
+            links.prepare(spec.folder, shares=spec.shares)
             return self._spawn(spec)
+
+    def unheld(self, limits: Limits) -> tuple[str, ...]:
+        wanted = limits.model_dump(exclude_none=True)
+        return tuple(
+            f"limits.{k} does not hold under {self.name} here." for k in wanted if k not in self._holds
+        )
+
+    def shared(self, folder: Path) -> Path:
+        return links.place(folder)
+
+    def share(self, folder: Path, handle: Handle, shares: tuple[Bind, ...]) -> None:
+        self.shown.append(shares)
+        if (reason := self.fail_next_share) is not None:
+            self.fail_next_share = None
+            raise Broken(reason, code="share-failed")
+        if not self.alive(handle):
+            raise Broken("The container has ended.", code="not-running")
+        links.show(folder, shares)
 
     def stop(self, handle: Handle, *, grace: float) -> None:
         self.stops.append(next((n for n, h in self._handles.items() if h == handle), "?"))
@@ -96,6 +126,7 @@ class FakeRuntime:
         with self._starting:
             if self.find(folder, None) is None:
                 self._note(folder).unlink(missing_ok=True)
+                links.prepare(folder, shares=False)
 
     def enter(self, handle: Handle, argv: tuple[str, ...]) -> tuple[str, ...]:
         return argv

@@ -1,15 +1,19 @@
 """What holds for every runtime, the fake included."""
 
 import os
+import shutil
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from hyperhive.domain.agent_config import Limits
 from hyperhive.domain.records import Handle
-from hyperhive.errors import Refused
+from hyperhive.errors import Broken, Refused
 from hyperhive.runtimes import proc
+from hyperhive.runtimes.base import Bind
 from tests.runtimes.lab import IDLE, Lab
 
 
@@ -140,10 +144,172 @@ def test_many_start_and_stop_side_by_side(lab: Lab) -> None:
         assert not any(pool.map(there_and_back, handles))
 
 
+def _zombies() -> set[int]:
+    children = proc.children(os.getpid())
+    return {pid for pid in children if (found := proc.stat(pid)) is not None and found.dead}
+
+
 def test_no_zombie_is_left_by_what_ended(lab: Lab) -> None:
+    before = _zombies()
     for _ in range(3):
         lab.runtime.stop(lab.start(lab.spec(IDLE)), grace=5)
 
     lab.runtime.find(lab.root, None)
-    dead = [pid for pid in proc.children(os.getpid()) if (s := proc.stat(pid)) is not None and s.dead]
-    assert not dead
+    assert not _zombies() - before
+
+
+def _folders(lab: Lab, *names: str) -> tuple[Path, ...]:
+    found = tuple(lab.root / "agents" / name for name in names)
+    for folder in found:
+        (folder / "inner").mkdir(parents=True, exist_ok=True)
+        (folder / "note").write_text(folder.name)
+    return found
+
+
+def _seen(lab: Lab, handle: Handle, place: Path) -> list[str]:
+    """What lies in a folder, as something inside sees it."""
+    root = (
+        Path("/")
+        if lab.runtime.inside(lab.binds, lab.state) == lab.state
+        else Path(f"/proc/{handle.pid}/root")
+    )
+    folder = root / place.relative_to("/")
+    return sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+
+
+def test_no_limits_hold_anyway(lab: Lab) -> None:
+    assert lab.runtime.unheld(Limits()) == ()
+
+
+def test_a_limit_that_does_not_hold_is_named_in_a_sentence(lab: Lab) -> None:
+    for limit in (Limits(memory="1G"), Limits(cpus=1.5), Limits(tasks=64)):
+        (name,) = limit.model_dump(exclude_none=True)
+        for sentence in lab.runtime.unheld(limit):
+            assert sentence.startswith(f"limits.{name} does not hold under {lab.runtime.name}")
+            assert sentence.endswith(".")
+
+
+def test_exactly_the_wanted_folders_are_shown_while_it_runs(lab: Lab) -> None:
+    one, two = _folders(lab, "one", "two")
+    spec = replace(lab.spec(IDLE), shares=True)
+    handle = lab.start(spec)
+    place = lab.runtime.shared(spec.folder)
+    assert _seen(lab, handle, place) == []
+
+    lab.runtime.share(
+        spec.folder, handle, (Bind(one, Path("bob/config"), writable=True), Bind(two, Path("bob/state")))
+    )
+    assert _seen(lab, handle, place) == ["bob"]
+    assert _seen(lab, handle, place / "bob") == ["config", "state"]
+    assert _seen(lab, handle, place / "bob/config") == ["inner", "note"]
+
+    lab.runtime.share(spec.folder, handle, (Bind(two, Path("carol/state")),))
+    assert _seen(lab, handle, place) == ["carol"]
+    assert _seen(lab, handle, place / "carol/state") == ["inner", "note"]
+
+    lab.runtime.share(spec.folder, handle, ())
+    assert _seen(lab, handle, place) == []
+    assert (one / "note").read_text() == "one"
+
+
+def test_showing_the_same_again_changes_nothing(lab: Lab) -> None:
+    (one,) = _folders(lab, "one")
+    spec = replace(lab.spec(IDLE), shares=True)
+    handle = lab.start(spec)
+    for _ in range(3):
+        lab.runtime.share(spec.folder, handle, (Bind(one, Path("bob/config"), writable=True),))
+
+    assert _seen(lab, handle, lab.runtime.shared(spec.folder) / "bob/config") == ["inner", "note"]
+
+
+def test_another_folder_takes_the_place_of_the_first(lab: Lab) -> None:
+    one, two = _folders(lab, "one", "two")
+    (two / "second").touch()
+    spec = replace(lab.spec(IDLE), shares=True)
+    handle = lab.start(spec)
+    for folder in (one, two):
+        lab.runtime.share(spec.folder, handle, (Bind(folder, Path("bob/config")),))
+
+    assert _seen(lab, handle, lab.runtime.shared(spec.folder) / "bob/config") == ["inner", "note", "second"]
+
+
+@pytest.mark.parametrize("kind", ["missing", "link", "link on the way", "file"])
+def test_what_is_no_folder_is_named_and_the_others_are_shown(lab: Lab, kind: str) -> None:
+    one, two = _folders(lab, "one", "two")
+    bad = lab.root / "agents/bad"
+    match kind:
+        case "link":
+            bad.symlink_to(two)
+        case "link on the way":
+            (lab.root / "agents/way").symlink_to(two)
+            bad = lab.root / "agents/way/inner"
+        case "file":
+            bad.touch()
+    spec = replace(lab.spec(IDLE), shares=True)
+    handle = lab.start(spec)
+
+    with pytest.raises(Broken, match=str(bad)):
+        lab.runtime.share(spec.folder, handle, (Bind(bad, Path("a/config")), Bind(one, Path("b/config"))))
+    assert _seen(lab, handle, lab.runtime.shared(spec.folder)) == ["b"]
+
+
+@pytest.mark.parametrize("place", ["/etc", "../x", "a/../../x", ".", ""])
+def test_a_place_outside_is_refused(lab: Lab, place: str) -> None:
+    (one,) = _folders(lab, "one")
+    spec = replace(lab.spec(IDLE), shares=True)
+    handle = lab.start(spec)
+
+    with pytest.raises(Broken, match="no place"):
+        lab.runtime.share(spec.folder, handle, (Bind(one, Path(place)),))
+
+
+def test_nothing_is_shown_in_one_that_was_started_without_shares(lab: Lab) -> None:
+    (one,) = _folders(lab, "one")
+    spec = lab.spec(IDLE)
+    handle = lab.start(spec)
+
+    with pytest.raises(Broken, match="without shares"):
+        lab.runtime.share(spec.folder, handle, (Bind(one, Path("bob/config")),))
+    assert lab.runtime.alive(handle)
+
+
+def test_nothing_is_shown_in_one_that_has_ended(lab: Lab) -> None:
+    spec = replace(lab.spec(IDLE), shares=True)
+    handle = lab.start(spec)
+    lab.runtime.stop(handle, grace=5)
+
+    with pytest.raises(Broken, match="has ended"):
+        lab.runtime.share(spec.folder, handle, ())
+
+
+def test_a_new_start_shows_nothing_of_before(lab: Lab) -> None:
+    (one,) = _folders(lab, "one")
+    spec = replace(lab.spec(IDLE), shares=True)
+    first = lab.start(spec)
+    lab.runtime.share(spec.folder, first, (Bind(one, Path("bob/config")),))
+    lab.runtime.stop(first, grace=5)
+
+    second = lab.start(spec)
+    assert _seen(lab, second, lab.runtime.shared(spec.folder)) == []
+
+
+def test_a_shown_folder_can_be_removed_on_the_host(lab: Lab) -> None:
+    one, two = _folders(lab, "one", "two")
+    spec = replace(lab.spec(IDLE), shares=True)
+    handle = lab.start(spec)
+    lab.runtime.share(spec.folder, handle, (Bind(one, Path("a/config")), Bind(two, Path("b/config"))))
+    shutil.rmtree(one)
+    assert not one.exists()
+
+    lab.runtime.share(spec.folder, handle, (Bind(two, Path("b/config")),))
+    assert _seen(lab, handle, lab.runtime.shared(spec.folder)) == ["b"]
+
+
+def test_a_new_runtime_goes_on_showing(lab: Lab) -> None:
+    one, two = _folders(lab, "one", "two")
+    spec = replace(lab.spec(IDLE), shares=True)
+    handle = lab.start(spec)
+    lab.runtime.share(spec.folder, handle, (Bind(one, Path("a/config")),))
+
+    type(lab.runtime)().share(spec.folder, handle, (Bind(two, Path("b/config")),))
+    assert _seen(lab, handle, lab.runtime.shared(spec.folder)) == ["b"]

@@ -27,6 +27,9 @@ echo started
 while :; do sleep 0.05; done
 """
 
+_TOLD = "until [ -e go ]; do sleep 0.02; done; rm go"
+"""Goes on when a file appears."""
+
 
 def _all_of(pid: int) -> set[int]:
     below = set(proc.children(pid))
@@ -45,9 +48,11 @@ def test_the_payload_runs_in_its_folder_and_writes_there(real: Lab) -> None:
 
 
 def test_what_it_says_is_appended_to_the_log(real: Lab) -> None:
-    spec = real.spec("echo one; echo two >&2; sleep 0.2")
-    real.ended(real.start(spec))
-    real.ended(real.start(spec))
+    spec = real.spec(f"echo one; echo two >&2; {_TOLD}")
+    for _ in range(2):
+        handle = real.start(spec)
+        (real.state / "go").touch()
+        assert real.ended(handle)
 
     assert real.log(spec).split() == ["one", "two", "one", "two"]
 
@@ -134,16 +139,18 @@ def test_it_has_a_home_of_its_own(real: Lab, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_its_exit_status_is_told(real: Lab) -> None:
-    spec = real.spec("sleep 0.2; exit 3")
+    spec = real.spec(f"{_TOLD}; exit 3")
     handle = real.start(spec)
+    (real.state / "go").touch()
 
     assert real.ended(handle)
     assert real.runtime.exit_note(spec.folder, handle) == "exit status 3"
 
 
 def test_a_signal_that_ended_it_is_told(real: Lab) -> None:
-    spec = real.spec("sleep 0.2; kill -SEGV $$")
+    spec = real.spec(f"{_TOLD}; kill -SEGV $$")
     handle = real.start(spec)
+    (real.state / "go").touch()
 
     assert real.ended(handle)
     assert real.runtime.exit_note(spec.folder, handle) == "killed by SIGSEGV"

@@ -13,7 +13,7 @@ from hyperhive.runtimes import proc
 @pytest.fixture
 def child() -> Iterator[subprocess.Popen[bytes]]:
     """A process that sleeps, and knows a secret word."""
-    process = subprocess.Popen(("sleep", "600"), env={"WORD": "xyzzy"})
+    process = subprocess.Popen(("sleep", "600"), env={"WORD": f"xyzzy-{os.getpid()}-"})
     yield process
     process.kill()
     process.wait()
@@ -34,7 +34,7 @@ def test_a_zombie_is_not_alive(child: subprocess.Popen[bytes]) -> None:
     ticks = _ticks(child.pid)
     child.kill()
 
-    assert proc.wait_end(child.pid, ticks, timeout=5)
+    assert proc.wait_end(child.pid, ticks, timeout=20)
     found = proc.stat(child.pid)
     assert found is not None
     assert found.state == "Z"
@@ -51,7 +51,7 @@ def test_a_signal_reaches_only_the_process_that_is_meant(child: subprocess.Popen
     assert not proc.send(child.pid, ticks + 1, signal.SIGKILL)
     assert proc.is_alive(child.pid, ticks)
     assert proc.send(child.pid, ticks, signal.SIGKILL)
-    assert proc.wait_end(child.pid, ticks, timeout=5)
+    assert proc.wait_end(child.pid, ticks, timeout=20)
 
 
 def test_a_command_with_brackets_and_blanks_in_its_name_is_read() -> None:
@@ -71,8 +71,9 @@ def test_a_command_with_brackets_and_blanks_in_its_name_is_read() -> None:
 
 
 def test_processes_are_found_by_what_they_were_started_with(child: subprocess.Popen[bytes]) -> None:
-    assert proc.marked(b"WORD=xyzzy") == (child.pid,)
-    assert not proc.marked(b"WORD=xyz")
+    word = f"WORD=xyzzy-{os.getpid()}-".encode()
+    assert proc.marked(word) == (child.pid,)
+    assert not proc.marked(word[:-1])
 
 
 def test_nothing_survives_a_kill_of_what_forks_without_end() -> None:
@@ -81,7 +82,7 @@ def test_nothing_survives_a_kill_of_what_forks_without_end() -> None:
     process = subprocess.Popen(("sh", "-c", script), env={"WORD": word, "PATH": os.environ["PATH"]})
     mark = f"WORD={word}".encode()
 
-    assert proc.freeze_and_kill(lambda: proc.marked(mark), deadline=10)
+    assert proc.freeze_and_kill(lambda: proc.marked(mark), deadline=30)
     assert not proc.marked(mark)
     process.wait()
 
