@@ -38,6 +38,7 @@ class AgentRecord:
         id: its incarnation; a name that is used again gets another.
         transient_by: who asked for the operation under way.
         purge: the destroying under way deletes the folders too.
+        transient_generation: the rebuilding under way goes back to this generation.
         parked_until: when the rate limit resets that the turn loop waits for.
         rejected_login: fingerprint of the credentials that the API refused with 401.
         built_revision, built_config, built_commit: what the container's generation was built from.
@@ -57,6 +58,7 @@ class AgentRecord:
     transient_since: datetime | None = None
     transient_by: str | None = None
     purge: bool = False
+    transient_generation: int | None = None
     parked_until: datetime | None = None
     paused: bool = False
     quarantined: str | None = None

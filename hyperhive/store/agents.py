@@ -14,7 +14,7 @@ OPERATORS_BOX = 0
 
 _LAST = (
     *("generation", "built_revision", "built_config", "model"),
-    *("rejected_login", "session", "acked_boot", "acked_n", "built_commit"),
+    *("rejected_login", "session", "acked_boot", "acked_n", "built_commit", "transient_generation"),
 )
 """Columns that are fields as they stand; the last ones of a row but the warnings."""
 
@@ -23,7 +23,7 @@ _COLUMNS = (
     " transient_by, purge, parked_until, paused, quarantined, last_error,"
     " handle_runtime, handle_pid, handle_start, handle_boot,"
     " generation, built_revision, built_config, model, rejected_login, session, acked_boot, acked_n,"
-    " built_commit, warnings"
+    " built_commit, transient_generation, warnings"
 )
 _SAVED = _COLUMNS.removeprefix("id, name, role, created, ")
 _SAVE = (
@@ -212,5 +212,5 @@ def _values(record: AgentRecord) -> tuple[Param, ...]:
         *((None,) * 4 if handle is None else (handle.runtime, handle.pid, handle.start_ticks, handle.boot)),
         *(record.generation, record.built_revision, record.built_config, record.model),
         *(record.rejected_login, record.session, record.acked_boot, record.acked_n),
-        *(record.built_commit, json.dumps(record.warnings)),
+        *(record.built_commit, record.transient_generation, json.dumps(record.warnings)),
     )

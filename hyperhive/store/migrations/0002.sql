@@ -2,6 +2,8 @@
 
 ALTER TABLE agents ADD COLUMN built_commit TEXT NOT NULL DEFAULT '';
 ALTER TABLE agents ADD COLUMN warnings TEXT NOT NULL DEFAULT '[]';
+-- The generation that the rebuilding under way goes back to.
+ALTER TABLE agents ADD COLUMN transient_generation INTEGER;
 
 ALTER TABLE kept ADD COLUMN size INTEGER;
 
