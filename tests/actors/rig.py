@@ -139,7 +139,7 @@ class Rig:
         self.boot = boot_id()
         self.own = "1.0+aaaa"
         self.env = {"ANTHROPIC_API_KEY": "sk-test"}
-        self.ready_deadline = 5.0
+        self.ready_deadline = 20.0
         self.job_deadline = 300.0
         self.turn_deadline = 1800.0
         self.back = timedelta()
@@ -238,7 +238,7 @@ class Rig:
         """Spawn an agent and wait until it works."""
         reply: Waiter[AgentRecord] = Waiter()
         self.tree.spawn(name, by="operator", reply=reply)
-        reply.get(5)
+        reply.get(20)
         self.settled(name)
 
     def settled(self, name: str) -> AgentView:
@@ -277,7 +277,7 @@ class Rig:
         done: Waiter[Result] = Waiter()
         accepted: Waiter[Accepted] = Waiter()
         self.address(name).tell(Operate(kind, by, reply=accepted, done=done, **more))
-        accepted.get(5)
+        accepted.get(20)
         return done
 
     def crash_actor(self, name: str, error: BaseException | None = None) -> None:
@@ -317,12 +317,12 @@ class Rig:
     def send(self, sender: str, to: str, body: str = "hello") -> Message:
         reply: Waiter[Message] = Waiter()
         self.tree.services.broker.tell(Send(sender, to, body, reply))
-        return reply.get(5)
+        return reply.get(20)
 
     def write(self, op: Callable[[Any], Any]) -> Any:
         reply: Waiter[Any] = Waiter()
         self.tree.services.store.tell(Write(op, reply))
-        return reply.get(5)
+        return reply.get(20)
 
     def told(self, agent: str, *kinds: str) -> list[str]:
         """The kinds of events told of an agent, in order; with ``kinds`` only those."""

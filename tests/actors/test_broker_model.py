@@ -42,7 +42,7 @@ class Delivery(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         for name in NAMES:
-            while taken := self._recv(name, 32, 0.0).get(5):
+            while taken := self._recv(name, 32, 0.0).get(20):
                 self._arrived(name, taken)
         self._collect()
         for (sender, to), ids in self.sent.items():
@@ -57,14 +57,14 @@ class Delivery(RuleBasedStateMachine):
         reply: Waiter[Message] = Waiter()
         self.rig.tree.services.broker.tell(Send(sender, to, "x", reply))
         try:
-            self.sent.setdefault((sender, to), []).append(reply.get(5).id)
+            self.sent.setdefault((sender, to), []).append(reply.get(20).id)
         except HiveError:
             assert sender == to
         self._collect()
 
     @rule(to=st.sampled_from(NAMES), limit=st.integers(1, 3))
     def peek(self, to: str, limit: int) -> None:
-        self._arrived(to, self._recv(to, limit, 0.0).get(5))
+        self._arrived(to, self._recv(to, limit, 0.0).get(20))
 
     @rule(to=st.sampled_from(NAMES))
     def wait(self, to: str) -> None:
@@ -76,7 +76,7 @@ class Delivery(RuleBasedStateMachine):
         """A caller leaves; what was handed to it meanwhile goes back, as the bridge does it."""
         to, token, reply = self.waiting.pop(0)
         self.rig.tree.services.broker.tell(Expire(to, token))
-        taken = reply.get(5)
+        taken = reply.get(20)
         if taken:
             ids = tuple(message.id for message in taken)
             self.rig.tree.services.broker.tell(Undelivered(to, ids))
@@ -105,7 +105,7 @@ class Delivery(RuleBasedStateMachine):
             nobody = next(self.rig.tree.room.tokens)
             done: Waiter[Any] = Waiter()
             self.rig.tree.services.broker.tell(Recv(nobody, "nobody", 1, 0.0, done))
-            done.get(5)
+            done.get(20)
         self._collect()
 
     def _collect(self) -> None:

@@ -49,10 +49,10 @@ class Slow:
 
     def _hold(self, tx: Tx) -> None:
         self._held.set()
-        self._gate.wait(10)
+        self._gate.wait(60)
 
     def __enter__(self) -> "Slow":
-        assert self._held.wait(5)
+        assert self._held.wait(20)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -131,7 +131,7 @@ def test_an_operation_whose_end_could_not_be_recorded_is_under_way_until_it_can_
     rig.wait_for(lambda: rig.view("alice").transient is None)
     rig.watcher.advance(12)
     rig.flush()
-    assert stop.get(5).ok
+    assert stop.get(20).ok
     assert rig.told("alice", "stopped", "container_crash") == ["stopped"]
     assert rig.view("alice").container == "stopped"
 
@@ -162,8 +162,8 @@ def test_messages_to_an_actor_that_is_being_brought_back_are_handled_in_order(ri
         stop = _operate(rig, Transient.STOPPING)
         start = _operate(rig, Transient.STARTING)
         eventually(lambda: rig.restarts("alice") == 1)
-    assert stop.get(5).ok
-    assert start.get(5).ok
+    assert stop.get(20).ok
+    assert start.get(20).ok
     rig.settled("alice")
     assert rig.told("alice", "stopped", "started", "container_crash") == ["started", "stopped", "started"]
 

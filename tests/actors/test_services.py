@@ -35,7 +35,7 @@ def request(rig: Rig, name: str) -> Any:
 def _gate(rig: Rig, make: Any) -> Any:
     reply: Waiter[Any] = Waiter()
     rig.tree.services.gatekeeper.tell(make(reply))
-    return reply.get(5)
+    return reply.get(20)
 
 
 def test_writes_that_wait_together_are_one_commit_and_one_that_fails_fails_alone(rig: Rig) -> None:
@@ -44,10 +44,10 @@ def test_writes_that_wait_together_are_one_commit_and_one_that_fails_fails_alone
 
     def hold(tx: Tx) -> None:
         held.set()
-        gate.wait(5)
+        gate.wait(60)
 
     rig.tree.services.store.tell(Write(hold))
-    assert held.wait(5)
+    assert held.wait(20)
     before, replies = store.commits, [Waiter[int]() for _ in range(100)]
     for number, reply in enumerate(replies):
 
@@ -64,9 +64,9 @@ def test_writes_that_wait_together_are_one_commit_and_one_that_fails_fails_alone
     for number, reply in enumerate(replies):
         if number in (50, 51):
             with pytest.raises((Refused, ZeroDivisionError)):
-                reply.get(5)
+                reply.get(20)
         else:
-            assert reply.get(5) == number
+            assert reply.get(20) == number
     assert store.commits - before <= 2
     paused = rig.database.reader().events.after(0, 1000, frozenset({"paused"}))
     assert [event.agent for event in paused] == [f"n{n}" for n in range(100) if n not in (50, 51)]
@@ -116,7 +116,7 @@ def test_who_waits_is_served_in_the_senders_own_commit(rig: Rig) -> None:
     eventually(lambda: rig.tree.room.waiting.get("alice"))
     commits = rig.tree.services.store.actor.commits  # type: ignore[union-attr]
     rig.send("operator", "alice", "quick")
-    assert [m.body for m in taken.get(5)] == ["quick"]
+    assert [m.body for m in taken.get(20)] == ["quick"]
     assert rig.tree.services.store.actor.commits == commits + 1  # type: ignore[union-attr]
     assert not rig.tree.room.serving
 
@@ -127,7 +127,7 @@ def test_two_hundred_senders_at_once_are_all_served(rig: Rig) -> None:
     replies = [Waiter[Message]() for _ in range(200)]
     for number, reply in enumerate(replies):
         rig.tree.services.broker.tell(Send("operator", "alice", f"{number}", reply))
-    assert [reply.get(5).body for reply in replies] == [str(number) for number in range(200)]
+    assert [reply.get(20).body for reply in replies] == [str(number) for number in range(200)]
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_an_approval_is_decided_once_and_an_approved_agent_comes_up_though_nobod
     decided = 0
     for reply in replies:
         try:
-            reply.get(5)
+            reply.get(20)
             decided += 1
         except Refused as refusal:
             assert "decided already: approved by operator" in refusal.message

@@ -51,7 +51,7 @@ class Server:
 
     def __exit__(self, *_: object) -> None:
         self._server.should_exit = True
-        self._thread.join(10)
+        self._thread.join(20)
         assert not self._thread.is_alive()
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -95,7 +95,7 @@ class ServedHive:
                 done.set_result(None)
 
         self._loop.call_soon_threadsafe(there)
-        done.result(5)
+        done.result(20)
 
     def hang_up(self) -> None:
         """End all streams, as a daemon does that stops."""

@@ -99,7 +99,7 @@ def test_a_login_is_the_daemons_users_alone(
 
 
 def test_shell_becomes_the_command_that_enters_the_container(served: ServedHive) -> None:
-    done = subprocess.run([*HYPERHIVE, "shell", "alice"], capture_output=True, timeout=10, check=False)
+    done = subprocess.run([*HYPERHIVE, "shell", "alice"], capture_output=True, timeout=30, check=False)
     assert (done.returncode, done.stdout) == (7, b"inside\n")
 
 
@@ -201,7 +201,7 @@ def test_bash_completes_commands_options_and_names(
         env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
-        timeout=10,
+        timeout=30,
         check=False,
     )
     assert set(done.stdout.split()) == expected, done.stderr

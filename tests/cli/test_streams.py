@@ -17,7 +17,7 @@ from tests.fakes.feed import KEPT
 from tests.waiting import eventually
 
 HYPERHIVE = [sys.executable, "-c", "import sys; from hyperhive.cli import main; sys.exit(main())"]
-DEADLINE = 10.0
+DEADLINE = 30.0
 
 
 @pytest.fixture

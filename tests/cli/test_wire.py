@@ -35,7 +35,7 @@ class Speaker:
         """End the connection and the listener."""
         self._hang_up.set()
         if self._thread is not None:
-            self._thread.join(5)
+            self._thread.join(20)
         self._listener.close()
 
     def _serve(self, answer: bytes, hold: bool) -> None:
@@ -44,7 +44,7 @@ class Speaker:
             self.heard = connection.recv(65_536)
             connection.sendall(answer)
             if hold:
-                self._hang_up.wait(5)
+                self._hang_up.wait(20)
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_silence_has_a_deadline(speaker: Speaker, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_silent_stream_has_a_deadline(speaker: Speaker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "SILENCE", 0.05)
+    monkeypatch.setattr(wire, "SILENCE", 1.0)
     stream = speaker.says(OK + b"\r\nid: 1\ndata: a\n\n", hold=True).stream("/api/events")
     assert next(stream) == Frame("1", "message", "a")
     with pytest.raises(CommandError, match="fell silent"):

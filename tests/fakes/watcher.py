@@ -18,7 +18,7 @@ class ManualWatcher(Watcher):
     def __init__(self) -> None:
         super().__init__()
         self._leaps = 0.0
-        self._late: list[tuple[float, int, list[Callable[[], None] | None]]] = []
+        self._late: list[tuple[float, int, list[Callable[[], None] | None], float]] = []
         self._numbers = itertools.count()
         self._guard = threading.Lock()
 
@@ -30,7 +30,7 @@ class ManualWatcher(Watcher):
             return super().after(delay, then)
         cell: list[Callable[[], None] | None] = [then]
         with self._guard:
-            heapq.heappush(self._late, (self.clock() + delay, next(self._numbers), cell))
+            heapq.heappush(self._late, (self.clock() + delay, next(self._numbers), cell, delay))
 
         def cancel() -> None:
             cell[0] = None
@@ -49,6 +49,6 @@ class ManualWatcher(Watcher):
                 cell[0]()
 
     def waits(self) -> list[float]:
-        """Seconds until each timer that still counts, the nearest first."""
+        """The seconds that each timer which still counts was set for, the shortest first."""
         with self._guard:
-            return sorted(due - self.clock() for due, _, cell in self._late if cell[0] is not None)
+            return sorted(delay for _, _, cell, delay in self._late if cell[0] is not None)

@@ -205,7 +205,7 @@ async def test_a_request_that_is_wrong_fails_the_turn(tmp_path: Path) -> None:
 
 
 async def test_a_turn_past_its_deadline_is_interrupted_and_the_session_stays_usable(tmp_path: Path) -> None:
-    async with rig(tmp_path, turn_deadline=3.0) as r:
+    async with rig(tmp_path, turn_deadline=8.0) as r:
         r.api.script = [Hang(), Say("well")]
         await r.start()
         r.hive.work(1, "hi")

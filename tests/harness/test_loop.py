@@ -85,6 +85,10 @@ class Bench:
     async def _end_family(self, keep: object) -> None:
         self.ended_families += 1
 
+    def take_time(self) -> None:
+        """From now on a turn may take as long as it takes."""
+        self.loop._launch = self.loop._launch.model_copy(update={"turn_deadline": 60.0})
+
     def welcome(self, **fields: Any) -> None:
         self.loop.receive(Welcome(**{"agent": "alice", "role": "agent", **fields}))
 
@@ -105,7 +109,7 @@ async def bench(folder: Path, *turns: list[Any], **settings: Any) -> AsyncIterat
         yield made
     finally:
         made.loop.end()
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, 20)
 
 
 @pytest.fixture(autouse=True)
@@ -125,7 +129,7 @@ async def test_a_turn_that_is_done_is_told_with_session_and_usage(tmp_path: Path
 async def test_turns_share_a_process_that_is_let_go_when_idle(tmp_path: Path) -> None:
     async with bench(tmp_path, warm=0.05) as b:
         await b.turn(1)
-        await asyncio.wait_for(b.script.closed.wait(), 5)
+        await asyncio.wait_for(b.script.closed.wait(), 20)
         await b.turn(2)
         assert [session for session, _ in b.script.starts] == [None, "s1"]
 
@@ -181,16 +185,18 @@ async def test_a_deadline_interrupts_then_terminates_then_kills(tmp_path: Path) 
         assert (await b.turn(1)).outcome is Outcome.DEADLINE
         assert b.script.signals[:3] == ["interrupt", "terminate", "kill"]
         assert b.ended_families == 1
+        b.take_time()
         assert (await b.turn(2)).outcome is Outcome.DONE
 
 
 async def test_a_deadline_that_is_heard_keeps_the_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turns, "INTERRUPT_GRACE", 5.0)
+    monkeypatch.setattr(turns, "INTERRUPT_GRACE", 20.0)
     async with bench(tmp_path, [Began("s1"), Forever()], turn_deadline=0.4) as b:
         assert (await b.turn(1)).outcome is Outcome.DEADLINE
         assert b.script.signals == ["interrupt"]
+        b.take_time()
         await b.turn(2)
         assert len(b.script.starts) == 1
 
@@ -225,6 +231,7 @@ async def test_a_start_that_hangs_ends_with_the_deadline(tmp_path: Path) -> None
         b.script.hangs = True
         assert (await b.turn(1)).outcome is Outcome.DEADLINE
         b.script.hangs = False
+        b.take_time()
         assert (await b.turn(2)).outcome is Outcome.DONE
 
 
@@ -278,7 +285,7 @@ async def test_a_host_that_comes_back_brings_its_tools_with_it(tmp_path: Path) -
         b.loop.receive(work(1, "hi"))
         await b.script.asked.wait()
         b.welcome(turn=1)
-        await asyncio.wait_for(b.script.reconnected.wait(), 5)
+        await asyncio.wait_for(b.script.reconnected.wait(), 20)
 
 
 async def test_states_are_told_when_they_change(tmp_path: Path) -> None:

@@ -34,13 +34,13 @@ class Talker:
             self.writer.write(raw)
 
     async def hear(self) -> dict[str, Any]:
-        line = await asyncio.wait_for(self.reader.readline(), 5)
+        line = await asyncio.wait_for(self.reader.readline(), 20)
         return json.loads(line) if line else {}
 
     async def cut_off(self) -> None:
         """Wait until the host closes the connection."""
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 while await self.reader.read(65536):
                     pass
         except ConnectionError:
@@ -255,7 +255,7 @@ async def test_a_silent_harness_is_dead_after_a_while_and_one_that_answers_is_no
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             made = session.HarnessSession(
-                name="alice", hive=w.hive, reader=reader, writer=writer, ping_every=0.05, dead_after=0.6
+                name="alice", hive=w.hive, reader=reader, writer=writer, ping_every=0.05, dead_after=2.0
             )
             hello = await made.hello()
             assert hello is not None

@@ -81,7 +81,7 @@ async def rehearsal() -> AsyncIterator[Rehearsal]:
 
 @pytest.fixture
 async def api(rehearsal: Rehearsal) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=await rehearsal.start(), timeout=10) as client:
+    async with httpx.AsyncClient(base_url=await rehearsal.start(), timeout=30) as client:
         yield client
 
 
@@ -276,7 +276,7 @@ async def test_it_refuses_to_listen_beyond_loopback(rehearsal: Rehearsal) -> Non
 
 
 async def test_it_stops_in_spite_of_a_stream_that_hangs(rehearsal: Rehearsal) -> None:
-    async with httpx.AsyncClient(base_url=await rehearsal.start(), timeout=10) as api:
+    async with httpx.AsyncClient(base_url=await rehearsal.start(), timeout=30) as api:
         stream = api.stream("POST", "/v1/messages", headers=KEY, json=ask("hang", stream=True))
         with pytest.raises(httpx.HTTPError):
             async with stream as response:

@@ -106,14 +106,14 @@ class Served:
         return f"http://127.0.0.1:{self.port}"
 
     def client(self, **headers: str) -> httpx.AsyncClient:
-        return httpx.AsyncClient(base_url=self.url, headers=BEARER | headers, timeout=5)
+        return httpx.AsyncClient(base_url=self.url, headers=BEARER | headers, timeout=20)
 
     async def raw(self, request: bytes) -> bytes:
         """The whole answer to bytes on a connection of their own."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
             writer.write(request)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 return await reader.read()
         finally:
             writer.close()
@@ -141,7 +141,7 @@ async def serving(
         yield Served(hive, security, streams, server, task, port)
     finally:
         server.should_exit = True
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await task
         bound.close()
 

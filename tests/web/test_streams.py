@@ -131,12 +131,12 @@ async def test_a_server_that_stops_ends_its_streams_at_once(served: Served) -> N
         _reading(served, "/api/agents/manager/logs?follow=1") as logs,
     ):
         await eventually_async(lambda: served.streams.count == 2)
-        began = asyncio.get_running_loop().time()
+        served.server.config.timeout_graceful_shutdown = 600  # nobody waits for it
         served.server.should_exit = True
-        assert [frame async for frame in events] == []
-        assert [frame async for frame in logs] == []
-        await served.task
-        assert asyncio.get_running_loop().time() - began < 1.0
+        async with asyncio.timeout(20):
+            assert [frame async for frame in events] == []
+            assert [frame async for frame in logs] == []
+            await served.task
 
 
 async def test_a_logout_ends_the_sessions_streams_and_no_others(served: Served) -> None:
@@ -148,7 +148,7 @@ async def test_a_logout_ends_the_sessions_streams_and_no_others(served: Served) 
         async with browser.stream("GET", "/api/events") as answer:
             await eventually_async(lambda: served.streams.count == 2)
             assert (await browser.post("/logout")).status_code == 303
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 await answer.aread()
         served.hive.publish(Paused(agent="manager"))
         assert (await anext(other))["event"] == "paused"
@@ -201,7 +201,7 @@ async def test_a_stream_keeps_its_session_in_use_and_ends_with_it(hive: FakeHive
                     await anext(lines)
             assert served.streams.count == 1
             clock.now += ABSOLUTE
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 assert [line async for line in lines if not line.startswith(":") and line] == []
         assert (await browser.get("/api/state")).json()["code"] == "session-over"
 
@@ -220,7 +220,7 @@ async def test_a_reader_that_takes_nothing_is_cut_off(hive: FakeHive) -> None:
 
 
 class _Hasty(BoundedProtocol):
-    head_deadline = 0.3
+    head_deadline = 1.0
 
 
 async def test_a_head_that_does_not_end_is_cut_off(hive: FakeHive) -> None:
