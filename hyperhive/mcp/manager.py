@@ -8,8 +8,9 @@ from hyperhive.domain.names import MANAGER, OPERATOR, check_name
 from hyperhive.errors import Refused
 from hyperhive.hive import Action, Hive
 from hyperhive.mcp.agent import Asking, Messaging
+from hyperhive.mcp.proposals import Proposing
 from hyperhive.mcp.resources import fleet_resources
-from hyperhive.mcp.results import Agents, AgentStatus, Log, Operation, Requested
+from hyperhive.mcp.results import Agents, AgentStatus, Log, Operation
 from hyperhive.mcp.server import HiveServer
 from hyperhive.mcp.toolbox import tool, tools_of
 
@@ -23,15 +24,15 @@ UPDATE_WAIT = 120.0
 """Seconds that update waits for its outcome."""
 
 _INSTRUCTIONS = (
-    "Run the fleet: see its agents, start, stop, restart and rebuild them, read their logs, ask for new "
-    "ones, and exchange messages. A refusal says in one sentence what to do."
+    "Run the fleet: see its agents, start, stop, restart and rebuild them, read their logs, ask the operator for "
+    "new ones and for other configs, and exchange messages. A refusal says in one sentence what to do."
 )
 
 AgentArgument = Annotated[str, Field(description="An agent's name.")]
 
 
 class Fleet(Messaging):
-    """What the manager may do besides."""
+    """What the manager may do to the agents there are."""
 
     @tool("List the agents", reads=True, idempotent=True)
     async def list_agents(self) -> Agents:
@@ -58,11 +59,6 @@ class Fleet(Messaging):
         """Rebuild an agent from its applied config and this hyperhive, and report how that went."""
         return await self._operate(Action.UPDATE, name, wait=UPDATE_WAIT)
 
-    @tool("Ask for a new agent")
-    async def request_spawn(self, name: AgentArgument) -> Requested:
-        """Ask the operator to approve a new agent of this name; the decision comes later, as a message."""
-        return Requested.of(await self._hive.request_spawn(check_name(name), by=self._caller))
-
     @tool("Read an agent's log", reads=True, idempotent=True)
     async def get_logs(
         self,
@@ -82,8 +78,12 @@ class Fleet(Messaging):
         return Operation.of(await self._hive.operate(action, name, by=self._caller, wait=wait))
 
 
-class ManagerSurface(Fleet, Asking):
+class ManagerSurface(Proposing, Fleet, Asking):
     """All of the manager's tools."""
+
+
+class OperatorSurface(Proposing, Fleet):
+    """The same for the operator's clients, who have nobody to ask."""
 
 
 def manager_server(*, hive: Hive, name: str = MANAGER) -> HiveServer:
@@ -98,5 +98,5 @@ def manager_server(*, hive: Hive, name: str = MANAGER) -> HiveServer:
 
 def operator_server(*, hive: Hive) -> HiveServer:
     """The manager's surface for the operator's own clients; what it does is the operator's."""
-    surface = Fleet(hive=hive, caller=OPERATOR, role="operator")
+    surface = OperatorSurface(hive=hive, caller=OPERATOR, role="operator")
     return HiveServer(instructions=_INSTRUCTIONS, tools=tools_of(surface), resources=fleet_resources(hive))

@@ -5,8 +5,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from hyperhive.domain.approvals import tags
 from hyperhive.domain.messages import Message
-from hyperhive.domain.views import AgentView, ApprovalView, QuestionView
+from hyperhive.domain.names import OPERATOR
+from hyperhive.domain.views import AgentView, ApprovalView, DraftView, QuestionView
 from hyperhive.hive import Operated
 
 
@@ -65,7 +67,10 @@ class Me(Result):
 
 
 class AgentStatus(Result):
-    """One agent's three axes, what is under way with it, and what troubles it."""
+    """One agent's three axes, what is under way with it, and what troubles it.
+
+    ``generation`` and ``commit``: what its container runs. ``warnings``: what of its config does not hold.
+    """
 
     name: str
     role: Literal["agent", "manager"]
@@ -78,6 +83,9 @@ class AgentStatus(Result):
     turn: str
     unread: int
     model: str
+    generation: int
+    commit: str
+    warnings: tuple[str, ...]
     last_error: str | None
 
     @classmethod
@@ -95,6 +103,9 @@ class AgentStatus(Result):
             turn=agent.turn.state.value,
             unread=agent.inbox_depth,
             model=agent.model,
+            generation=agent.generation,
+            commit=agent.commit,
+            warnings=agent.warnings,
             last_error=agent.last_error,
         )
 
@@ -119,17 +130,110 @@ class Operation(Result):
         return cls(agent=operated.agent, ok=operated.ok, transient=operated.transient, note=operated.note)
 
 
+class Request(Result):
+    """A request for a change, as it stands.
+
+    ``sha``: the pinned commit; ``tag``: what it is called in ``applied`` now. ``thread``: id of the first of its
+    thread. ``note``: what the decision said; ``outcome``: why its build failed.
+    """
+
+    id: int
+    kind: str
+    agent: str
+    state: str
+    sha: str | None
+    tag: str | None
+    summary: str
+    thread: int
+    requested_by: str
+    requested: datetime
+    deadline: datetime | None
+    note: str
+    by: str | None
+    decided: datetime | None
+    outcome: str
+
+    @classmethod
+    def of(cls, approval: ApprovalView) -> "Request":
+        """What its proposer needs of ``approval``."""
+        return cls(
+            id=approval.id,
+            kind=approval.kind,
+            agent=approval.agent,
+            state=approval.state,
+            sha=approval.sha,
+            tag=tags(approval.id, approval.state)[-1] if approval.sha else None,
+            summary=approval.summary,
+            thread=approval.thread or approval.id,
+            requested_by=approval.requested_by,
+            requested=approval.requested,
+            deadline=approval.deadline,
+            note=approval.note,
+            by=approval.by,
+            decided=approval.decided,
+            outcome=approval.outcome,
+        )
+
+
+class Requests(Result):
+    """What waits for the operator, and what was decided last."""
+
+    pending: tuple[Request, ...]
+    decided: tuple[Request, ...]
+
+
 class Requested(Result):
-    """An approval that waits for the operator."""
+    """A request that waits for the operator. ``next`` says what happens then."""
 
     id: int
     agent: str
     state: str
+    sha: str | None
+    tag: str | None
+    thread: int
+    deadline: datetime | None
+    next: str
 
     @classmethod
     def of(cls, approval: ApprovalView) -> "Requested":
         """The receipt for ``approval``."""
-        return cls(id=approval.id, agent=approval.agent, state=approval.state)
+        seen = Request.of(approval)
+        return cls(
+            id=seen.id,
+            agent=seen.agent,
+            state=seen.state,
+            sha=seen.sha,
+            tag=seen.tag,
+            thread=seen.thread,
+            deadline=seen.deadline,
+            next=(
+                f"Decide it on the dashboard, or with: hyperhive approve {seen.id}."
+                if seen.requested_by == OPERATOR
+                else "The operator decides; the decision comes as a message (approval_resolved). Do not wait for it."
+            ),
+        )
+
+
+class Drafted(Result):
+    """A draft: the folders to fill, and what to do then."""
+
+    name: str
+    config: str
+    state: str
+    next: str
+
+    @classmethod
+    def of(cls, draft: DraftView, *, config: str, state: str, where: str) -> "Drafted":
+        """The receipt for ``draft``, whose folders the caller finds as ``config`` and ``state``, ``where``."""
+        return cls(
+            name=draft.name,
+            config=config,
+            state=state,
+            next=(
+                f"Edit agent.toml in {config}{where}, put what the agent shall find into {state}, commit with git, "
+                f"then call request_spawn_commit with '{draft.name}' and what git rev-parse HEAD prints."
+            ),
+        )
 
 
 class Log(Result):

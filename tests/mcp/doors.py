@@ -29,7 +29,16 @@ Mode = Literal["auto", "legacy"]
 MODES: tuple[Mode, ...] = ("auto", "legacy")
 MESSAGING = ["send", "recv", "whoami"]
 AGENT_TOOLS = [*MESSAGING, "ask_operator"]
-FLEET_TOOLS = ["list_agents", "start", "stop", "restart", "update", "request_spawn", "get_logs"]
+FLEET_TOOLS = ["list_agents", "start", "stop", "restart", "update", "get_logs"]
+REQUEST_TOOLS = [
+    "request_spawn",
+    "request_spawn_draft",
+    "request_spawn_commit",
+    "request_apply_commit",
+    "withdraw",
+    "list_requests",
+]
+MANAGER_TOOLS = [*FLEET_TOOLS, *REQUEST_TOOLS]
 
 Connect = Callable[..., AbstractAsyncContextManager[Client]]
 

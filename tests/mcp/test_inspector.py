@@ -6,7 +6,7 @@ import pytest
 
 from hyperhive.mcp.http import McpHttp
 from tests.fakes.hive import FakeHive
-from tests.mcp.doors import FLEET_TOOLS, MESSAGING, TOKEN, served_by_the_web
+from tests.mcp.doors import MANAGER_TOOLS, MESSAGING, TOKEN, served_by_the_web
 from tests.mcp.inspector_cli import Inspector, install
 
 pytestmark = pytest.mark.e2e
@@ -21,7 +21,7 @@ async def inspector(hive: FakeHive) -> AsyncIterator[Inspector]:
 
 async def test_the_inspector_lists_and_calls_tools(inspector: Inspector, hive: FakeHive) -> None:
     tools = (await inspector.ask("tools/list"))["tools"]
-    assert [tool["name"] for tool in tools] == MESSAGING + FLEET_TOOLS
+    assert [tool["name"] for tool in tools] == MESSAGING + MANAGER_TOOLS
     agents = await inspector.call("list_agents")
     assert [agent["name"] for agent in agents["structuredContent"]["agents"]] == ["manager", "alice", "bob"]
     assert (await inspector.call("send", to="bob", body="hello"))["structuredContent"] == {

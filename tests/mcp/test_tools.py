@@ -7,7 +7,7 @@ from hyperhive.errors import Broken, Deadline
 from hyperhive.hive import Action
 from tests.fakes.hive import Call, FakeHive
 from tests.fakes.samples import agent_view
-from tests.mcp.doors import AGENT_TOOLS, FLEET_TOOLS, MESSAGING, Connect, in_memory, refusal, structured
+from tests.mcp.doors import AGENT_TOOLS, MANAGER_TOOLS, MESSAGING, Connect, in_memory, refusal, structured
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -20,9 +20,9 @@ async def test_each_surface_has_exactly_its_own_tools(connect: Connect) -> None:
     async with connect("alice") as client:
         assert await names(client) == AGENT_TOOLS
     async with connect("manager") as client:
-        assert await names(client) == AGENT_TOOLS + FLEET_TOOLS
+        assert await names(client) == AGENT_TOOLS + MANAGER_TOOLS
     async with connect("operator") as client:
-        assert await names(client) == MESSAGING + FLEET_TOOLS
+        assert await names(client) == MESSAGING + MANAGER_TOOLS
 
 
 async def test_every_tool_says_what_it_does_takes_and_returns(connect: Connect) -> None:
@@ -36,7 +36,7 @@ async def test_every_tool_says_what_it_does_takes_and_returns(connect: Connect) 
         assert tool.annotations.open_world_hint is False
     reading = {name for name, tool in tools.items() if tool.annotations and tool.annotations.read_only_hint}
     ending = {name for name, tool in tools.items() if tool.annotations and tool.annotations.destructive_hint}
-    assert reading == {"whoami", "list_agents", "get_logs"}
+    assert reading == {"whoami", "list_agents", "get_logs", "list_requests"}
     assert ending == {"stop", "restart", "update"}
 
 
@@ -88,8 +88,6 @@ async def test_the_manager_sees_and_runs_the_fleet(connect: Connect, hive: FakeH
             assert done == {"agent": "bob", "ok": True, "transient": None, "note": ""}
         log = structured(await client.call_tool("get_logs", {"name": "bob", "lines": 5}))
         assert log == {"agent": "bob", "text": "hello from bob\n", "cut": False}
-        asked = structured(await client.call_tool("request_spawn", {"name": "carol"}))
-        assert asked == {"id": 1, "agent": "carol", "state": "pending"}
     did = [(c.args["action"], c.args["by"], c.args["wait"]) for c in hive.calls if c.verb == "operate"]
     assert did == [
         (Action.STOP, "manager", 60.0),
@@ -227,8 +225,6 @@ async def test_whatever_arguments_say_the_caller_is_who_its_socket_says(
         ("get_logs", {"name": "bob", "lines": 0}, "get_logs cannot take this 'lines'"),
         ("get_logs", {"name": "bob", "lines": 1001}, "get_logs cannot take this 'lines'"),
         ("get_logs", {"name": "/etc/passwd"}, "'/etc/passwd' cannot name an agent"),
-        ("request_spawn", {"name": "Carol"}, "'Carol' cannot name an agent"),
-        ("request_spawn", {"name": "bob"}, "There is already an agent 'bob'"),
         ("--version", {}, "There is no tool '--version'"),
         ("x" * 300, {}, "There is no tool 'xxxxx"),
     ],
