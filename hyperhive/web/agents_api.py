@@ -1,8 +1,8 @@
-"""``/api/agents`` and ``/api/kept``: the agents' commands, logs, turns and configs."""
+"""``/api/agents`` and ``/api/kept``: the agents' commands, logs, turns, configs, builds and generations."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -32,6 +32,12 @@ class NewAgent(Value):
     name: str
 
 
+class Back(Value):
+    """``POST /api/agents/{name}/rollback``: to which generation; ``None``: the one before the present one."""
+
+    generation: int | None = Field(default=None, ge=1, le=asked.HIGHEST)
+
+
 class AgentsApi:
     """The routes about agents.
 
@@ -53,6 +59,9 @@ class AgentsApi:
             *(Route(f"{agent}/{a}", self._operation(a), methods=["POST"], name=a) for a in Action),
             Route(f"{agent}/logs", self.logs),
             Route(f"{agent}/turns", self.turns),
+            Route(f"{agent}/history", self.history),
+            Route(f"{agent}/rollback", self.rollback, methods=["POST"]),
+            Route(f"{agent}/build", self.build),
             Route("/api/agent-config/{name}", self.config),
             Route("/api/kept/{name}/revive", self.revive, methods=["POST"]),
             Route("/api/kept/{name}/purge", self.purge, methods=["POST"]),
@@ -71,7 +80,7 @@ class AgentsApi:
         lines = asked.query(request, "lines", default=100, most=MOST_LINES)
         if not asked.flag(request, "follow"):
             return PlainTextResponse(await self._hive.logs(name, lines=lines))
-        return self._follow(request, _log_frames(self._hive.follow_logs(name, lines=lines)))
+        return self._follow(request, _frames("log", self._hive.follow_logs(name, lines=lines)))
 
     async def turns(self, request: Request) -> Response:
         name = self._known(request)
@@ -81,6 +90,22 @@ class AgentsApi:
             items = await self._hive.turns(name, after=after, limit=limit)
             return JSONResponse({"items": [item.model_dump(mode="json") for item in items]})
         return self._follow(request, _turn_frames(self._hive.follow_turns(name, after=after)))
+
+    async def history(self, request: Request) -> Response:
+        found = await self._hive.history(asked.name(request))
+        return JSONResponse({"generations": [view.model_dump(mode="json") for view in found]})
+
+    async def rollback(self, request: Request) -> Response:
+        name, wait = asked.name(request), _wait(request)
+        target = await asked.body(request, Back)
+        operated = await self._hive.rollback(name, generation=target.generation, by=OPERATOR, wait=wait)
+        return _accepted(operated, waited=wait > 0)
+
+    async def build(self, request: Request) -> Response:
+        name = self._known(request)
+        if not asked.flag(request, "follow"):
+            return PlainTextResponse(await self._hive.build_log(name))
+        return self._follow(request, _ended(_frames("build", self._hive.follow_build(name))))
 
     async def config(self, request: Request) -> Response:
         return PlainTextResponse(await self._hive.agent_config(asked.name(request)))
@@ -94,9 +119,8 @@ class AgentsApi:
 
     def _operation(self, action: Action) -> Callable[[Request], Awaitable[Response]]:
         async def operate(request: Request) -> Response:
-            name = asked.name(request)
-            wait = asked.query(request, "wait", default=0, most=LONGEST_WAIT)
-            operated = await self._hive.operate(action, name, by=OPERATOR, wait=float(wait))
+            name, wait = asked.name(request), _wait(request)
+            operated = await self._hive.operate(action, name, by=OPERATOR, wait=wait)
             return _accepted(operated, waited=wait > 0)
 
         return operate
@@ -115,14 +139,25 @@ class AgentsApi:
         return EventSourceResponse(guarded, sep="\n", ping=15, send_timeout=60)
 
 
-async def _log_frames(lines: AsyncIterator[str]) -> AsyncIterator[ServerSentEvent]:
+async def _frames(event: str, lines: AsyncIterator[str]) -> AsyncIterator[ServerSentEvent]:
     async for line in lines:
-        yield ServerSentEvent(line, event="log", sep="\n")
+        yield ServerSentEvent(line, event=event, sep="\n")
 
 
 async def _turn_frames(items: AsyncIterator[TurnItem]) -> AsyncIterator[ServerSentEvent]:
     async for item in items:
         yield ServerSentEvent(item.model_dump_json(), event="turn", id=str(item.id), sep="\n")
+
+
+async def _ended(frames: AsyncIterator[ServerSentEvent]) -> AsyncIterator[ServerSentEvent]:
+    """``frames``, and then one that says that this was all: a browser would begin anew at a mere end."""
+    async for frame in frames:
+        yield frame
+    yield ServerSentEvent("{}", event="end", sep="\n")
+
+
+def _wait(request: Request) -> float:
+    return float(asked.query(request, "wait", default=0, most=LONGEST_WAIT))
 
 
 def _accepted(operated: Operated, *, waited: bool = False) -> Response:

@@ -15,9 +15,10 @@ from hyperhive.errors import HiveError
 from hyperhive.hive import Hive
 from hyperhive.web import pages
 from hyperhive.web.agents_api import AgentsApi
+from hyperhive.web.approvals_api import ApprovalsApi
 from hyperhive.web.asked import MAX_BODY
 from hyperhive.web.assets import Assets
-from hyperhive.web.door import Door
+from hyperhive.web.door import CommandLine, Door
 from hyperhive.web.headers import SecureHeaders
 from hyperhive.web.hive_api import HiveApi
 from hyperhive.web.limits import BodyLimit
@@ -81,13 +82,14 @@ def build_host(
     """
     streams = streams or Streams()
     routes = [*_shared(hive, streams), *(_Keys(security).routes() if security else []), *more]
-    return _app(hive, streams, routes, [], lifespan, max_body)
+    return _app(hive, streams, routes, [Middleware(CommandLine)], lifespan, max_body)
 
 
 def _shared(hive: Hive, streams: Streams) -> list[BaseRoute]:
     return [
         *HiveApi(hive=hive, streams=streams).routes(),
         *AgentsApi(hive=hive, streams=streams).routes(),
+        *ApprovalsApi(hive=hive).routes(),
     ]
 
 

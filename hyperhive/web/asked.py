@@ -1,6 +1,7 @@
 """What a request asks for, read strictly: JSON bodies, forms, numbers, names, event kinds."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import TypeVar, get_args
 from urllib.parse import parse_qsl
 
@@ -106,6 +107,18 @@ def flag(request: HTTPConnection, key: str, *, default: bool = False) -> bool:
     if given in ("1", "true", "0", "false"):
         return given in ("1", "true")
     raise Invalid(f"{key} must be 1 or 0.", code="bad-flag")
+
+
+def choice(request: HTTPConnection, key: str, choices: Sequence[str], *, default: str) -> str:
+    """One of ``choices`` from the query.
+
+    Raises:
+        Invalid: it is none of them.
+    """
+    given = request.query_params.get(key, default)
+    if given not in choices:
+        raise Invalid(f"{key} must be one of {', '.join(choices)}.", code="bad-choice")
+    return given
 
 
 def name(request: HTTPConnection) -> str:

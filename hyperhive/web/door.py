@@ -8,6 +8,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
+from hyperhive.origin import coming_from
 from hyperhive.web.problems import problem
 from hyperhive.web.security import Security
 
@@ -41,7 +42,8 @@ class Door:
         if refusal is None and not _is_open(scope["path"]):
             refusal = self._stranger(scope, headers)
         if refusal is None:
-            await self._app(scope, receive, send)
+            with coming_from(_origin(scope, headers)):
+                await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
             await WebSocketClose(1008)(scope, receive, send)
         else:
@@ -83,6 +85,17 @@ class Door:
         return _login_wanted("login-needed", "Log in, or send the operator's token as bearer.")
 
 
+class CommandLine:
+    """The door of ``host.sock``: who could open it is the operator."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with coming_from("command line"):
+            await self._app(scope, receive, send)
+
+
 def bounce(target: str) -> Response:
     """A page that goes on to ``target`` by itself.
 
@@ -115,6 +128,15 @@ def _foreign(scope: Scope, headers: Headers) -> Response | None:
     if all(site in ("same-origin", "none") for site in sites) and all(o.lower() in own for o in origins):
         return None
     return problem(403, "cross-site", "The request comes from another site's page; open the hive's own.")
+
+
+def _origin(scope: Scope, headers: Headers) -> str:
+    """Through which door a request came, and from where: what is recorded of what it does."""
+    client = scope.get("client")
+    door = "dashboard"
+    if "authorization" in headers:
+        door = "MCP" if scope["path"] == _BEARER_ONLY else "HTTP"
+    return f"{door} {client[0] if client else ''}".rstrip()
 
 
 def _is_open(path: str) -> bool:

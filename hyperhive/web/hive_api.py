@@ -1,10 +1,8 @@
-"""``/api/state``, ``/api/events``, messages, questions, approvals, stats; ``/healthz`` and ``/metrics``."""
-
-from typing import Literal
+"""``/api/state``, ``/api/events``, messages, questions, stats; ``/healthz`` and ``/metrics``."""
 
 from pydantic import Field
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
@@ -30,12 +28,6 @@ class NewMessage(Value):
     body: str
 
 
-class Note(Value):
-    """``POST /api/approvals/{id}/…``."""
-
-    note: str = Field(default="", max_length=4_000)
-
-
 class Answer(Value):
     """``POST /api/questions/{id}/answer``."""
 
@@ -57,7 +49,7 @@ class HiveApi:
 
     def routes(self) -> list[BaseRoute]:
         """The routes."""
-        approval, question = "/api/approvals/{id}", "/api/questions/{id}"
+        question = "/api/questions/{id}"
         return [
             Route("/healthz", self.healthz),
             Route("/metrics", self.metrics),
@@ -66,10 +58,6 @@ class HiveApi:
             Route("/api/messages", self.messages, methods=["GET"]),
             Route("/api/messages", self.send, methods=["POST"]),
             Route("/api/inbox/take", self.take, methods=["POST"]),
-            Route(f"{approval}/diff", self.diff),
-            Route(f"{approval}/approve", self.approve, methods=["POST"]),
-            Route(f"{approval}/deny", self.deny, methods=["POST"]),
-            Route(f"{approval}/revise", self.revise, methods=["POST"]),
             Route(f"{question}/answer", self.answer, methods=["POST"]),
             Route(f"{question}/cancel", self.cancel, methods=["POST"]),
             Route("/api/stats", self.stats),
@@ -103,18 +91,6 @@ class HiveApi:
         taken = await self._hive.recv(OPERATOR, limit=wanted.max)
         return JSONResponse({"messages": [m.model_dump(mode="json", by_alias=True) for m in taken]})
 
-    async def diff(self, request: Request) -> Response:
-        return PlainTextResponse(await self._hive.approval_diff(asked.id(request)))
-
-    async def approve(self, request: Request) -> Response:
-        return await self._decide(request, "approve")
-
-    async def deny(self, request: Request) -> Response:
-        return await self._decide(request, "deny")
-
-    async def revise(self, request: Request) -> Response:
-        return await self._decide(request, "revise")
-
     async def answer(self, request: Request) -> Response:
         id, given = asked.id(request), await asked.body(request, Answer)
         question = await self._hive.answer(id, answer=given.answer, by=OPERATOR)
@@ -130,11 +106,6 @@ class HiveApi:
         checked = None if agent is None else check_name(agent)
         rows = await self._hive.stats(since=float(since), agent=checked)
         return JSONResponse({"turns": rows})
-
-    async def _decide(self, request: Request, decision: Literal["approve", "deny", "revise"]) -> Response:
-        id, given = asked.id(request), await asked.body(request, Note)
-        approval = await self._hive.decide(id, decision=decision, note=given.note, by=OPERATOR)
-        return JSONResponse(approval.model_dump(mode="json"))
 
 
 class Events:

@@ -36,9 +36,9 @@ _TRANSIENTS = {
 class FakeHive(FakeApprovals):
     """A hive without actors, threads or disk: ``FakeHive(snapshot("manager", "alice"))``.
 
-    ``calls`` holds what it was asked; ``publish``, ``replace``, ``settle``, ``add_turn_item`` and
-    ``append_log`` make things happen, ``commit`` is what the manager commits to ``proposed/``, ``append_build``
-    what a build says; ``fail_with`` is raised by the next calls.
+    ``calls`` holds what it was asked, ``origins`` through which doors; ``publish``, ``replace``, ``settle``,
+    ``add_turn_item`` and ``append_log`` make things happen, ``commit`` is what the manager commits to
+    ``proposed/``, ``append_build`` what a build says; ``fail_with`` is raised by the next calls.
     """
 
     # -- agents

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sized
 from dataclasses import dataclass
 from typing import Any
 
+from hyperhive import origin
 from hyperhive.domain.events import HelperEvent, Recorded
 from hyperhive.domain.messages import Message
 from hyperhive.domain.names import OPERATOR, check_name
@@ -40,6 +41,7 @@ class FakeState(Hive):
         self, snapshot: HiveSnapshot, *, settle: float | None = None, heartbeat: float = 15.0
     ) -> None:
         self.calls: list[Call] = []
+        self.origins: list[str] = []
         self.logs_of: dict[str, list[str]] = {}
         self.turns_of: dict[str, list[TurnItem]] = {}
         self.samples: list[tuple[str, dict[str, str], float]] = [
@@ -222,6 +224,7 @@ class FakeState(Hive):
 
     def _note(self, verb: str, **args: Any) -> None:
         self.calls.append(Call(verb, args))
+        self.origins.append(origin.where())
         if self.fail_with is not None:
             raise self.fail_with
 

@@ -305,3 +305,20 @@ async def test_a_websocket_from_elsewhere_is_refused(served: Served) -> None:
 async def test_a_broken_request_ends_in_one_answer(served: Served) -> None:
     answer = await served.raw(_request("POST /api/messages HTTP/1.1", "Content-Length: -5"))
     assert answer.split(b" ", 2)[1] == b"400"
+
+
+async def test_a_build_is_followed_until_it_has_ended(served: Served) -> None:
+    hive = served.hive
+    hive.begin_build("manager")
+    async with _reading(served, "/api/agents/manager/build?follow=1") as frames:
+        first = await anext(frames)
+        hive.append_build("manager", "Rendering generation 2.")
+        second = await anext(frames)
+        hive.end_build("manager")
+        rest = [frame async for frame in frames]
+    assert (first["event"], first["data"]) == ("build", "Building manager.")
+    assert second["data"] == "Rendering generation 2."
+    assert [frame["event"] for frame in rest] == ["end"]
+    async with served.client() as client:
+        whole = await client.get("/api/agents/manager/build")
+    assert whole.text == "Building manager.\nRendering generation 2.\n"
