@@ -198,6 +198,8 @@ def _environment() -> Environment:
         words=standing.words,
         gathered=standing.gathered,
         first=standing.first,
+        asked=standing.asked,
+        changed_since=standing.changed_since,
         weight=lambda cards: sum(len(card.agents) or 1 for card in cards),
         now=lambda: stamp(datetime.now(UTC)),
     )

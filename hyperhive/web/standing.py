@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from hyperhive.domain.approvals import Kind
 from hyperhive.domain.names import OPERATOR
 from hyperhive.domain.turns import TurnState
-from hyperhive.domain.views import AgentView, HiveSnapshot, MessageView
+from hyperhive.domain.views import AgentView, ApprovalView, HiveSnapshot, MessageView
 
 GROUPS = {"attention": "Needs attention", "working": "Working", "idle": "Idle", "stopped": "Stopped"}
 
@@ -28,7 +29,13 @@ FEW = 3
 """So many agents, the manager included, a newcomer may have."""
 ROOM = 7
 """How much of the list shows at first, in lines of about 48 px; the rest unfolds."""
-_TAKES = {"approval": 2, "question": 3}
+_TAKES = {"approval": 3, "question": 3}
+
+_ASKED = {
+    Kind.SPAWN: "New agent",
+    Kind.SPAWN_COMMIT: "New agent from a draft",
+    Kind.APPLY_COMMIT: "Config change",
+}
 
 _BUSY = {TurnState.THINKING, TurnState.COMPACTING}
 
@@ -86,6 +93,25 @@ def beginning(snapshot: HiveSnapshot, messages: Iterable[MessageView]) -> bool:
 def words(slug: str) -> str:
     """A slug as a word on the screen: ``rate-limited`` is ``Rate-limited``."""
     return slug[:1].upper() + slug[1:]
+
+
+def asked(approval: ApprovalView) -> str:
+    """What is asked for, in two or three words."""
+    return _ASKED[approval.kind]
+
+
+def asks(approval: ApprovalView) -> str:
+    """What is asked for, where no commit says it."""
+    return (
+        f"{approval.requested_by} asks for a new agent, {approval.agent}, with the first config. "
+        "Approved, it starts at once."
+    )
+
+
+def changed_since(approval: ApprovalView, agents: Iterable[AgentView]) -> str:
+    """What ``approval``'s agent runs now, where that is not what it ran when it was proposed; else empty."""
+    runs = next((agent.commit for agent in agents if agent.name == approval.agent), "")
+    return runs if approval.sha is not None and runs not in ("", approval.base or "") else ""
 
 
 def failed_build(agent: AgentView) -> bool:
@@ -190,9 +216,7 @@ def waiting(snapshot: HiveSnapshot) -> list[Waiting]:
             )
     for approval in snapshot.approvals:
         if approval.state == "pending":
-            text = f"{approval.requested_by} asks for a new agent, {approval.agent}. Approved, it starts at once."
-            if approval.note:
-                text += f"\n{approval.note}"
+            text = approval.summary or asks(approval)
             items.append(
                 Waiting("approval", "attention", approval.agent, text, approval.requested, item=approval)
             )

@@ -212,7 +212,7 @@ def test_the_keyboard_reaches_rows_filter_messages_and_help(serve: Serve, open_p
     page.keyboard.press("Escape")
     page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="Keys").locator("dt")).to_have_text(
-        ["?", "/", "j", "k", "Enter", "w", "a", "d", "r", "m", "CtrlK"]
+        ["?", "/", "j", "k", "Enter", "w", "o", "a", "d", "r", "m", "CtrlK"]
     )
     page.keyboard.press("Escape")
     page.keyboard.press("/")

@@ -52,6 +52,8 @@ function build({ store, actions, log, messages }) {
     },
     j: () => turn(1),
     k: () => turn(-1),
+    o: () => waiting.approval()?.open() ?? false,
+    Enter: () => waiting.card()?.open() ?? false,
     a: decide("approve"),
     d: decide("deny"),
     r: decide("revise"),

@@ -48,6 +48,8 @@ function build({ store, actions, dialogs, log, messages }) {
       return waiting.next();
     },
     m: () => compose(agents.current()?.name),
+    o: () => waiting.approval()?.open() ?? false,
+    Enter: () => waiting.card()?.open() ?? false,
     a: decide("approve"),
     d: decide("deny"),
     r: decide("revise"),

@@ -92,7 +92,7 @@ export function waiting(store) {
 }
 
 const ALIKE = 3; // so many agents with the same trouble become one card
-const TAKES = { approval: 2, question: 3 };
+const TAKES = { approval: 3, question: 3 };
 
 const trouble = {
   quarantine: ({ item }) => item.quarantined,

@@ -14,6 +14,7 @@ export class Store {
     this.questions = snapshot.questions;
     this.inbox = snapshot.inbox;
     this.kept = snapshot.kept;
+    this.drafts = snapshot.drafts;
   }
 
   /** Take a whole snapshot. */
@@ -26,7 +27,7 @@ export class Store {
   patch({ agents = [], gone = [], ...parts }) {
     for (const agent of agents) this.agents.set(agent.name, agent);
     for (const name of gone) this.agents.delete(name);
-    for (const part of ["hive", "approvals", "questions", "inbox", "kept"]) {
+    for (const part of ["hive", "approvals", "questions", "inbox", "kept", "drafts"]) {
       if (part in parts) this[part] = parts[part];
     }
     this.tell();

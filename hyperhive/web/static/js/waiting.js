@@ -2,7 +2,17 @@
 
 import { cardOf } from "./cards.js";
 import { byId, keyed, setText, show } from "./dom.js";
+import { Leaving } from "./leaving.js";
 import { first, gathered, waiting } from "./standing.js";
+
+/** Bring a card to the eyes and the keyboard. */
+function go(card) {
+  if (!card) return false;
+  card.focus({ preventScroll: true });
+  // A card that is higher than the screen shows its beginning.
+  card.scrollIntoView({ block: card.offsetHeight > innerHeight / 2 ? "start" : "nearest" });
+  return true;
+}
 
 const ROOM = () => (innerWidth < 700 ? 5 : 7);
 
@@ -11,6 +21,7 @@ const count = (cards) => cards.reduce((sum, { of }) => sum + (of?.length ?? 1), 
 export class Waiting {
   /** @param only the agent whose page this is; null for the hive. */
   constructor({ store, actions, title, only = null }) {
+    this.leaving = new Leaving(this);
     this.store = store;
     this.actions = actions;
     this.title = title;
@@ -33,13 +44,13 @@ export class Waiting {
     const everything = waiting(this.store);
     const items = this.only ? everything.filter((item) => item.agent === this.only) : everything;
     const held = (key) => this.held(key);
-    const cards = gathered(items, held);
+    const cards = this.leaving.with(gathered(items, held), new Set(everything.map(({ key }) => key)));
     const shown = this.all ? cards : first(cards, ROOM(), held);
     const focused = this.list.contains(document.activeElement) ? this.focusedCard() : null;
     keyed(this.list, this.kept, shown, (item) => item.key, (item) => this.make(item), (_, item) => this.cards.get(item.key).update(item));
     for (const key of this.cards.keys()) if (!this.kept.has(key)) this.cards.delete(key);
     if (focused && !focused.isConnected) this.after(focused);
-    show(byId("waiting-none"), items.length === 0);
+    show(byId("waiting-none"), items.length === 0 && cards.length === 0);
     show(byId("waiting-badge"), items.length > 0);
     setText(byId("waiting-badge"), String(items.length));
     const rest = count(cards) - count(shown);
@@ -56,7 +67,7 @@ export class Waiting {
 
   /** A card that someone works on stays, wherever it ranks. */
   held(key) {
-    return this.kept.get(key)?.matches(":focus-within") ?? false;
+    return this.leaving.has(key) || (this.kept.get(key)?.matches(":focus-within") ?? false);
   }
 
   focusedCard() {
@@ -86,11 +97,23 @@ export class Waiting {
   next() {
     const cards = [...this.list.children];
     const at = cards.indexOf(document.activeElement?.closest(".card"));
-    const card = cards[(at + 1) % cards.length];
-    if (!card) return false;
-    card.focus({ preventScroll: true });
-    card.scrollIntoView({ block: "nearest" });
-    return true;
+    return go(cards[(at + 1) % cards.length]);
+  }
+
+  /** Go to the card of what waits under `key`, wherever it ranks. */
+  goTo(key) {
+    const known = () => this.kept.get(key) ?? [...this.cards.values()].find(({ item }) => item.of?.some((one) => one.key === key))?.element;
+    if (!known() && !this.all) {
+      this.all = true;
+      this.draw();
+    }
+    return go(known());
+  }
+
+  /** The approval whose card itself has the focus, not something in it. */
+  card() {
+    const found = this.approval();
+    return found?.element === document.activeElement ? found : undefined;
   }
 
   /** The approval that has the focus. */

@@ -1,0 +1,70 @@
+// The rounds of a proposal: what was asked to change before, and what it can be compared with.
+
+import { ask } from "./api.js";
+import { h, show } from "./dom.js";
+import { plural } from "./diffview.js";
+import { you } from "./events.js";
+import { when } from "./time.js";
+
+const LOOK_BACK = 200; // decisions in which an agent's earlier proposals are looked for
+const GRANTED = new Set(["approved", "building", "deployed", "failed"]);
+const ORDINAL = ["", "1st", "2nd", "3rd"];
+
+const ordinal = (count) => ORDINAL[count] ?? `${count}th`;
+
+export class Rounds {
+  /** @param head gets "2nd round". */
+  constructor(item, head) {
+    this.item = item;
+    this.badge = h("span", { class: "card-round", hidden: true });
+    this.element = h("div", { class: "rounds", hidden: true });
+    head.querySelector("time")?.before(this.badge) ?? head.append(this.badge);
+    if (item.thread && item.thread !== item.id) this.load();
+  }
+
+  async load() {
+    try {
+      const { thread } = await ask("GET", `/api/approvals/${this.item.id}`);
+      this.draw(thread);
+    } catch {
+      // The card says what it knows; the diff and the decision do not hang on it.
+    }
+  }
+
+  draw(thread) {
+    const earlier = thread.filter(({ id }) => id < this.item.id);
+    if (earlier.length === 0) return;
+    this.badge.textContent = `${ordinal(earlier.length + 1)} round`;
+    show(this.badge, true);
+    const last = earlier.at(-1);
+    const before = earlier.slice(0, -1).reverse();
+    this.element.replaceChildren(asked(last));
+    if (before.length) this.element.append(h("details", { class: "rounds-before" }, h("summary", {}, `${plural(before.length, "round")} before`), before.map(asked)));
+    show(this.element, true);
+  }
+
+  /** What the proposal can be compared with: only what there is, and only what differs from each other. */
+  async comparable() {
+    const { item } = this;
+    let known = [];
+    try {
+      const answer = await ask("GET", `/api/approvals?limit=${LOOK_BACK}&agent=${encodeURIComponent(item.agent)}`);
+      known = answer.approvals.filter(({ id, agent, sha }) => agent === item.agent && id < item.id && sha);
+    } catch {
+      return ["running"];
+    }
+    const [last] = known;
+    const granted = known.find(({ state }) => GRANTED.has(state));
+    return [
+      "running",
+      last && last.sha !== item.base ? "proposal" : null,
+      granted && granted.sha !== item.base && granted.sha !== last.sha ? "approved" : null,
+    ].filter(Boolean);
+  }
+}
+
+function asked({ by, note, decided, summary, state }) {
+  const who = by && by !== "operator" ? by : "You";
+  const what = state === "revise" ? `${who} asked: ` : `${you(by ?? "")} ${state}: `;
+  return h("p", { class: "round", title: summary ? `Of “${summary}”` : null }, h("span", { class: "round-who" }, what), h("q", {}, note || "no words"), " ", decided ? h("span", { class: "quiet" }, when(decided)) : null);
+}
