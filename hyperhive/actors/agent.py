@@ -224,7 +224,7 @@ class AgentActor(Actor):
         if not isinstance(message, Then):
             self._memory.stash.append(message)
 
-    def on_stop(self) -> None:
+    def end(self) -> None:
         """Watch no more."""
         self._release()
         if self._begun:

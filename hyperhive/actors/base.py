@@ -33,9 +33,9 @@ class Failure:
 class Actor(pykka.ThreadingActor):
     """An actor that reports its failure instead of vanishing, whatever was raised, ``SystemExit`` included.
 
-    Subclasses implement ``begin`` (in place of ``on_start``) and ``handle``. A ``HiveError`` raised for a
-    message with a ``reply`` is a refusal: the asker hears it and nothing else happens. Anything else is a bug:
-    the asker hears that, the actor ends, and its supervisor is told.
+    Subclasses implement ``begin``, ``handle`` and ``end`` (in place of pykka's ``on_`` methods). A ``HiveError``
+    raised for a message with a ``reply`` is a refusal: the asker hears it and nothing else happens. Anything else
+    is a bug: the asker hears that, the actor ends, and its supervisor is told.
 
     Args:
         address: the post it holds; messages it has not handled when it fails stay there.
@@ -51,6 +51,7 @@ class Actor(pykka.ThreadingActor):
         self.busy_since: float | None = None
         self.busy_with = ""
         self.abandoned = False
+        self.over = threading.Event()
         address.attach(self)
 
     def begin(self) -> None:
@@ -59,6 +60,16 @@ class Actor(pykka.ThreadingActor):
     def handle(self, message: Any) -> None:
         """Deal with one message."""
         raise NotImplementedError
+
+    def end(self) -> None:
+        """Finish, in the actor's own thread, after the last message."""
+
+    def on_stop(self) -> None:
+        """End; ``over`` is set when that is done. (``actor_stopped`` is set before, when nothing more is taken.)"""
+        try:
+            self.end()
+        finally:
+            self.over.set()
 
     def on_start(self) -> None:
         """Begin; a failure is reported like any other."""

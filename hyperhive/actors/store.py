@@ -61,7 +61,7 @@ class Store(Actor):
             self._undo(Broken("The store failed before this was durable and was restarted; try again."))
             raise
 
-    def on_stop(self) -> None:
+    def end(self) -> None:
         """Make durable what came before the stop."""
         if not self.abandoned:
             self._commit()

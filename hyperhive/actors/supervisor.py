@@ -5,9 +5,11 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import pykka
 
 from hyperhive.actors.address import Address
 from hyperhive.actors.base import Actor, Failure
@@ -239,17 +241,15 @@ class Root:
         )
 
     def stop(self, timeout: float = 2.0) -> None:
-        """Stop the supervisor first, so that nobody is restarted, then every child."""
+        """Stop the supervisor first, so that nobody is restarted, then every child.
+
+        Args:
+            timeout: seconds within which all of them have finished, or are not waited for any longer.
+        """
         self._stopping = True
-        actors = [self.address.actor, *(post.address.actor for post in self._roster.all())]
-        for actor in actors:
-            if actor is not None:
-                with contextlib.suppress(Exception):
-                    actor.stop()
         limit = time.monotonic() + timeout
-        for actor in actors:
-            if actor is not None:
-                actor.actor_stopped.wait(max(0.0, limit - time.monotonic()))
+        _stop([self.address.actor], limit)
+        _stop([post.address.actor for post in self._roster.all()], limit)
 
     def _failed(self, failure: Failure) -> None:
         if self._stopping:
@@ -258,6 +258,15 @@ class Root:
         log.error("The supervisor failed and is brought back: %s", failure.text, exc_info=failure.error)
         delay = 0.0 if self.restarts % 5 else 1.0
         self._timers.after(delay, self.start)
+
+
+def _stop(actors: Sequence[pykka.Actor | None], limit: float) -> None:
+    ending = [actor for actor in actors if isinstance(actor, Actor)]
+    for actor in ending:
+        with contextlib.suppress(Exception):
+            actor.stop()
+    for actor in ending:
+        actor.over.wait(max(0.0, limit - time.monotonic()))
 
 
 def _quarantined(name: str) -> Refused:

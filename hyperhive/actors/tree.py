@@ -34,6 +34,8 @@ from hyperhive.domain.views import AgentView, HiveView, TurnView
 from hyperhive.errors import Refused
 from hyperhive.store.database import Database, Tx
 
+_DURABLE = 10.0
+"""Seconds in which the Store finishes when all is stopped."""
 MAX_AGENTS = 5_000
 """Agents of one hive."""
 
@@ -98,8 +100,11 @@ class Tree:
             self.services.hub.tell(Committed(parts=(view,)))
 
     def stop(self) -> None:
-        """Stop every actor; containers run on."""
+        """Stop every actor; containers run on. Afterwards the database may be closed."""
+        store = self.services.store.actor
         self.root.stop()
+        if isinstance(store, Store):  # it still makes durable what it was told, and nobody may close under it
+            store.over.wait(_DURABLE)
 
     def spawn(self, name: str, *, by: str, reply: Reply[AgentRecord]) -> None:
         """Enter a new agent and start its actor, which spawns the container."""

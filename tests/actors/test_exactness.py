@@ -11,6 +11,7 @@ from hyperhive.actors.reply import Waiter
 from hyperhive.actors.requests import Operate
 from hyperhive.actors.store import Write
 from hyperhive.domain.axes import Transient
+from hyperhive.domain.events import Paused
 from hyperhive.domain.turns import Outcome
 from hyperhive.errors import Broken
 from hyperhive.store.database import Database, Tx
@@ -57,6 +58,34 @@ class Slow:
 
     def __exit__(self, *_: object) -> None:
         self._gate.set()
+
+
+def test_a_stop_is_over_when_what_was_told_before_is_durable(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    commit, store = rig.database.commit, rig.tree.services.store.actor
+    assert store is not None
+
+    def stop() -> None:
+        rig.tree.stop()
+        order.append("stopped")
+
+    stopping = threading.Thread(target=stop)
+
+    def slow() -> None:
+        stopping.join(0.5)
+        commit()
+        order.append("durable")
+
+    with Slow(rig):
+        rig.tree.services.store.tell(Write(lambda tx: tx.emit(Paused(agent="last"))))
+        monkeypatch.setattr(rig.database, "commit", slow)
+        stopping.start()
+        eventually(lambda: rig.tree.services.store.depth == 2)
+    stopping.join(20)
+    assert order == ["durable", "stopped"]
+    assert rig.told("last") == ["paused"]
 
 
 @pytest.mark.parametrize(
