@@ -1,0 +1,167 @@
+"""The files of ``main`` beside an applied repository: brought from one commit's to another's, file by file."""
+
+import contextlib
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from hyperhive.errors import Broken
+from hyperhive.repos import files
+from hyperhive.repos.git import Git, GitFailed
+from hyperhive.repos.quarantine import MAX_OBJECT
+from hyperhive.repos.refs import read_ref, remove_locks
+from hyperhive.repos.tree import MAX_TREE, Entry, list_tree
+
+_MARK = "hyperhive-checkout"
+_HEAD = b"ref: refs/heads/main\n"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkTree:
+    """The work tree of an applied repository.
+
+    What the operator wrote there and no commit holds is kept: a file that the new commit does not change stays as
+    it is; one that it does change is kept beside as ``<name>.edited``.
+
+    Args:
+        folder: ``applied/``.
+        git: its git.
+    """
+
+    folder: Path
+    git: Git
+
+    @property
+    def _mark(self) -> Path:
+        return self.folder / ".git" / _MARK
+
+    def at(self) -> str | None:
+        """The commit whose files are there; ``None``: none, or it was not finished."""
+        with contextlib.suppress(FileNotFoundError, Broken):
+            return read_ref(self.folder / ".git", _MARK)
+        return None
+
+    def bring(self, sha: str) -> None:
+        """Make the files those of ``sha``. Killed halfway, the next call goes on.
+
+        Raises:
+            Broken: the disk or the repository refuses.
+        """
+        old = self.at()
+        if old == sha:
+            return
+        try:
+            before = self._files(old) if old is not None else {}
+            after = self._files(sha)
+            self._write(before, after)
+            for path in sorted(before.keys() - after.keys(), reverse=True):
+                self._remove(path, before[path])
+            self._index(sha)
+            self._replace(self.folder / ".git" / "HEAD", _HEAD, 0o600)
+            self._replace(self._mark, f"{sha}\n".encode(), 0o600)
+        except GitFailed as failure:
+            raise Broken(
+                f"The files of {sha} in {self.folder} cannot be written: {failure.reason}."
+            ) from None
+        except OSError as error:
+            raise Broken(f"{error.filename or self.folder} cannot be written: {error.strerror}.") from None
+
+    def _files(self, sha: str) -> dict[str, Entry]:
+        return {entry.path: entry for entry in list_tree(self.git, sha) if entry.kind == "blob"}
+
+    def _write(self, before: dict[str, Entry], after: dict[str, Entry]) -> None:
+        found = {path: _read(self.folder / path) for path in after}
+        wanted = []
+        for path, entry in after.items():
+            there = found[path]
+            if there is None or _oid(there) != entry.oid:
+                known = before.get(path)
+                untouched = known is not None and known.oid == entry.oid
+                if not (untouched and there is not None):
+                    wanted.append(entry)
+        for entry, content in zip(wanted, self._contents(wanted), strict=True):
+            target = self.folder / entry.path
+            self._make_room(target.parent)
+            known = before.get(entry.path)
+            there = found[entry.path]
+            if target.is_symlink() or (target.exists() and not target.is_file()):
+                files.remove(target)
+            elif there is not None and (known is None or _oid(there) != known.oid):
+                target.rename(target.with_name(f"{target.name}.edited"))
+            self._replace(target, content, 0o700 if entry.mode == "100755" else 0o600)
+
+    def _contents(self, entries: list[Entry]) -> list[bytes]:
+        if not entries:
+            return []
+        asked = "".join(f"{entry.oid}\n" for entry in entries).encode()
+        raw = self.git.run("cat-file", "--batch", "--buffer", data=asked, limit=MAX_TREE + 100 * len(entries))
+        found, begin = [], 0
+        for entry in entries:
+            end = raw.index(b"\n", begin)
+            size = int(raw[begin:end].split()[-1])
+            found.append(raw[end + 1 : end + 1 + size])
+            if len(found[-1]) != entry.size:
+                raise GitFailed(f"object {entry.oid} is not whole")
+            begin = end + 2 + size
+        return found
+
+    def _make_room(self, folder: Path) -> None:
+        """Make the folders down to ``folder``; what is in their way and no folder goes."""
+        missing = []
+        while folder != self.folder:
+            missing.append(folder)
+            folder = folder.parent
+        for step in reversed(missing):
+            if step.is_symlink() or not step.is_dir():
+                files.remove(step)
+                step.mkdir(mode=0o700)
+
+    def _remove(self, path: str, entry: Entry) -> None:
+        """Remove a file that the new commit has no more, and folders that are empty by that."""
+        target = self.folder / path
+        there = _read(target)
+        if there is None:
+            return
+        if _oid(there) != entry.oid:
+            target.rename(target.with_name(f"{target.name}.edited"))
+            return
+        target.unlink()
+        folder = target.parent
+        while folder != self.folder:
+            try:
+                folder.rmdir()
+            except OSError:
+                return
+            folder = folder.parent
+
+    def _index(self, sha: str) -> None:
+        """Bring the index along, so that the operator's own ``git status`` tells the truth."""
+        try:
+            self.git.run("read-tree", sha)
+        except GitFailed:
+            if not remove_locks(self.folder / ".git"):
+                raise
+            self.git.run("read-tree", sha)
+
+    def _replace(self, path: Path, content: bytes, mode: int) -> None:
+        draft = self.folder / ".git" / "checkout.tmp"
+        files.remove(draft)
+        files.write_file(draft, content, mode=mode)
+        fd = os.open(draft, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        draft.rename(path)
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return files.read_file(path, MAX_OBJECT)
+    except OSError:
+        return None
+
+
+def _oid(content: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
