@@ -4,28 +4,35 @@ The leader is the init of the pid namespace: its end is the end of everything in
 only waits and writes down how it ended; killing that one would end nothing.
 """
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
+from hyperhive.domain.agent_config import Limits
 from hyperhive.domain.records import Handle
-from hyperhive.errors import Broken, HiveError, Refused
-from hyperhive.runtimes import proc, spawned, walls
+from hyperhive.errors import Broken, Deadline, HiveError, Refused
+from hyperhive.runtimes import links, outer, proc, spawned, walls
 from hyperhive.runtimes.base import Bind, LaunchSpec, Probe
+from hyperhive.runtimes.cgroups import Cgroups
 from hyperhive.runtimes.refusals import explain, install_bwrap
 
 _INIT = ("/bin/sh", "-c", f'unset {spawned.MARK}; "$@"; exit $?', "init")
 """Number 1 inside. Bubblewrap's own would go on as long as anything runs; this one ends with the payload,
 and so ends what the payload left. While it waits, a shell reaps whatever lost its parent."""
 _ENTER = Path(__file__).with_name("enter.py")
+_OUTER = Path(outer.__file__)
 _PROBE = 10.0
+_SHARE = 20.0
+"""Seconds that a change of what is shown may take."""
 _LAST = 10.0
 """Seconds that a killed container has to go away."""
 
@@ -35,36 +42,29 @@ class Bubblewrap:
 
     Args:
         bwrap: the program; ``None``: the one on ``PATH``.
+        python: the interpreter for what runs around a container and enters it.
+        cgroups: what holds the limits.
     """
 
     name = "bubblewrap"
     confined = True
 
-    def __init__(self, *, bwrap: Path | None = None) -> None:
+    def __init__(
+        self, *, bwrap: Path | None = None, python: Path | None = None, cgroups: Cgroups | None = None
+    ) -> None:
         self._given = bwrap
+        self._python = (str(python or sys.executable), "-I", "-S")
+        self._cgroups = cgroups or Cgroups()
         self._children = spawned.Children()
+        self._showing = threading.Lock()
+        self._has_hub = False
 
     def probe(self) -> Probe:
         """Starts ``true`` behind the same walls."""
         bwrap = self._bwrap
         if bwrap is None:
             return Probe(works=False, reason="bubblewrap is not installed", fix=install_bwrap())
-        true = shutil.which("true") or "/bin/true"
-        args = walls.base(hostname="probe", home=walls.HOME, disable_userns=self._can("--disable-userns"))
-        command = (bwrap, *args, *walls.seal(), "--", true)
-        try:
-            done = subprocess.run(
-                command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PROBE, check=False, cwd="/"
-            )
-        except subprocess.TimeoutExpired:
-            return Probe(
-                works=False, reason=f"bwrap did not end within {_PROBE:.0f} s", fix=f"try: {bwrap} --help"
-            )
-        except OSError as error:
-            return Probe(works=False, reason=f"{bwrap}: {error.strerror}", fix=install_bwrap())
-        if done.returncode == 0:
-            return Probe(works=True)
-        return explain(done.stderr.decode(errors="replace"))
+        return self._try(bwrap)
 
     def inside(self, spec_binds: tuple[Bind, ...], host: Path) -> Path:
         """By the binds; what is in none of them is a program and keeps its place."""
@@ -83,21 +83,69 @@ class Bubblewrap:
             note = spawned.Note(uuid.uuid4().hex, self.name, spec.name, proc.boot_id())
             spawned.write_note(spec.folder, note)
             try:
-                outer = self._spawn(bwrap, spec, note)
-                return self._await_payload(spec, outer, until)
+                return self._await_payload(spec, self._spawn(bwrap, spec, note), until)
             except OSError as error:
-                self._children.end_marked(note, deadline=_LAST)
+                self._give_up(spec, note)
                 raise Broken(f"'{spec.name}' did not start: {error}.", code="start-failed") from error
             except HiveError:
-                self._children.end_marked(note, deadline=_LAST)
+                self._give_up(spec, note)
                 raise
+
+    def unheld(self, limits: Limits) -> tuple[str, ...]:
+        """Those that no control group holds."""
+        missing = self._cgroups.unheld(limits)
+        return tuple(
+            f"limits.{limit} does not hold under bubblewrap here: {why}." for limit, why in missing.items()
+        )
+
+    def shared(self, folder: Path) -> Path:
+        """``/agents``; nothing can be made, renamed or removed there from inside."""
+        return walls.SHARED
+
+    def share(self, folder: Path, handle: Handle, shares: tuple[Bind, ...]) -> None:
+        """Mount exactly these in the namespace around it, from where they propagate; see ``Runtime.share``.
+
+        A share that is no folder, or behind a link below the part of its path that is also the way to ``folder``,
+        is named in the error; the others are shown.
+        """
+        wanted = links.placed(shares)
+        words = [
+            (inside, str(bind.host), str(links.trusted(bind.host, folder)), bind.writable)
+            for inside, bind in wanted.items()
+        ]
+        with self._showing:
+            pid, ticks = self._around(folder, handle)
+            command = (*self._python, str(_OUTER), "show", str(pid), str(ticks))
+            try:
+                done = subprocess.run(
+                    command,
+                    input=json.dumps(words),
+                    capture_output=True,
+                    text=True,
+                    timeout=_SHARE,
+                    check=False,
+                )
+            except subprocess.TimeoutExpired:
+                raise Deadline(
+                    f"Folders were not shown inside within {_SHARE:.0f} s.", code="share-failed"
+                ) from None
+            except OSError as error:
+                raise Broken(f"Folders cannot be shown inside: {error}.", code="share-failed") from error
+        if done.returncode == outer.NO_HUB:
+            raise self._no_hub()
+        if done.returncode != 0:
+            raise Broken(
+                f"Folders cannot be shown inside: {done.stderr.strip()[-500:]}.", code="share-failed"
+            )
+        if missing := json.loads(done.stdout):
+            raise links.not_there(missing)
 
     def stop(self, handle: Handle, *, grace: float) -> None:
         """SIGTERM to the payload, after ``grace`` SIGKILL to the leader; see ``Runtime.stop``."""
         if not self.alive(handle):
             return
         pid, ticks = handle.pid, handle.start_ticks
-        outer = proc.stat(pid)
+        found = proc.stat(pid)
         payload = _payload(pid)
         if payload is not None and (since := proc.start_ticks(payload)) is not None:
             proc.send(payload, since, signal.SIGTERM)
@@ -105,8 +153,8 @@ class Bubblewrap:
             proc.send(pid, ticks, signal.SIGKILL)
         if not proc.wait_end(pid, ticks, timeout=_LAST):
             raise Broken(f"The container's leader {pid} is still there after SIGKILL.", code="stop-failed")
-        if outer is not None:
-            _await_outer(outer.ppid, timeout=1.0)
+        if found is not None:
+            _await_outer(found.ppid, timeout=1.0)
         self._children.collect()
 
     def find(self, folder: Path, recorded: Handle | None) -> Handle | None:
@@ -136,10 +184,13 @@ class Bubblewrap:
         if note is None or spawned.read_status(folder).leader != handle.pid or self.alive(handle):
             return None
         until = time.monotonic() + 0.5
-        while (words := spawned.read_status(folder).exit) is None and time.monotonic() < until:
-            outer = next(iter(proc.marked(note.mark)), None)
-            if outer is None or _await_outer(outer, timeout=until - time.monotonic()):
-                return spawned.read_status(folder).exit
+        while spawned.read_status(folder).exit is None and time.monotonic() < until:
+            around = next(iter(proc.marked(note.mark)), None)
+            if around is None or _await_outer(around, timeout=until - time.monotonic()):
+                break
+        words = spawned.read_status(folder).exit
+        if self._cgroups.ran_out(folder):
+            return f"{words or 'killed by SIGKILL'}, after its memory was used up (limits.memory)"
         return words
 
     def sweep(self, folder: Path, name: str) -> None:
@@ -150,12 +201,13 @@ class Bubblewrap:
         if note is not None:
             self._children.end_marked(note, deadline=_LAST)
         self._children.collect()
+        self._cgroups.remove(folder)
         walls.clear(folder)
         spawned.forget(folder)
 
     def enter(self, handle: Handle, argv: tuple[str, ...]) -> tuple[str, ...]:
         """A helper that joins the namespaces, gives up all rights and executes ``argv``."""
-        return (sys.executable, "-I", "-S", str(_ENTER), str(handle.pid), str(handle.start_ticks), *argv)
+        return (*self._python, str(_ENTER), str(handle.pid), str(handle.start_ticks), *argv)
 
     @property
     def _bwrap(self) -> str | None:
@@ -172,26 +224,81 @@ class Bubblewrap:
     def _can(self, option: str) -> bool:
         return option in self._options
 
+    def _try(self, bwrap: str, *around: str) -> Probe:
+        """Start ``true`` behind the walls; ``around``: the command that they are started by."""
+        args = walls.base(hostname="probe", home=walls.HOME, disable_userns=self._can("--disable-userns"))
+        command = (*around, bwrap, *args, *walls.seal(), "--", shutil.which("true") or "/bin/true")
+        try:
+            done = subprocess.run(
+                command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PROBE, check=False, cwd="/"
+            )
+        except subprocess.TimeoutExpired:
+            return Probe(
+                works=False, reason=f"bwrap did not end within {_PROBE:.0f} s", fix=f"try: {bwrap} --help"
+            )
+        except OSError as error:
+            return Probe(works=False, reason=f"{bwrap}: {error.strerror}", fix=install_bwrap())
+        if done.returncode == 0:
+            return Probe(works=True)
+        return explain(done.stderr.decode(errors="replace"))
+
+    def _why_no_hub(self) -> str:
+        """Why nothing can be shown in a running container here; empty when it can."""
+        if not self._has_hub:
+            bwrap = self._bwrap or "bwrap"
+            probe = self._try(bwrap, *self._python, str(_OUTER), "make", "--hub", "--")
+            self._has_hub = probe.works
+            return probe.reason
+        return ""
+
+    def _no_hub(self) -> Broken:
+        if reason := self._why_no_hub():
+            return Broken(f"Nothing can be shown in a running container here: {reason}.", code="no-shares")
+        return links.no_place()
+
+    def _around(self, folder: Path, handle: Handle) -> tuple[int, int]:
+        """The ``bwrap`` outside, by pid and start time: it is in the namespace around the container."""
+        found, note = proc.stat(handle.pid), spawned.read_note(folder, self.name)
+        if note is None or found is None or not self.alive(handle):
+            raise Broken("Nothing can be shown in a container that has ended.", code="not-running")
+        ticks = proc.start_ticks(found.ppid)
+        if ticks is None or not proc.has_env(found.ppid, note.mark):
+            raise Broken(
+                "Nothing can be shown in it, for its outer bwrap was killed; restart it.", code="no-shares"
+            )
+        return found.ppid, ticks
+
+    def _give_up(self, spec: LaunchSpec, note: spawned.Note) -> None:
+        self._children.end_marked(note, deadline=_LAST)
+        self._cgroups.remove(spec.folder)
+
     def _spawn(self, bwrap: str, spec: LaunchSpec, note: spawned.Note) -> int:
-        sources = walls.Sources(spec.folder / "stage")
+        sources = walls.Sources()
+        hub = spec.shares and not self._why_no_hub()
+        groups = self._cgroups.make(spec.folder, note.id, spec.limits)
         fds: list[int] = []
         try:
-            args = self._arguments(spec, note, sources)
+            args = [*self._arguments(spec, note, sources, hub=hub)]
             fds.append(os.memfd_create("bwrap-args", os.MFD_CLOEXEC))
             with os.fdopen(os.dup(fds[0]), "wb") as file:
                 file.write(b"".join(os.fsencode(arg) + b"\0" for arg in args))
             os.lseek(fds[0], 0, os.SEEK_SET)
             fds.append(spawned.open_status(spec.folder))
-            outer = (*sources.detour, bwrap, "--args", str(fds[0]), "--json-status-fd", str(fds[1]), "--")
+            options = [word for group in groups for word in ("--cgroup", str(group))]
+            options += [*sources.staged, *(("--hub",) if hub else ())]
+            around = (*self._python, str(_OUTER), "make", *options, "--") if options else ()
+            command = (*around, bwrap, "--args", str(fds[0]), "--json-status-fd", str(fds[1]), "--")
             env = {"PATH": walls.PATH, spawned.MARK: note.id}
             return self._children.spawn(
-                (*outer, *_INIT, *spec.argv), env=env, folder=spec.folder, cwd=Path("/"), fds=tuple(fds)
+                (*command, *_INIT, *spec.argv), env=env, folder=spec.folder, cwd=Path("/"), fds=tuple(fds)
             )
         finally:
             for fd in fds:
                 os.close(fd)
 
-    def _arguments(self, spec: LaunchSpec, note: spawned.Note, sources: walls.Sources) -> list[str]:
+    def _arguments(
+        self, spec: LaunchSpec, note: spawned.Note, sources: walls.Sources, *, hub: bool
+    ) -> list[str]:
         home = spec.env.get("HOME", walls.HOME)
         shell = next(walls.shells(), "/bin/sh")
         needed = (*spec.programs, *((Path(spec.argv[0]),) if spec.argv[0].startswith("/") else ()))
@@ -199,9 +306,10 @@ class Bubblewrap:
         return [
             "--as-pid-1",
             *walls.base(hostname=spec.name, home=home, disable_userns=self._can("--disable-userns")),
-            *walls.etc(spec, home, shell),
+            *walls.etc(spec, home, shell, sources),
             *walls.programs(needed, spec.folder, sources),
             *walls.binds(spec.binds, sources),
+            *(("--ro-bind", outer.HUB, str(walls.SHARED)) if hub else ()),
             *walls.seal(),
             *("--chdir", str(workdir)),
             *walls.environment(spec.env, home, shell),
@@ -209,15 +317,15 @@ class Bubblewrap:
             *("--setenv", spawned.MARK, note.id),
         ]
 
-    def _await_payload(self, spec: LaunchSpec, outer: int, until: float) -> Handle:
-        ticks = proc.start_ticks(outer)
+    def _await_payload(self, spec: LaunchSpec, pid: int, until: float) -> Handle:
+        ticks = proc.start_ticks(pid)
         while ticks is not None and time.monotonic() < until:
             leader = spawned.read_status(spec.folder).leader
             if leader is not None and _executed(leader) and (h := spawned.handle_of(self.name, leader)):
                 return h
-            if proc.wait_end(outer, ticks, timeout=0.003):
+            if proc.wait_end(pid, ticks, timeout=0.003):
                 break
-        ended = ticks is None or not proc.is_alive(outer, ticks)
+        ended = ticks is None or not proc.is_alive(pid, ticks)
         raise spawned.not_started(spec.folder, spec.name, ended=ended, otherwise="bwrap refused")
 
 

@@ -6,11 +6,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from hyperhive.errors import Broken, Refused
+from hyperhive.runtimes import outer
 from hyperhive.runtimes.base import Bind, LaunchSpec
 
 UID = 1000
 """User and group inside; outside it is whoever runs the daemon."""
 HOME = "/home/agent"
+SHARED = Path("/agents")
+"""Where shares appear."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/run/current-system/sw/bin"
 
 _SYSTEM = Path("/run/current-system")
@@ -55,41 +58,25 @@ class Sources:
     """Host paths to show, with a detour for those that ``bwrap`` itself could not walk to.
 
     In its user namespace it has no rights over other users' folders, not even when root started it. So what lies
-    in one that only its owner may pass is mounted below ``stage`` first, in a mount namespace of its own.
-
-    Args:
-        stage: a folder for the mount points.
+    in one that only its owner may pass is staged in the mount namespace around it first; see ``outer``.
     """
 
-    def __init__(self, stage: Path) -> None:
-        self._stage = stage
-        self._staged: list[tuple[Path, Path]] = []
+    def __init__(self) -> None:
+        self._staged: list[tuple[Path, str]] = []
 
     def bind(self, host: Path, inside: Path, *, writable: bool = False) -> tuple[str, ...]:
         """The arguments that show ``host`` as ``inside``."""
         option = "--bind" if writable else "--ro-bind"
         if os.geteuid() != 0 or not _behind_another_user(host):
             return option, str(host), str(inside)
-        if _behind_another_user(self._stage):
-            raise Refused(f"{self._stage} is in another user's closed folder; choose another --home.")
-        place = self._stage / str(len(self._staged))
-        self._stage.mkdir(exist_ok=True, mode=0o700)
-        if host.is_dir():
-            place.mkdir(exist_ok=True)
-        else:
-            place.touch()
+        place = f"{outer.PORCH}/stage/{len(self._staged)}"
         self._staged.append((host, place))
-        return option, str(place), str(inside)
+        return option, place, str(inside)
 
     @property
-    def detour(self) -> tuple[str, ...]:
-        """What to put before the ``bwrap`` command."""
-        if not self._staged:
-            return ()
-        script = 'while [ "$1" != -- ]; do mount --rbind "$1" "$2" || exit; shift 2; done; shift; exec "$@"'
-        pairs = (str(path) for pair in self._staged for path in pair)
-        own = ("unshare", "--mount", "--propagation", "private")
-        return (*own, "/bin/sh", "-c", script, "sh", *pairs, "--")
+    def staged(self) -> tuple[str, ...]:
+        """The options for ``outer`` that stage what was asked for."""
+        return tuple(word for host, place in self._staged for word in ("--stage", str(host), place))
 
 
 def base(*, hostname: str, home: str, disable_userns: bool) -> list[str]:
@@ -124,7 +111,7 @@ def seal() -> list[str]:
     return ["--remount-ro", "/"]
 
 
-def etc(spec: LaunchSpec, home: str, shell: str) -> list[str]:
+def etc(spec: LaunchSpec, home: str, shell: str, sources: Sources) -> list[str]:
     """A minimal ``/etc``; what is not the host's is written into the spec's folder first."""
     own = spec.folder / "etc"
     own.mkdir(exist_ok=True, mode=0o755)
@@ -143,7 +130,7 @@ def etc(spec: LaunchSpec, home: str, shell: str) -> list[str]:
     args: list[str] = []
     for name, text in files.items():
         (own / name).write_text(text)
-        args += ["--ro-bind", str(own / name), f"/etc/{name}"]
+        args += sources.bind(own / name, Path("/etc", name))
     for path in _ETC:
         args += ["--ro-bind-try", path, path]
     return args
@@ -179,12 +166,11 @@ def programs(paths: Iterable[Path], folder: Path, sources: Sources) -> list[str]
 
 
 def clear(folder: Path) -> None:
-    """Remove what was written into the spec's folder: files and empty folders, nothing below them."""
-    for own in (folder / "etc", folder / "stage"):
-        with suppress(OSError):
-            for entry in own.iterdir():
-                entry.rmdir() if entry.is_dir() else entry.unlink()
-            own.rmdir()
+    """Remove what was written into the spec's folder: files only."""
+    with suppress(OSError):
+        for entry in (folder / "etc").iterdir():
+            entry.unlink()
+        (folder / "etc").rmdir()
 
 
 def binds(found: tuple[Bind, ...], sources: Sources) -> list[str]:
