@@ -10,8 +10,9 @@ from hyperhive.actors.core import Core
 from hyperhive.actors.ports import Outbound
 from hyperhive.actors.reply import IGNORE, Reply
 from hyperhive.domain.axes import Login, Observation
-from hyperhive.domain.events import HelperEvent, TurnEnded, TurnStarted
+from hyperhive.domain.events import HelperEvent, McpServerFailed, TurnEnded, TurnStarted
 from hyperhive.domain.launch import role_of
+from hyperhive.domain.mcp_servers import settle
 from hyperhive.domain.messages import MAX_BATCH, Message
 from hyperhive.domain.names import OPERATOR, SYSTEM
 from hyperhive.domain.parts import Inbox, InboxDepth
@@ -23,6 +24,7 @@ from hyperhive.domain.wire import (
     Hello,
     Incoming,
     Interrupt,
+    McpServers,
     Report,
     StateChanged,
     Trouble,
@@ -238,6 +240,7 @@ class TurnLoop:
         def unheard(_: BaseException) -> None:
             session.close()  # it connects again and says again what was not stored
 
+        events: tuple[HelperEvent, ...] = ()
         match message.report:
             case TurnOver() as over if over.turn == core.open_turn:
                 self._over(record, over, ack, unheard)
@@ -248,7 +251,18 @@ class TurnLoop:
                 core.turn(state, turn=core.open_turn, note=note or None)
             case Trouble(note=note):
                 record = replace(record, last_error=note)
-        core.commit(record, then=ack, failed=unheard)
+            case McpServers(failed=servers):
+                record, events = self._servers(record, servers)
+        core.commit(record, *events, then=ack, failed=unheard)
+
+    def _servers(
+        self, record: AgentRecord, failed: dict[str, str]
+    ) -> tuple[AgentRecord, tuple[HelperEvent, ...]]:
+        warnings, news = settle(record.warnings, failed, known=self._core.config.extraMcpServers)
+        events = tuple(
+            McpServerFailed(agent=record.name, server=name, error=why) for name, why in news.items()
+        )
+        return replace(record, warnings=warnings), events
 
     def _over(
         self,

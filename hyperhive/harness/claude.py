@@ -10,11 +10,20 @@ from hyperhive.domain.turns import TurnState, TurnUsage
 
 @dataclass(frozen=True, slots=True)
 class Began:
-    """Claude took a prompt. ``unavailable``: MCP servers that are not connected, each with why."""
+    """Claude took a prompt. ``unavailable``: the status of the hive's own MCP server, if it is not connected."""
 
     session: str
-    unavailable: tuple[str, ...] = ()
+    unavailable: str = ""
     version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class McpServer:
+    """An MCP server of Claude's. ``status``: ``connected``, ``pending``, ``failed`` …; ``why`` it failed."""
+
+    name: str
+    status: str
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +100,10 @@ class ClaudeFailed(Exception):
     """Claude Code did not start; the message is one sentence."""
 
 
+class NotProvided(ClaudeFailed):
+    """It was not even tried: something that the operator provides cannot be used."""
+
+
 class ClaudeDied(Exception):
     """The process ended while it was asked something; the message says how."""
 
@@ -136,6 +149,9 @@ class Claude(Protocol):
 
     async def reconnect_hive(self) -> None:
         """Connect the hive's MCP server again. Never raises."""
+
+    async def servers(self) -> tuple[McpServer, ...] | None:
+        """Its MCP servers as of now; ``None`` where it does not say. Never raises."""
 
     def terminate(self) -> None:
         """SIGTERM."""

@@ -1,11 +1,14 @@
-"""How Claude Code is started: its arguments, environment and MCP servers. Pure."""
+"""How Claude Code is started: its arguments, environment and MCP servers."""
 
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hyperhive.domain.environment import MAX_ENVIRONMENT, parse
 from hyperhive.domain.launch import CONTAINER_MARK, Launch
+from hyperhive.errors import Invalid
+from hyperhive.harness import records
 
 PUMP = Path(__file__).with_name("pump.py")
 
@@ -23,6 +26,7 @@ QUIET = {
     "CLAUDE_CODE_DISABLE_FEEDBACK_SURVEY": "1",
     "CLAUDE_CODE_DISABLE_OFFICIAL_MARKETPLACE_AUTOINSTALL": "1",
     "MCP_TIMEOUT": "30000",
+    "CLAUDE_CODE_MCP_STARTUP_WAIT_MS": "10000",  # a server that hangs holds a first turn up no longer
     "MCP_TOOL_TIMEOUT": "600000",  # a recv waits up to 180 s
 }
 
@@ -43,29 +47,65 @@ def arguments(
     line += ["--tools", ",".join(launch.tools), "--allowedTools", ",".join(launch.allowed)]
     line += ["--permission-mode", "dontAsk", "--setting-sources="]
     line += ["--mcp-config", str(mcp_config), "--strict-mcp-config"]
+    if launch.agents is not None:
+        line += ["--add-dir", launch.agents]
     if session is not None:
         line.append(f"--resume={session}")
     return line
 
 
-def environment(launch: Launch, *, own: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
-    """Claude's environment: the harness's ``own``, what the host has ``given``, and ours over both.
+def provided(file: Path) -> dict[str, str]:
+    """The variables in a file of the operator's.
 
-    What is only for the harness's Python stays out of the agent's, the container's mark stays in.
+    Raises:
+        Invalid: it cannot be read, or holds what it may not; names the file, and no value.
     """
+    try:
+        raw = records.read(file, limit=MAX_ENVIRONMENT + 1)
+    except OSError as error:
+        reason = error.strerror or "no regular file"
+        raise Invalid(f"the environment file {file.name} cannot be read: {reason}.") from None
+    return parse(raw.decode(errors="replace"), file=file.name)
+
+
+def environment(
+    launch: Launch, *, own: Mapping[str, str], given: Mapping[str, str], provided: Mapping[str, str]
+) -> dict[str, str]:
+    """Claude's environment: the harness's ``own``, what the operator ``provided``, what the host has ``given``,
+    and ours over all of them.
+
+    What is only for the harness's Python stays out of the agent's, the container's mark stays in. Where the host
+    says which API is asked, nothing that was provided may lead elsewhere.
+    """
+    fixed = "ANTHROPIC_BASE_URL" in given
     kept = {
         key: value
         for key, value in own.items()
         if key == CONTAINER_MARK or not (key == "CLAUDECODE" or key.startswith(("HYPERHIVE_", "PYTHON")))
     }
+    identity = {
+        "GIT_AUTHOR_NAME": launch.agent,
+        "GIT_AUTHOR_EMAIL": f"{launch.agent}@hyperhive.invalid",
+        "GIT_COMMITTER_NAME": launch.agent,
+        "GIT_COMMITTER_EMAIL": f"{launch.agent}@hyperhive.invalid",
+    }
     return {
+        **identity,
         **kept,
+        **{key: value for key, value in provided.items() if not (fixed and _leads_elsewhere(key))},
         **given,
         **QUIET,
         "CLAUDE_CODE_MAX_RETRIES": str(launch.api_retries),
         "CLAUDE_CONFIG_DIR": launch.claude_dir,
         "PWD": launch.state,
+        **({"HYPERHIVE_AGENTS": launch.agents} if launch.agents is not None else {}),
     }
+
+
+def _leads_elsewhere(name: str) -> bool:
+    """Whether a variable chooses another API, another login or a way there."""
+    upper = name.upper()
+    return upper.startswith(("ANTHROPIC_", "CLAUDE_")) or upper.endswith("_PROXY")
 
 
 def mcp_servers(launch: Launch) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from hyperhive.harness.claude import (
 )
 
 _RETRY_STATES = {"rate_limit": TurnState.RATE_LIMITED, "authentication_failed": TurnState.THINKING}
-_CONNECTED = frozenset({"connected", "pending", "disabled"})
+_CONNECTED = frozenset({"connected", "pending"})
 
 
 def happenings(message: object) -> Iterator[Happening]:
@@ -120,11 +120,8 @@ def _system(subtype: str, data: dict[str, Any]) -> Iterator[Happening]:
     match subtype:
         case "init":
             servers = [server for server in data.get("mcp_servers") or () if isinstance(server, dict)]
-            unavailable = tuple(
-                f"{server.get('name')}: {server.get('status')}"
-                for server in servers
-                if server.get("status") not in _CONNECTED
-            )
+            own = (str(server.get("status")) for server in servers if server.get("name") == "hyperhive")
+            unavailable = next((status for status in own if status not in _CONNECTED), "")
             version = str(data.get("claude_code_version", ""))[:100]
             yield Began(_session(data.get("session_id")), unavailable, version)
         case "api_retry":

@@ -8,11 +8,12 @@ from pathlib import Path
 from hyperhive.domain.launch import Launch
 from hyperhive.domain.turns import Outcome, TurnState, TurnUsage
 from hyperhive.domain.wire import Compact, FromHost, Interrupt, StateChanged, TurnOver, Welcome, Work
-from hyperhive.harness.claude import Claude, ClaudeFailed
+from hyperhive.harness.claude import Claude, ClaudeFailed, NotProvided
 from hyperhive.harness.keeper import Keeper
 from hyperhive.harness.outcome import Evidence, Verdict, judge, overfull
 from hyperhive.harness.prompt import notes_reminder, turn_prompt
 from hyperhive.harness.say import Say
+from hyperhive.harness.servers import ServerWatch
 from hyperhive.harness.turn import Stop, Voice, attempt, with_cost
 from hyperhive.harness.usage import CostMeter
 
@@ -37,6 +38,7 @@ class TurnLoop:
     ) -> None:
         self._launch, self._keeper, self._say, self._meter = launch, keeper, say, meter
         self._login_pause = login_pause
+        self._servers = ServerWatch(servers=launch.extra_mcp_servers, report=say.report)
         self._turn: int | None = None
         self._stop = Stop()
         self._next: Work | None = None
@@ -123,6 +125,7 @@ class TurnLoop:
     def end(self) -> None:
         """End the turn under way, if any, and then the loop."""
         self._ending = True
+        self._servers.close()
         self._stop.wish(Outcome.INTERRUPTED)
         self._wake.set()
 
@@ -181,7 +184,10 @@ class TurnLoop:
             if self._stop.reason is not None:
                 return judge(Evidence(), stopped=self._stop.reason, now=datetime.now(UTC)), TurnUsage()
             voice.trouble(str(failure))
-            return Verdict(Outcome.FAILED, str(failure)), TurnUsage()
+            # What the operator has to mend is no failure of the messages: they wait for it.
+            outcome = Outcome.OFFLINE if isinstance(failure, NotProvided) else Outcome.FAILED
+            return Verdict(outcome, str(failure)), TurnUsage()
+        self._servers.look(claude)
         seen = await attempt(claude, prompt, voice=voice, stop=self._stop)
         verdict = judge(seen, stopped=self._stop.reason, now=datetime.now(UTC))
         usage = self._bill(seen)

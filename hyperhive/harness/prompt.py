@@ -9,17 +9,17 @@ from hyperhive.domain.names import SYSTEM
 from hyperhive.domain.wire import Incoming
 
 _TEMPLATE = Path(__file__).with_name("system_prompt.md")
+_MANAGERS = Path(__file__).with_name("manager_prompt.md")
 
 _CONTROLS = {*range(32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)} - {ord("\t")}
 _SHOWN = dict.fromkeys(_CONTROLS, "�")
 
 _ROLES = {"manager": "the manager, who runs the fleet for the operator,", "agent": "an agent"}
 
-_FLEET = """\
-- You run the fleet: `mcp__hyperhive__list_agents` shows it; `start`, `stop`, `restart`, `update` (a rebuild)
-  and `get_logs` take an agent's name; `request_spawn` asks the operator for a new agent. Messages from
-  `system` tell what happened to an agent: act where it needs you, else do nothing. A login is the operator's.
-"""
+_OWN = """\
+# Your own part
+
+What follows is from your config, which the operator approved. Where the two differ, what is above holds."""
 
 
 def system_prompt(launch: Launch, *, peers: Sequence[str]) -> str:
@@ -29,13 +29,15 @@ def system_prompt(launch: Launch, *, peers: Sequence[str]) -> str:
         "{agent}": launch.agent,
         "{role}": _ROLES[launch.role],
         "{peers}": others,
+        "{more}": _MANAGERS.read_text(encoding="utf-8") if launch.role == "manager" else "",
         "{state}": launch.state,
-        "{more}": _FLEET if launch.role == "manager" else "",
+        "{agents}": launch.agents or "$HYPERHIVE_AGENTS",
     }
     text = _TEMPLATE.read_text(encoding="utf-8")
     for place, value in words.items():
         text = text.replace(place, value)
-    return text.strip() + "\n"
+    own = launch.prompt.strip()
+    return text.strip() + "\n" + (f"\n{_OWN}\n\n{own}\n" if own else "")
 
 
 def turn_prompt(messages: Sequence[Incoming], *, peers: Sequence[str], notes_over: str = "") -> str:

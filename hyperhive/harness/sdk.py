@@ -5,7 +5,7 @@ import contextlib
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,18 @@ from claude_agent_sdk import ClaudeAgentOptions, ClaudeSDKClient
 from claude_agent_sdk._errors import MessageParseError
 
 from hyperhive.domain.launch import Launch
+from hyperhive.errors import HiveError
 from hyperhive.harness import records
-from hyperhive.harness.claude import ClaudeDied, ClaudeFailed, Ended, Happening, Noted
-from hyperhive.harness.command import arguments, environment, mcp_servers
+from hyperhive.harness.claude import (
+    ClaudeDied,
+    ClaudeFailed,
+    Ended,
+    Happening,
+    McpServer,
+    Noted,
+    NotProvided,
+)
+from hyperhive.harness.command import arguments, environment, mcp_servers, provided
 from hyperhive.harness.items import happenings
 from hyperhive.harness.transport import ProcessTransport
 
@@ -56,8 +65,9 @@ class SdkClaude:
     async def start(self, *, session: str | None, env: Mapping[str, str]) -> bool:
         """See ``Claude.start``."""
         config = self._write_config()
+        environ = self._environment(env)
         for wanted in (session, None):
-            transport = self._make_transport(wanted, env, config)
+            transport = self._make_transport(wanted, environ, config)
             client = ClaudeSDKClient(ClaudeAgentOptions(), transport=transport)
             self._transport = transport
             try:
@@ -79,13 +89,20 @@ class SdkClaude:
         records.write(file, json.dumps(mcp_servers(self._launch)))
         return file
 
-    def _make_transport(self, session: str | None, env: Mapping[str, str], config: Path) -> ProcessTransport:
+    def _environment(self, given: Mapping[str, str]) -> dict[str, str]:
+        file = self._launch.environment
+        try:
+            of_operator = {} if file is None else provided(Path(file))
+        except HiveError as error:
+            raise NotProvided(f"Claude Code was not started: {error.message}") from None
+        environ = environment(self._launch, own=os.environ, given=given, provided=of_operator)
+        return environ | {"CLAUDE_CODE_ENTRYPOINT": "sdk-py"}
+
+    def _make_transport(self, session: str | None, environ: dict[str, str], config: Path) -> ProcessTransport:
         claude = self._launch.claude or bundled()
         line = arguments(
             self._launch, claude=claude, prompt=self._prompt(), mcp_config=config, session=session
         )
-        environ = environment(self._launch, own=os.environ, given=env)
-        environ["CLAUDE_CODE_ENTRYPOINT"] = "sdk-py"
         return ProcessTransport(argv=line, env=environ, cwd=Path(self._launch.state))
 
     async def ask(self, prompt: str, *, command: bool = False) -> AsyncIterator[Happening]:
@@ -115,13 +132,26 @@ class SdkClaude:
         """See ``Claude.reconnect_hive``."""
         await self._control(lambda client: client.reconnect_mcp_server("hyperhive"))
 
-    async def _control(self, request: Callable[[ClaudeSDKClient], Any]) -> None:
+    async def servers(self) -> tuple[McpServer, ...] | None:
+        """See ``Claude.servers``."""
+        answer = await self._control(lambda client: client.get_mcp_status())
+        found = answer.get("mcpServers") if isinstance(answer, dict) else None
+        if not isinstance(found, list):
+            return None
+        return tuple(
+            McpServer(str(each.get("name")), str(each.get("status")), str(each.get("error") or ""))
+            for each in found
+            if isinstance(each, dict)
+        )
+
+    async def _control(self, request: Callable[[ClaudeSDKClient], Awaitable[Any]]) -> Any:
         if self._client is None or not self.alive:
-            return
+            return None
         # The SDK raises bare Exceptions here; a request that failed shows in what Claude does next.
         with contextlib.suppress(Exception):
             async with asyncio.timeout(CONTROL_DEADLINE):
-                await request(self._client)
+                return await request(self._client)
+        return None
 
     def terminate(self) -> None:
         """SIGTERM."""

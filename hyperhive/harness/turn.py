@@ -56,7 +56,7 @@ class Voice:
         self.turn, self._report, self._item = turn, report, item
         self._began = False
         self._state = TurnState.THINKING
-        self._unavailable: tuple[str, ...] = ()
+        self._unavailable = ""
         self.session: str | None = None
 
     def note(self, type: str, text: str = "", data: dict[str, Any] | None = None) -> None:
@@ -89,7 +89,7 @@ class Voice:
             case Began(session=session, unavailable=unavailable):
                 self.began(session)
                 if unavailable and unavailable != self._unavailable:
-                    self.trouble(f"MCP servers are not connected: {', '.join(unavailable)}.")
+                    self.trouble(f"The hive's own tools are not there (MCP server hyperhive: {unavailable}).")
                 self._unavailable = unavailable
             case Noted(type=type, text=text, data=data):
                 if type in {"text", "thinking", "tool_use", "tool_result"}:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
 from hyperhive.domain.turns import TurnUsage
-from hyperhive.harness.claude import Began, ClaudeDied, ClaudeFailed, Ended, Happening
+from hyperhive.harness.claude import Began, ClaudeDied, ClaudeFailed, Ended, Happening, McpServer
 
 
 class Forever:
@@ -50,6 +50,7 @@ class Scripted:
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     closed: asyncio.Event = field(default_factory=asyncio.Event)
     reconnected: asyncio.Event = field(default_factory=asyncio.Event)
+    servers: list[tuple[McpServer, ...] | None] = field(default_factory=list)
 
 
 class ScriptedClaude:
@@ -118,6 +119,11 @@ class ScriptedClaude:
     async def reconnect_hive(self) -> None:
         """See ``Claude``."""
         self._script.reconnected.set()
+
+    async def servers(self) -> tuple[McpServer, ...] | None:
+        """See ``Claude``; each look takes the next of the script's, the last one stays."""
+        looks = self._script.servers
+        return (looks.pop(0) if len(looks) > 1 else looks[0]) if looks else ()
 
     def terminate(self) -> None:
         """See ``Claude``."""

@@ -296,12 +296,12 @@ async def test_states_are_told_when_they_change(tmp_path: Path) -> None:
         assert states == [TurnState.OFFLINE, TurnState.THINKING]
 
 
-async def test_a_server_that_is_not_connected_is_told_once(tmp_path: Path) -> None:
-    began = Began("s1", unavailable=("weather: failed",))
+async def test_the_hives_tools_missing_is_told_once(tmp_path: Path) -> None:
+    began = Began("s1", unavailable="failed")
     async with bench(tmp_path, [began, began, done()]) as b:
         await b.turn(1)
         troubles = [r.note for r in b.told.reports if isinstance(r, Trouble)]
-        assert troubles == ["MCP servers are not connected: weather: failed."]
+        assert troubles == ["The hive's own tools are not there (MCP server hyperhive: failed)."]
 
 
 async def test_compaction_waits_for_the_turn_and_needs_a_session(tmp_path: Path) -> None:

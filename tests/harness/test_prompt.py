@@ -61,6 +61,30 @@ def test_the_system_prompt_says_who_it_is_and_what_it_may() -> None:
     assert "list_agents" in manager and "`operator`" in manager and "{" not in manager
 
 
+def test_the_manager_is_told_how_a_change_is_proposed_and_where() -> None:
+    manager = system_prompt(launch("manager").model_copy(update={"agents": "/agents"}), peers=())
+    for word in (
+        "`/agents/<name>/config`",
+        "request_spawn_draft",
+        "request_apply_commit",
+        "git rev-parse HEAD",
+    ):
+        assert word in manager
+    for word in ("`revise`", "approval_resolved", "never wait", "ask_operator"):
+        assert word in manager
+    assert "request_spawn" not in system_prompt(launch("agent"), peers=())
+
+
+def test_the_agents_own_part_comes_last_marked_as_its_own_and_taken_as_written() -> None:
+    own = launch("agent").model_copy(update={"prompt": "\nYou count files in {state}.\n"})
+    text = system_prompt(own, peers=())
+    before, _, after = text.partition("# Your own part")
+    assert before == system_prompt(launch("agent"), peers=()) + "\n"
+    assert after.endswith("what is above holds.\n\nYou count files in {state}.\n")
+    blank = launch("agent").model_copy(update={"prompt": " \n"})
+    assert "# Your own part" not in system_prompt(blank, peers=())
+
+
 def test_notes_are_pointed_out_only_when_they_are_too_long(tmp_path: Path) -> None:
     notes = tmp_path / "notes.md"
     assert notes_reminder(notes, limit_kib=1) == ""

@@ -34,7 +34,7 @@ for line in sys.stdin:
              "response": {"subtype": "success", "request_id": message["request_id"], "response": {}}})
         continue
     say({"type": "system", "subtype": "init", "session_id": "s1", "claude_code_version": "9",
-         "mcp_servers": [{"name": "a", "status": "connected"}, {"name": "b", "status": "failed"}, "odd"]})
+         "mcp_servers": [{"name": "a", "status": "connected"}, {"name": "hyperhive", "status": "failed"}, "odd"]})
     if MODE == "dies":
         subprocess.Popen(["sleep", "2"])  # holds our stdout open
         os.kill(os.getpid(), 9)
@@ -87,7 +87,7 @@ async def heard(made: SdkClaude) -> list[Happening]:
 async def test_odd_messages_are_survived_and_what_is_sound_gets_through(tmp_path: Path) -> None:
     async with claude(tmp_path, "odd") as made:
         told = await heard(made)
-        assert told[0] == Began("s1", unavailable=("b: failed",), version="9")
+        assert told[0] == Began("s1", unavailable="failed", version="9")
         shown = [(n.type, n.text) for n in told if isinstance(n, Noted)]
         for sound in (
             ("text", "hello"),
