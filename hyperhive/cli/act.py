@@ -2,8 +2,8 @@
 
 import sys
 
-from hyperhive.cli.errors import CommandError, NoDaemon, Usage
-from hyperhive.cli.hive import State, daemon, find, print_json, segment, state, text_of
+from hyperhive.cli.errors import CommandError, NoDaemon
+from hyperhive.cli.hive import State, confirm, daemon, find, print_json, segment, state, text_of
 from hyperhive.cli.outcome import Outcome, accepted, wait
 from hyperhive.cli.parse import Args, whole
 from hyperhive.cli.show import line, safe
@@ -15,7 +15,7 @@ def spawn(args: Args) -> int:
     hive = daemon()
     snapshot, name = state(hive), args.word("name")
     begun = accepted(name, "spawn", hive.json("POST", "/api/agents", {"name": name}))
-    return _finish(args, hive, snapshot, [begun])
+    return finish(args, hive, snapshot, [begun])
 
 
 def operate(args: Args) -> int:
@@ -26,7 +26,7 @@ def operate(args: Args) -> int:
     names = [a["name"] for a in snapshot["agents"]] if every else [args.word("name")]
     action = args.command.name
     begun = [_try(hive, name, action) if every else _operate(hive, name, action) for name in names]
-    return _finish(args, hive, snapshot, begun)
+    return finish(args, hive, snapshot, begun)
 
 
 def _operate(hive: Daemon, name: str, action: str) -> Outcome:
@@ -51,22 +51,14 @@ def destroy(args: Args) -> int:
     find(snapshot, name)
     purge = args.on("purge")
     if purge and not args.on("yes"):
-        _confirm(name)
+        confirm(name, f"deletes all folders of '{name}' for good", "--purge")
     query = "?purge=1" if purge else ""
     begun = accepted(name, "destroy", hive.json("DELETE", f"/api/agents/{segment(name)}{query}"))
-    return _finish(args, hive, snapshot, [begun])
+    return finish(args, hive, snapshot, [begun])
 
 
-def _confirm(name: str) -> None:
-    if not sys.stdin.isatty():
-        raise Usage(f"--purge deletes the folders of '{name}' for good; say --yes to mean it.")
-    sys.stderr.write(f"This deletes all folders of '{name}' for good. Type its name to go on: ")
-    sys.stderr.flush()
-    if sys.stdin.readline().strip() != name:
-        raise CommandError(f"Nothing was done: what was typed is not '{name}'.")
-
-
-def _finish(args: Args, hive: Daemon, snapshot: State, begun: list[Outcome]) -> int:
+def finish(args: Args, hive: Daemon, snapshot: State, begun: list[Outcome]) -> int:
+    """Say how operations that were begun ended, unless ``--no-wait``; returns the exit code."""
     text = not args.on("json")
     ended: list[Outcome] = []
     if text and not args.on("no_wait"):
@@ -103,22 +95,6 @@ def send(args: Args) -> int:
     if args.on("json"):
         return print_json(message)
     line(f"Message {message['id']} is in the inbox of {safe(args.word('name'))}.")
-    return 0
-
-
-def decide(args: Args) -> int:
-    """``approve``, ``deny`` and ``revise``"""
-    number = whole(args.word("id"), "ID")
-    note = args.text("note") or ""
-    if args.command.name == "revise" and not note.strip():
-        raise Usage(f"revise wants --note: what is to be changed. Usage: {args.command.usage}")
-    target = f"/api/approvals/{number}/{args.command.name}"
-    decided = daemon().json("POST", target, {"note": note})
-    if args.on("json"):
-        return print_json(decided)
-    line(
-        f"Approval {number} ({safe(decided['kind'])} of {safe(decided['agent'])}): {safe(decided['state'])}."
-    )
     return 0
 
 

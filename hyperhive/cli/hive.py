@@ -5,7 +5,7 @@ import os
 import sys
 from typing import Any
 
-from hyperhive.cli.errors import CommandError
+from hyperhive.cli.errors import CommandError, Usage
 from hyperhive.cli.parse import Args
 from hyperhive.cli.show import line, safe
 from hyperhive.cli.wire import Daemon, run_folder
@@ -38,6 +38,30 @@ def find(snapshot: State, name: str) -> dict[str, Any]:
     kept = any(kept["name"] == name for kept in snapshot["kept"])
     hint = f" Its folders are kept; 'hyperhive spawn {name}' takes them up again." if kept else ""
     raise CommandError(f"There is no agent '{name}'. There are: {known}.{hint}")
+
+
+def waiting(snapshot: State) -> list[dict[str, Any]]:
+    """The approvals of a snapshot that wait for the operator."""
+    return [approval for approval in snapshot["approvals"] if approval["state"] == "pending"]
+
+
+def confirm(name: str, does: str, what: str) -> None:
+    """Let the operator type ``name`` before something is deleted.
+
+    Args:
+        does: what this does, behind "This".
+        what: what asks for it, as it is typed.
+
+    Raises:
+        Usage: there is no terminal to ask in.
+        CommandError: something else was typed.
+    """
+    if not sys.stdin.isatty():
+        raise Usage(f"{what} {does}; say --yes to mean it.")
+    sys.stderr.write(f"This {does}. Type its name to go on: ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip() != name:
+        raise CommandError(f"Nothing was done: what was typed is not '{name}'.")
 
 
 def segment(word: str) -> str:

@@ -18,6 +18,7 @@ _TRANSIENTS = {
     "stop": "stopping",
     "restart": "restarting",
     "update": "rebuilding",
+    "rollback": "rebuilding",
     "destroy": "destroying",
 }
 
@@ -57,6 +58,7 @@ def wait(hive: Daemon, snapshot: State, accepted: list[Outcome]) -> Iterator[Out
     if not open_:
         return
     failures: dict[str, str] = {}
+    notes: dict[str, str] = {}
     under_way = {agent["name"]: agent["transient"] for agent in snapshot["agents"]}
     for event in _events(hive, int(snapshot["seq"]), time.monotonic() + DEADLINE):
         name = event["agent"]
@@ -65,11 +67,14 @@ def wait(hive: Daemon, snapshot: State, accepted: list[Outcome]) -> Iterator[Out
         if (failure := _failure(event)) is not None:
             failures[name] = failure
         match event["kind"]:
+            case "rebuilt" | "spawned" if event["ok"]:
+                notes[name] = event["note"]
             case "transient_set":  # what went wrong before was another operation's, which this one waited for
                 under_way[name] = event["transient"]
                 failures.pop(name, None)
+                notes.pop(name, None)
             case "transient_cleared" if under_way.get(name) in (None, open_[name].transient):
-                yield _ended(hive, open_.pop(name), failures.get(name))
+                yield _ended(hive, open_.pop(name), failures.get(name), notes.get(name, ""))
             case "destroyed":
                 yield _ended(hive, open_.pop(name), None)
         if not open_:
@@ -105,7 +110,7 @@ def _failure(event: dict[str, Any]) -> str | None:
     return None
 
 
-def _ended(hive: Daemon, outcome: Outcome, failure: str | None) -> Outcome:
+def _ended(hive: Daemon, outcome: Outcome, failure: str | None, note: str = "") -> Outcome:
     agent = next((a for a in state(hive)["agents"] if a["name"] == outcome.agent), None)
     if outcome.transient == "destroying":
         left = (failure or agent["last_error"] or "it is still there") if agent is not None else None
@@ -117,4 +122,4 @@ def _ended(hive: Daemon, outcome: Outcome, failure: str | None) -> Outcome:
     )
     if failure is None and wanted is not None and agent["container"] != wanted:
         failure = agent["last_error"] or f"its container is {agent['container']}"
-    return outcome._replace(ok=failure is None, note=failure or agent["container"])
+    return outcome._replace(ok=failure is None, note=failure or note or agent["container"])

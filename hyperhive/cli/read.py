@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from hyperhive.cli.errors import CommandError, NoDaemon
-from hyperhive.cli.hive import State, daemon, find, headline, print_json, segment, state
-from hyperhive.cli.parse import Args, whole
-from hyperhive.cli.show import cut, line, moment, paint, safe, table
+from hyperhive.cli.hive import State, daemon, find, headline, print_json, segment, state, waiting
+from hyperhive.cli.parse import Args
+from hyperhive.cli.show import ago, cut, line, moment, paint, safe, size, table
 from hyperhive.cli.wire import Daemon, Frame
 
 RECENT = 50
@@ -24,16 +24,29 @@ def list_agents(args: Args) -> int:
     """``list``"""
     snapshot = state(daemon())
     if args.on("json"):
-        return print_json({key: snapshot[key] for key in ("version", "seq", "hive", "agents", "kept")})
+        return print_json(
+            {key: snapshot[key] for key in ("version", "seq", "hive", "agents", "drafts", "kept")}
+        )
     line(paint(headline(snapshot), "bold"))
     head = ("NAME", "CONTAINER", "LOGIN", "REVISION", "TURN", "INBOX", "MODEL", "NOTE")
     table(head, [_row(agent) for agent in snapshot["agents"]])
+    if snapshot["drafts"]:
+        line(f"Drafts: {', '.join(_draft(draft) for draft in snapshot['drafts'])}.")
     if snapshot["kept"]:
-        line(f"Kept folders of: {', '.join(safe(kept['name']) for kept in snapshot['kept'])}.")
-    waiting = len(_pending(snapshot)) + len(_open(snapshot))
-    if waiting:
-        line(f"{waiting} wait for you: 'hyperhive pending', 'hyperhive questions'.")
+        line(f"Kept folders of: {', '.join(_kept(kept) for kept in snapshot['kept'])}.")
+    count = len(waiting(snapshot)) + len(_open(snapshot))
+    if count:
+        line(f"{count} wait for you: 'hyperhive pending', 'hyperhive questions'.")
     return 0
+
+
+def _draft(draft: dict[str, Any]) -> str:
+    return f"{safe(draft['name'])} ({size(draft['size'])}, {ago(draft['created'])}, by {safe(draft['by'])})"
+
+
+def _kept(kept: dict[str, Any]) -> str:
+    login = "with a login" if kept["logged_in"] else "no login"
+    return f"{safe(kept['name'])} ({size(kept['size'])}, {ago(kept['since'])}, {login})"
 
 
 def _row(agent: dict[str, Any]) -> tuple[object, ...]:
@@ -49,7 +62,7 @@ def _note(agent: dict[str, Any]) -> str:
         return f"{agent['transient']}…"
     if agent["quarantined"]:
         return f"quarantined: {agent['quarantined']}"
-    return agent["last_error"] or ""
+    return agent["last_error"] or " ".join(agent["warnings"])
 
 
 def show(args: Args) -> int:
@@ -71,6 +84,8 @@ def _value(key: str, value: object) -> str:
             return "-"
         case bool():
             return "yes" if value else "no"
+        case list():
+            return " ".join(safe(one) for one in value)
         case dict():
             return ", ".join(f"{k} {_value(k, v)}" for k, v in value.items() if v is not None)
         case _:
@@ -101,23 +116,12 @@ def _taken(hive: Daemon) -> list[dict[str, Any]]:
     return taken
 
 
-def pending(args: Args) -> int:
-    """``pending``"""
-    waiting = _pending(state(daemon()))
-    if args.on("json"):
-        return print_json(waiting)
-    if waiting:
-        rows = [(a["id"], a["kind"], a["agent"], a["requested_by"], moment(a["requested"])) for a in waiting]
-        table(("ID", "KIND", "AGENT", "ASKED BY", "SINCE"), rows)
-    return _none(waiting, "No approvals wait for you.")
-
-
 def questions(args: Args) -> int:
     """``questions``"""
-    waiting = _open(state(daemon()))
+    asking = _open(state(daemon()))
     if args.on("json"):
-        return print_json(waiting)
-    for asked in waiting:
+        return print_json(asking)
+    for asked in asking:
         until = f", until {moment(asked['deadline'])}" if asked["deadline"] else ""
         line(paint(f"#{asked['id']} {safe(asked['agent'])} asks, {moment(asked['asked'])}{until}", "bold"))
         line(safe(asked["question"], lines=True))
@@ -125,11 +129,7 @@ def questions(args: Args) -> int:
             line(f"  - {safe(option)}")
         line(f"  Answer: hyperhive answer {asked['id']} TEXT{' (name several)' if asked['multi'] else ''}")
         line()
-    return _none(waiting, "No questions wait for you.")
-
-
-def _pending(snapshot: State) -> list[dict[str, Any]]:
-    return [approval for approval in snapshot["approvals"] if approval["state"] == "pending"]
+    return _none(asking, "No questions wait for you.")
 
 
 def _open(snapshot: State) -> list[dict[str, Any]]:
@@ -139,18 +139,6 @@ def _open(snapshot: State) -> list[dict[str, Any]]:
 def _none(found: list[Any], text: str) -> int:
     if not found:
         line(text)
-    return 0
-
-
-def diff(args: Args) -> int:
-    """``diff ID``"""
-    number = whole(args.word("id"), "ID")
-    text = daemon().text("GET", f"/api/approvals/{number}/diff")
-    if args.on("json"):
-        return print_json({"id": number, "diff": text})
-    tones = {"+": "good", "-": "bad", "@": "dim"}
-    for row in text.splitlines():
-        line(paint(safe(row, lines=True), tones.get(row[:1], "")))
     return 0
 
 
@@ -233,12 +221,21 @@ def _numbered(hive: Daemon, after: int) -> Iterator[Frame]:
 
 
 def _told(event: dict[str, Any]) -> str:
-    fields = " ".join(
-        f"{k}={_field(v)}" for k, v in event.items() if k not in _ENVELOPE and v not in ("", None)
-    )
+    fields = _audited(event) if event["kind"] == "audit" else _fields(event)
     when = moment(event["ts"])
     kind = paint(safe(event["kind"]), "bold")
     return f"{event['seq']:>6}  {when}  {safe(event['agent'] or '-'):<12} {kind} {fields}".rstrip()
+
+
+def _audited(event: dict[str, Any]) -> str:
+    where = f" ({safe(event['where'])})" if event["where"] else ""
+    note = f": {safe(event['note'])}" if event["note"] else ""
+    return f"{safe(event['by'])}{where} {safe(event['action'])}{note}"
+
+
+def _fields(event: dict[str, Any]) -> str:
+    own = {key: value for key, value in event.items() if key not in _ENVELOPE and value not in ("", None)}
+    return " ".join(f"{key}={_field(value)}" for key, value in own.items())
 
 
 def _field(value: object) -> str:

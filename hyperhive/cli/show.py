@@ -10,7 +10,9 @@ _COLOURS = {"good": "32", "warn": "33", "bad": "31", "dim": "2", "bold": "1"}
 _TONES = {
     "running": "good", "logged-in": "good", "up-to-date": "good", "ok": "good",
     "stopped": "dim", "unknown": "warn", "needs-login": "warn", "stale": "warn", "warn": "warn",
-    "quarantined": "bad", "fail": "bad", "failed": "bad",
+    "quarantined": "bad", "fail": "bad", "failed": "bad", "denied": "bad",
+    "deployed": "good", "approved": "good", "building": "warn", "revise": "warn", "current": "good", "gone": "dim",
+    "withdrawn": "dim", "superseded": "dim", "expired": "dim",
 }  # fmt: skip
 
 
@@ -73,3 +75,29 @@ def moment(stamp: object) -> str:
         return str(stamp)
     today = datetime.now().astimezone().date()
     return when.strftime("%H:%M:%S" if when.date() == today else "%Y-%m-%d %H:%M:%S")
+
+
+def ago(stamp: object) -> str:
+    """How long ago an RFC 3339 moment was, in its largest unit."""
+    from datetime import datetime
+
+    try:
+        seconds = (datetime.now().astimezone() - datetime.fromisoformat(str(stamp))).total_seconds()
+    except (ValueError, TypeError):
+        return "-"
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(0.0, seconds):.0f} s"
+
+
+def size(count: object) -> str:
+    """A number of bytes in a unit that suits it; ``None``: not measured."""
+    if not isinstance(count, int):
+        return "not measured"
+    amount = float(count)
+    for unit in ("B", "KiB", "MiB"):
+        if amount < 1024:
+            return f"{amount:.0f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} GiB"

@@ -38,6 +38,7 @@ ALL = Option("--all", "every agent")
 FOLLOW = Option("--follow", "go on with what comes")
 NO_WAIT = Option("--no-wait", "return at once; the outcome is an event")
 NOTE = Option("--note", "why, told to whoever asked", "TEXT")
+AGAINST = ("running", "proposal", "approved")
 RUNTIMES = ("auto", "nixos", "nspawn", "bubblewrap", "process")
 
 UP = (
@@ -96,13 +97,46 @@ _MESSAGES = (
 )  # fmt: skip
 
 _DECISIONS = (
-    Command("pending", (), "approvals that wait for you", (JSON,), "read:pending"),
-    Command("diff", ("ID",), "what an approval would change", (JSON,), "read:diff"),
-    Command("approve", ("ID",), "approve it", (NOTE, JSON), "act:decide"),
-    Command("deny", ("ID",), "deny it", (NOTE, JSON), "act:decide"),
-    Command("revise", ("ID",), "send it back with a note (--note is required)", (NOTE, JSON), "act:decide"),
+    Command("pending", (), "approvals that wait for you", (JSON,), "approvals:pending"),
+    Command(
+        "diff", ("ID",), "what an approval would change",
+        (Option("--against", "compared with what (running)", "WHAT", AGAINST), JSON),
+        "approvals:diff",
+    ),
+    Command("approve", ("ID",), "approve it", (NOTE, JSON), "approvals:decide"),
+    Command("deny", ("ID",), "deny it", (NOTE, JSON), "approvals:decide"),
+    Command(
+        "revise", ("ID",), "send it back with a note (--note is required)", (NOTE, JSON), "approvals:decide"
+    ),
+    Command(
+        "decided", (), "approvals that wait no more, newest first",
+        (Option("--limit", "how many (50)", "N"), JSON),
+        "approvals:decided",
+    ),
     Command("questions", (), "questions that wait for you", (JSON,), "read:questions"),
     Command("answer", ("ID", "TEXT"), "answer a question; '-' reads it from stdin", (JSON,), "act:answer"),
+)  # fmt: skip
+
+_CHANGES = (
+    Command("draft", ("NAME",), "a config repository for an agent to be, no container", (JSON,), "approvals:draft"),
+    Command(
+        "discard", ("NAME",), "delete a draft with its folders",
+        (Option("--yes", "do not ask"), JSON),
+        "approvals:discard",
+    ),
+    Command(
+        "propose", ("NAME", "COMMIT"), "ask for a commit of its config repository to be applied",
+        (Option("--note", "what to know of it", "TEXT"), JSON),
+        "approvals:propose",
+    ),
+    Command("withdraw", ("ID",), "take back what you proposed", (JSON,), "approvals:withdraw"),
+    Command("history", ("NAME",), "its generations: what it was built from", (JSON,), "generations:history"),
+    Command(
+        "rollback", ("NAME", "[GENERATION]"), "go back to an earlier generation as it was built",
+        (NO_WAIT, JSON),
+        "generations:rollback",
+    ),
+    Command("build", ("NAME",), "what its last build said", (FOLLOW, JSON), "generations:build"),
 )  # fmt: skip
 
 _HELP = (
@@ -118,6 +152,7 @@ GROUPS = {
     "Agents": _AGENTS,
     "Messages": _MESSAGES,
     "Decisions": _DECISIONS,
+    "Changes": _CHANGES,
     "Help": _HELP,
 }
 COMMANDS = tuple(command for group in GROUPS.values() for command in group)

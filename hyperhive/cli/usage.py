@@ -20,17 +20,22 @@ def show_help(args: Args) -> int:
 
 def overview() -> None:
     """Print all commands."""
+    width = max(len(_typed(command)) for commands in GROUPS.values() for command in commands)
     line("hyperhive: supervises a hive of Claude Code agents on one host, one container each.")
     for group, commands in GROUPS.items():
         line()
         line(paint(group, "bold"))
         for command in commands:
-            line(f"  {' '.join([command.name, *command.args]):<18} {command.help}")
+            line(f"  {_typed(command):<{width}}  {command.help}")
     line()
     line(
         "'hyperhive help COMMAND' shows the options of one. "
         "Exit: 0 done, 1 refused or failed, 2 wrong usage, 3 no daemon."
     )
+
+
+def _typed(command: Command) -> str:
+    return " ".join([command.name, *command.args])
 
 
 def _one(command: Command) -> None:

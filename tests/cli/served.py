@@ -2,10 +2,10 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import uvicorn
 from starlette.requests import Request
@@ -17,6 +17,8 @@ from hyperhive.web.app import build_host
 from hyperhive.web.security import Security
 from tests.fakes.hive import FakeHive
 from tests.waiting import eventually
+
+T = TypeVar("T")
 
 TOKEN = "t" * 43
 
@@ -96,6 +98,10 @@ class ServedHive:
 
         self._loop.call_soon_threadsafe(there)
         done.result(20)
+
+    def run(self, work: Callable[[FakeHive], Coroutine[Any, Any, T]]) -> T:
+        """Ask something of the hive, on its thread, and wait for the answer."""
+        return asyncio.run_coroutine_threadsafe(work(self.hive), self._loop).result(5)
 
     def hang_up(self) -> None:
         """End all streams, as a daemon does that stops."""

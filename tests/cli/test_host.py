@@ -10,10 +10,13 @@ from types import ModuleType
 
 import pytest
 
+from hyperhive.domain.approvals import Kind
+from hyperhive.domain.views import ApprovalView, DraftView
 from hyperhive.errors import Refused
 from hyperhive.settings import Settings
 from tests.cli.conftest import Type
 from tests.cli.served import ServedHive
+from tests.fakes.samples import NOON
 
 HYPERHIVE = [sys.executable, "-c", "import sys; from hyperhive.cli import main; sys.exit(main())"]
 
@@ -182,6 +185,12 @@ def test_completion_is_a_script_for_the_shell(run_folder: Path, type_: Type, she
         (["re"], {"restart", "resume", "revise"}),
         (["stop", ""], {"--all", "--no-wait", "--json", "manager", "alice"}),
         (["stop", "al"], {"alice"}),
+        (["discard", ""], {"--yes", "--json", "surveyor"}),
+        (["propose", ""], {"--note", "--json", "manager", "alice", "surveyor"}),
+        (["approve", ""], {"--note", "--json", "3"}),
+        (["diff", "3", "--against", ""], {"running", "proposal", "approved"}),
+        (["draft", ""], {"--json"}),
+        (["history", "man"], {"manager"}),
         (["completion", ""], {"bash", "zsh", "fish"}),
         (["list", "--"], {"--json"}),
     ],
@@ -189,6 +198,9 @@ def test_completion_is_a_script_for_the_shell(run_folder: Path, type_: Type, she
 def test_bash_completes_commands_options_and_names(
     served: ServedHive, type_: Type, tmp_path: Path, words: list[str], expected: set[str]
 ) -> None:
+    draft = DraftView(name="surveyor", created=NOON, by="manager")
+    asked = ApprovalView(id=3, kind=Kind.SPAWN, agent="scribe", requested_by="manager", requested=NOON)
+    served.do(lambda hive: hive._set(drafts=(draft,), approvals=(asked,)))
     program = tmp_path / "hyperhive"
     program.write_text(
         f"#!/bin/sh\nexec {sys.executable} -c 'from hyperhive.cli import main; main()' \"$@\"\n"

@@ -50,14 +50,14 @@ def test_list_tells_what_needs_the_operator(served: ServedHive, type_: Type) -> 
     said = type_("list").out
     assert "rebuilding…" in said
     assert "quarantined: 5 crashes within 60 s" in said
-    assert "Kept folders of: old-hand." in said
+    assert "Kept folders of: old-hand (50 MiB, " in said
     assert "2 wait for you" in said
 
 
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (("list",), {"version", "seq", "hive", "agents", "kept"}),
+        (("list",), {"version", "seq", "hive", "agents", "drafts", "kept"}),
         (("show", "alice"), {"name", "container", "login", "revision", "turn"}),
         (("stats",), {"turns"}),
         (("token",), {"token"}),

@@ -105,13 +105,18 @@ def _changed(path: str, old: str | bytes | None, new: str | bytes | None) -> Fil
     change = Change.ADDED if old is None else Change.REMOVED if new is None else Change.MODIFIED
     if isinstance(old, bytes) or isinstance(new, bytes):
         return FileDiff(path=path, change=change, binary=True)
-    before, after = (old or "").splitlines(), (new or "").splitlines()
+    before, after = _lines(old or ""), _lines(new or "")
     matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
     hunks = tuple(_hunk(group, before, after) for group in matcher.get_grouped_opcodes(3))
     lines = [line.kind for hunk in hunks for line in hunk.lines]
     return FileDiff(
         path=path, change=change, added=lines.count("added"), removed=lines.count("removed"), hunks=hunks
     )
+
+
+def _lines(text: str) -> list[str]:
+    """Split as git does, at line feeds alone."""
+    return text.removesuffix("\n").split("\n") if text else []
 
 
 def _hunk(group: list[tuple[str, int, int, int, int]], before: list[str], after: list[str]) -> Hunk:
