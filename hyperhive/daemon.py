@@ -17,7 +17,9 @@ from pathlib import Path
 
 from hyperhive import __version__, logs
 from hyperhive.actors.builder import Builder
+from hyperhive.actors.clerk import Clerk
 from hyperhive.actors.core import Shared
+from hyperhive.actors.desk import Desk
 from hyperhive.actors.layout import Layout
 from hyperhive.actors.observer import Credentials, own_revision
 from hyperhive.actors.operations import Operations
@@ -35,6 +37,7 @@ from hyperhive.mode import Mode, live, remember_port, wanted_port
 from hyperhive.rehearsal.keys import Keys
 from hyperhive.rehearsal.scenario import builtin, load
 from hyperhive.rehearsal.server import Rehearsal
+from hyperhive.repos.repositories import Repositories
 from hyperhive.running.doors import LoopDoors
 from hyperhive.running.hive import RunningHive
 from hyperhive.runtimes.base import Runtime
@@ -120,13 +123,18 @@ class _Daemon:
             stack.callback(bridge.close)
             mode = await self._mode(stack)
             doors = LoopDoors(bridge=bridge)
+            repos, clerk = Repositories(home=settings.home), Clerk()
             operations = self._operations(runtime, claude, doors)
+            desk = Desk(runtime=runtime, layout=operations.layout, database=database, clerk=clerk)
             tree = Tree(
                 database=database,
                 frames=bridge.feed,
                 watcher=watcher,
                 hive=self._view(runtime, mode, watcher),
                 now=_now,
+                repos=repos,
+                clerk=clerk,
+                desk=desk,
                 shared=lambda services: self._shared(services, database, watcher, operations, mode),
             )
             hive = RunningHive(tree=tree, database=database, bridge=bridge, watcher=watcher, runtime=runtime)

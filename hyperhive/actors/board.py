@@ -6,10 +6,19 @@ from typing import Any
 
 from hyperhive.domain.events import Recorded
 from hyperhive.domain.names import MANAGER
-from hyperhive.domain.parts import AgentGone, AgentShown, Approvals, Inbox, InboxDepth, Kept, Questions
+from hyperhive.domain.parts import (
+    AgentGone,
+    AgentShown,
+    Approvals,
+    Drafts,
+    Inbox,
+    InboxDepth,
+    Kept,
+    Questions,
+)
 from hyperhive.domain.views import AgentView, HiveSnapshot, HiveView
 
-_SECTIONS = ("approvals", "questions", "inbox", "kept")
+_SECTIONS = ("approvals", "questions", "inbox", "kept", "drafts")
 
 
 class _State:
@@ -36,7 +45,7 @@ class _State:
 
     @cached_property
     def snapshot(self) -> HiveSnapshot:
-        return HiveSnapshot(seq=self.seq, hive=self.hive, agents=self.ordered, drafts=(), **self.sections)
+        return HiveSnapshot(seq=self.seq, hive=self.hive, agents=self.ordered, **self.sections)
 
     @cached_property
     def json(self) -> bytes:
@@ -78,6 +87,8 @@ class _Draft:
                 self._section("approvals", approvals)
             case Kept(kept):
                 self._section("kept", kept)
+            case Drafts(drafts):
+                self._section("drafts", drafts)
             case HiveView():
                 self.hive = part
                 self.touched.add("hive")

@@ -44,7 +44,8 @@ class Environments:
             fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
             raise Invalid(
-                f"{key}: there is no {path}; the operator makes it: install -m 0600 /dev/null {path}", code=_CODE
+                f"{key}: there is no {path}; the operator makes it: install -m 0600 /dev/null {path}",
+                code=_CODE,
             ) from None
         except OSError as error:
             raise Broken(f"{key}: {path} cannot be opened: {error.strerror}.", code=_CODE) from None

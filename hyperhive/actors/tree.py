@@ -1,5 +1,6 @@
 """The tree: every actor of a hive, made here and kept alive by the supervisor."""
 
+import contextlib
 import difflib
 from collections import Counter
 from collections.abc import Callable
@@ -11,33 +12,36 @@ from hyperhive.actors.address import Address
 from hyperhive.actors.agent import AgentActor, Show
 from hyperhive.actors.board import Board
 from hyperhive.actors.broker import Broker, WaitingRoom
+from hyperhive.actors.clerk import Clerk
 from hyperhive.actors.core import AgentMemory, Core, Shared
+from hyperhive.actors.desk import Desk
+from hyperhive.actors.entry import insert_agent
 from hyperhive.actors.gatekeeper import Gatekeeper
 from hyperhive.actors.hub import Committed, EventHub
 from hyperhive.actors.layout import Layout
 from hyperhive.actors.observer import read_regular, with_logins
 from hyperhive.actors.ports import Frames
+from hyperhive.actors.proposals import Proposals
 from hyperhive.actors.reply import Reply
+from hyperhive.actors.requests import Operate
 from hyperhive.actors.roster import Failed, Post, Roster
 from hyperhive.actors.store import Store, Write
 from hyperhive.actors.supervisor import Add, Remove, Root
 from hyperhive.actors.watcher import Watcher
 from hyperhive.domain.agent_config import DEFAULT, MAX_CONFIG
 from hyperhive.domain.axes import Container, Transient
-from hyperhive.domain.events import AgentQuarantined, TransientSet
-from hyperhive.domain.launch import role_of
+from hyperhive.domain.events import AgentQuarantined
 from hyperhive.domain.names import MANAGER, check_name
-from hyperhive.domain.parts import AgentShown, Approvals, Inbox, InboxDepth, Kept, Questions
-from hyperhive.domain.records import AgentRecord, Intended
+from hyperhive.domain.parts import AgentShown, Approvals, Drafts, Inbox, InboxDepth, Kept, Questions
+from hyperhive.domain.records import AgentRecord
 from hyperhive.domain.turns import TurnState
 from hyperhive.domain.views import AgentView, HiveView, TurnView
-from hyperhive.errors import Refused
+from hyperhive.errors import HiveError
+from hyperhive.repos.repositories import Repositories
 from hyperhive.store.database import Database, Tx
 
 _DURABLE = 10.0
 """Seconds in which the Store finishes when all is stopped."""
-MAX_AGENTS = 5_000
-"""Agents of one hive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,9 @@ class Tree:
 
     Args:
         hive: the hive's own view, for the snapshot.
+        repos: the config repositories.
+        clerk: works on them beside the mailboxes; the tree closes it.
+        desk: what the manager has before it.
         shared: makes what the agents' actors share, once the services have their addresses.
     """
 
@@ -66,6 +73,9 @@ class Tree:
         watcher: Watcher,
         hive: HiveView,
         now: Callable[[], datetime],
+        repos: Repositories,
+        clerk: Clerk,
+        desk: Desk,
         shared: Callable[[Services], Shared],
     ) -> None:
         self.board = Board(hive=hive, seq=database.reader().events.newest())
@@ -78,6 +88,9 @@ class Tree:
         self._watcher = watcher
         self.now = now
         self._shared = shared(self.services)
+        self._clerk = clerk
+        self._desk = desk
+        self._proposals = self._make_proposals(repos)
 
     def start(self) -> None:
         """Start the services, then an actor for every agent there is; the manager exists by itself."""
@@ -101,6 +114,7 @@ class Tree:
 
     def stop(self) -> None:
         """Stop every actor; containers run on. Afterwards the database may be closed."""
+        self._clerk.close()
         store = self.services.store.actor
         self.root.stop()
         if isinstance(store, Store):  # it still makes durable what it was told, and nobody may close under it
@@ -113,6 +127,8 @@ class Tree:
         def entered(record: AgentRecord) -> None:
             self.adopt(record.name)
             reply.set(record)
+            with contextlib.suppress(HiveError):  # the daemon stops: the next one makes tags again
+                self._clerk.run(lambda: self._proposals.retag_last(name), key=name)
 
         self.services.store.tell(
             Write(
@@ -162,6 +178,7 @@ class Tree:
             Questions(tuple(reader.questions.open())),
             Approvals(tuple(reader.approvals.pending())),
             Kept(with_logins(reader.agents.kept(), self._shared.layout)),
+            Drafts(tuple(reader.drafts.all())),
         ]
         for record in reader.agents.all():
             parts.append(InboxDepth(record.name, reader.messages.depth(record.name)))
@@ -229,9 +246,27 @@ class Tree:
             "database": database,
             "timers": self._watcher,
             "now": self.now,
-            "approve": lambda tx, view, by: insert_agent(tx, view.agent, by=by, layout=self.layout),
-            "approved": lambda view: self.adopt(view.agent),
+            "clerk": self._clerk,
+            "proposals": self._proposals,
         }
+
+    def _make_proposals(self, repos: Repositories) -> Proposals:
+        return Proposals(
+            repos=repos,
+            store=self.services.store,
+            database=self._database,
+            layout=self.layout,
+            desk=self._desk,
+            now=self.now,
+            check=self._shared.builder.check,
+            adopt=self.adopt,
+            rebuild=self._rebuild,
+        )
+
+    def _rebuild(self, name: str, by: str) -> None:
+        """There is something approved to be built for an agent."""
+        if (post := self.roster.get(name)) is not None:
+            post.address.tell(Operate(Transient.REBUILDING, by=by))
 
     def _agent_post(self, name: str) -> Post:
         memory = AgentMemory(turn=TurnView(state=TurnState.IDLE, since=self.now()))
@@ -289,25 +324,3 @@ class _Entered:
 
     def fail(self, error: BaseException) -> None:
         self._reply.fail(error)
-
-
-def insert_agent(tx: Tx, name: str, *, by: str, layout: Layout) -> AgentRecord:
-    """Record a new agent that is being spawned.
-
-    Raises:
-        Refused: there is one of that name, or there are too many.
-    """
-    if tx.agents.get(name) is not None:
-        raise Refused(f"There is an agent '{name}' already.", code="exists")
-    if len(tx.agents.all()) >= MAX_AGENTS:
-        raise Refused(f"A hive holds {MAX_AGENTS} agents at most; destroy one first.", code="too-many-agents")
-    record = replace(
-        tx.agents.insert(name, role_of(name), Intended.RUNNING),
-        transient=Transient.SPAWNING,
-        transient_since=tx.now,
-        transient_by=by,
-    )
-    tx.agents.save(record)
-    tx.emit(TransientSet(agent=name, transient=Transient.SPAWNING.value))
-    tx.show_whole(Kept, lambda: Kept(with_logins(tx.agents.kept(), layout)))
-    return record

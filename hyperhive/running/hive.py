@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 from hyperhive.actors.address import Address
 from hyperhive.actors.agent import Pause, Resume
 from hyperhive.actors.broker import Expire, Recv, Send, Undelivered
-from hyperhive.actors.gatekeeper import Ask, Close, Decide, Request
+from hyperhive.actors.gatekeeper import Ask, Close, Decide, Submit
 from hyperhive.actors.job import Result
 from hyperhive.actors.observer import with_logins
 from hyperhive.actors.operations import remove_tree
@@ -21,6 +21,7 @@ from hyperhive.actors.tree import Tree
 from hyperhive.actors.turn_loop import Connected, Deliver, Disconnected, Reported
 from hyperhive.actors.watcher import Watcher
 from hyperhive.bridge import Bridge
+from hyperhive.domain.approvals import Kind
 from hyperhive.domain.axes import Transient
 from hyperhive.domain.messages import MAX_BATCH, MAX_WAIT, Message
 from hyperhive.domain.names import OPERATOR, check_name
@@ -318,13 +319,13 @@ class RunningHive(Hive):
     async def request_spawn(self, name: str, *, by: str) -> ApprovalView:
         """Ask the operator for a new agent."""
         check_name(name)
-        return await self._gate(lambda reply: Request(name, by, reply))
+        return await self._gate(lambda reply: Submit(Kind.SPAWN, name, None, by, reply=reply))
 
     async def decide(
         self, id: int, *, decision: Literal["approve", "deny", "revise"], note: str = "", by: str
     ) -> ApprovalView:
         """Decide an approval; an approved spawn begins at once."""
-        return await self._gate(lambda reply: Decide(id, decision, note, by, reply))
+        return await self._gate(lambda reply: Decide(id, decision, note, by, reply=reply))
 
     async def approval_diff(self, id: int) -> str:
         """What would change."""

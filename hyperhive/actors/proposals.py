@@ -1,0 +1,322 @@
+"""Proposals: how approvals and drafts are carried out, in the clerk's threads. The record decides, tags follow."""
+
+import logging
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from hyperhive.actors import approving
+from hyperhive.actors.address import Address
+from hyperhive.actors.desk import Desk
+from hyperhive.actors.entry import insert_agent, show_kept
+from hyperhive.actors.layout import Layout
+from hyperhive.actors.measure import measure
+from hyperhive.actors.operations import remove_tree
+from hyperhive.actors.petitions import Decide, Discard, Draft, Submit, Withdraw
+from hyperhive.actors.questions import MAX_TEXT, check_ttl
+from hyperhive.actors.reply import Waiter
+from hyperhive.actors.store import Write
+from hyperhive.actors.tagging import image, remake
+from hyperhive.domain.approvals import Kind, State, advance
+from hyperhive.domain.names import SYSTEM, check_name
+from hyperhive.domain.views import ApprovalView, DraftView
+from hyperhive.errors import HiveError, Invalid, Refused, Unknown
+from hyperhive.repos.repositories import Repositories
+from hyperhive.repos.values import Pinned
+from hyperhive.store.database import Database, Tx
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_DURABLE = 30.0
+"""Seconds that a transaction may take before whoever asked hears that nobody knows."""
+_STATES = {"approve": State.APPROVED, "deny": State.DENIED, "revise": State.REVISE}
+
+
+class Proposals:
+    """What waits for the operator, from submission to decision. All calls block; one name at a time.
+
+    Args:
+        check: refuses a config that cannot work here.
+        adopt: starts the actor of an agent that was just entered.
+        rebuild: tells an agent's actor that there is something approved to be built.
+    """
+
+    def __init__(
+        self,
+        *,
+        repos: Repositories,
+        store: Address,
+        database: Database,
+        layout: Layout,
+        desk: Desk,
+        now: Callable[[], datetime],
+        check: Callable[[str], object],
+        adopt: Callable[[str], None],
+        rebuild: Callable[[str, str], None],
+    ) -> None:
+        self._repos = repos
+        self._store = store
+        self._database = database
+        self._layout = layout
+        self._desk = desk
+        self._now = now
+        self._check_config = check
+        self._adopt = adopt
+        self._rebuild = rebuild
+
+    # -- submitting
+
+    def check(self, submit: Submit) -> None:
+        """Refuse what is malformed, before anything is looked at."""
+        check_name(submit.name)
+        _check_note(submit.note)
+        check_ttl(submit.ttl)
+        if (submit.commit is None) is not (submit.kind is Kind.SPAWN):
+            raise Invalid("Name the commit for spawn-commit and apply-commit, and none for spawn.")
+
+    def submit(self, submit: Submit) -> ApprovalView:
+        """Pin the commit and enter the request; when this returns it is tagged."""
+        name, reader = submit.name, self._database.reader()
+        agent = approving.check_target(reader, submit.kind, name)
+        if submit.kind is Kind.SPAWN_COMMIT:
+            self._measure(name)
+        pinned = self._pinned(submit)
+        sha = pinned.sha if pinned is not None else None
+        if (waits := approving.same(reader, submit.kind, name, sha)) is not None:
+            return waits
+        base = (agent.built_commit or None) if agent is not None else None
+        stat = self._repos.stat(name, base, sha) if sha is not None else (0, 0, 0)
+        older = reader.approvals.pending_for(name)
+        for view in older:
+            self._foretell(view, State.SUPERSEDED, submit.by, approving.SUPERSEDED)
+        summary = pinned.summary if pinned is not None else ""
+        try:
+            view, _ = self._write(
+                lambda tx: approving.submit(tx, submit, sha=sha, summary=summary, stat=stat)
+            )
+        except HiveError:
+            self.retag(older)
+            raise
+        self.retag([view])
+        return view
+
+    def _pinned(self, submit: Submit) -> Pinned | None:
+        """The commit that is asked for, checked; ``None``: the first config of a new agent."""
+        if submit.commit is not None:
+            pinned = self._repos.pin(submit.name, submit.commit)
+        elif self._database.reader().agents.kept_since(submit.name) is not None:
+            main = self._repos.main(submit.name)
+            if main is None:
+                return None
+            pinned = self._repos.check(submit.name, main)
+        else:
+            return None
+        self._check_config(pinned.config)
+        return pinned
+
+    # -- deciding
+
+    def decide(self, decide: Decide) -> ApprovalView:
+        """Decide an approval, once; what was approved is on its way when this returns."""
+        view = self._known(decide.id)
+        to = _STATES[decide.decision]
+        advance(view.id, view.state, to, by=view.by, when=view.decided)
+        _check_note(decide.note)
+        if to is State.REVISE and not decide.note.strip():
+            raise Invalid(
+                "Say in a note what to change, so that the manager can act on it.", code="note-missing"
+            )
+        if to is State.APPROVED:
+            self._check_again(view)
+
+        def op(tx: Tx) -> ApprovalView:
+            done = approving.resolve(tx, view.id, to, by=decide.by, where=decide.where, note=decide.note)
+            if to is State.APPROVED:
+                self._carry_out(tx, done, decide.by)
+            return done
+
+        decided = self._settle(view, to, decide.by, decide.note, op)
+        if to is State.APPROVED:
+            if decided.kind is Kind.APPLY_COMMIT:
+                self._rebuild(decided.agent, decide.by)
+            else:
+                self._adopt(decided.agent)
+        return decided
+
+    def _check_again(self, view: ApprovalView) -> None:
+        """What was fine when it was submitted need not be now."""
+        try:
+            approving.check_target(self._database.reader(), view.kind, view.agent)
+            if view.sha is not None:
+                self._check_config(self._repos.check(view.agent, view.sha).config)
+        except Refused as refusal:
+            raise Refused(
+                f"Approval {view.id} cannot be carried out and waits on: {refusal.message}", code=refusal.code
+            ) from None
+
+    def _carry_out(self, tx: Tx, view: ApprovalView, by: str) -> None:
+        approving.check_target(tx, view.kind, view.agent)
+        if view.kind is Kind.SPAWN_COMMIT:
+            tx.drafts.take_up(view.agent, view.id)
+            approving.show_drafts(tx)
+        if view.kind is not Kind.APPLY_COMMIT:
+            insert_agent(tx, view.agent, by=by, layout=self._layout)
+
+    def withdraw(self, withdraw: Withdraw) -> ApprovalView:
+        """Take a request back for who made it."""
+        view = self._known(withdraw.id)
+        approving.check_withdrawal(view, withdraw.by)
+        advance(view.id, view.state, State.WITHDRAWN, by=view.by, when=view.decided)
+        by, where = withdraw.by, withdraw.where
+
+        def op(tx: Tx) -> ApprovalView:
+            return approving.resolve(tx, view.id, State.WITHDRAWN, by=by, where=where)
+
+        return self._settle(view, State.WITHDRAWN, by, "", op)
+
+    def expire(self, id: int) -> None:
+        """Close a request whose deadline has come, if it still waits."""
+        view = self._database.reader().approvals.get(id)
+        if view is not None and view.state is State.PENDING:
+            self._settle(view, State.EXPIRED, SYSTEM, approving.EXPIRED, lambda tx: approving.expire(tx, id))
+
+    # -- drafts
+
+    def draft(self, draft: Draft) -> DraftView:
+        """Make a draft; when this returns the manager has it before it."""
+        name = draft.name
+        approving.check_draft(self._database.reader(), name)
+        self._make_folders(name)
+        self._write(lambda tx: approving.draft(tx, name, draft.by))
+        self._desk.refresh()
+        self._measure(name)
+        return self._database.reader().drafts.get(name) or self._gone(name)
+
+    def _make_folders(self, name: str) -> None:
+        paths = self._layout.agent(name)
+        for folder in (paths.root.parent, paths.root, paths.state):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._repos.prepare(name, first=False)
+
+    def _gone(self, name: str) -> DraftView:
+        raise Unknown(f"The draft '{name}' was discarded at once.", code="unknown-draft")
+
+    def discard(self, discard: Discard) -> DraftView:
+        """Take a draft away with its folders; those of a kept name are kept again."""
+        name = discard.name
+        waiting = self._database.reader().approvals.pending_for(name)
+        root = self._layout.agent(name).root
+        doomed = root.with_name(f".purged-{name}-draft")
+        moved: list[Path] = []
+        if doomed.exists():  # what a daemon died over
+            remove_tree(doomed)
+
+        def op(tx: Tx) -> DraftView:
+            view = approving.discard(tx, name, discard.by)
+            if view.kept:
+                show_kept(tx, self._layout)
+            elif root.exists():
+                root.rename(doomed)
+                moved.append(doomed)
+            return view
+
+        try:
+            view = self._write(op)
+        except HiveError:
+            for folder in moved:
+                folder.rename(root)
+            raise
+        self._desk.refresh()
+        if view.kept:
+            self.retag(waiting)
+        elif moved:
+            remove_tree(doomed)
+        return view
+
+    def measure_all(self) -> None:
+        """Measure every draft."""
+        for view in self._database.reader().drafts.all():
+            self._measure(view.name)
+
+    def _measure(self, name: str) -> None:
+        view = self._database.reader().drafts.get(name)
+        size = measure(self._layout.agent(name).root)
+        if view is None or view.size == size:
+            return
+
+        def op(tx: Tx) -> None:
+            tx.drafts.measure(name, size)
+            approving.show_drafts(tx)
+
+        self._write(op)
+
+    # -- recovering
+
+    def recover(self) -> None:
+        """Make good what an earlier daemon may have left half done: tags, drafts' folders, what was discarded."""
+        reader = self._database.reader()
+        self.retag(reader.approvals.pending())
+        agents = self._layout.home / "agents"
+        for view in reader.drafts.all():
+            root = self._layout.agent(view.name).root
+            moved = root.with_name(f".purged-{view.name}-draft")
+            if not root.exists() and moved.exists():
+                moved.rename(root)
+            try:
+                self._make_folders(view.name)
+            except (HiveError, OSError):
+                log.exception("The draft %s cannot be made whole.", view.name)
+        for left in agents.glob(".purged-*-draft"):
+            remove_tree(left)
+        self._desk.refresh()
+
+    # -- the record and its image
+
+    def _known(self, id: int) -> ApprovalView:
+        view = self._database.reader().approvals.get(id)
+        if view is None:
+            raise Unknown(f"There is no approval {id}; see `hyperhive pending`.", code="unknown-approval")
+        return view
+
+    def _settle(self, view: ApprovalView, to: State, by: str, note: str, op: Callable[[Tx], T]) -> T:
+        """Change a row, its tags ahead of it: whoever hears of the change finds them."""
+        self._foretell(view, to, by, note)
+        try:
+            return self._write(op)
+        except HiveError:
+            self.retag([view])
+            raise
+
+    def _foretell(self, view: ApprovalView, to: State, by: str, note: str) -> None:
+        ahead = view.model_copy(update={"state": to, "by": by, "note": note, "decided": self._now()})
+        make, drop = image(ahead)
+        if make:
+            self._repos.tag(view.agent, make=make, drop=drop)
+
+    def retag(self, views: Iterable[ApprovalView]) -> None:
+        """Make tags as the rows are now; what cannot be is made with the next change, or by the next daemon."""
+        for view in views:
+            row = self._database.reader().approvals.get(view.id)
+            try:
+                if row is not None:
+                    remake(self._repos, row)
+            except HiveError as error:
+                log.warning("Approval %d is not tagged: %s", view.id, error.message)
+
+    def retag_last(self, name: str) -> None:
+        """Make the tags of a name's newest approval: something else may have settled it."""
+        if (view := self._database.reader().approvals.last_of(name)) is not None:
+            self.retag([view])
+
+    def _write(self, op: Callable[[Tx], T]) -> T:
+        reply: Waiter[T] = Waiter()
+        self._store.tell(Write(op, reply))
+        return reply.get(_DURABLE)
+
+
+def _check_note(note: str) -> None:
+    if len(note) > MAX_TEXT or "\0" in note:
+        raise Invalid(f"A note takes {MAX_TEXT} characters at most.", code="bad-note")
