@@ -26,7 +26,7 @@ RECENT_EVENTS = 200
 RECENT_MESSAGES = 100
 """Messages that the flow begins with."""
 VIEWS = ("agents", "messages", "events")
-TABS = ("turns", "logs", "messages", "config", "facts")
+TABS = ("turns", "logs", "messages", "config", "build", "facts")
 
 
 async def hive_page(request: Request) -> HTMLResponse:
@@ -138,6 +138,16 @@ def lasted(moment: datetime, now: datetime | None = None) -> str:
     return f"{days} d"
 
 
+def size(count: int) -> str:
+    """Bytes in words: ``340 B``, ``12 kB``, ``4.8 MB``. ``static/js/time.js`` says the same."""
+    value, unit = float(count), "B"
+    for bigger in ("kB", "MB", "GB", "TB"):
+        if value < 999.5:
+            break
+        value, unit = value / 1000, bigger
+    return f"{value:.1f} {unit}" if unit != "B" and value < 9.95 else f"{value:.0f} {unit}"
+
+
 def _page(template: str, values: Mapping[str, Any], status: int = 200) -> HTMLResponse:
     return HTMLResponse(
         _environment().get_template(template).render(**values), status, headers={"Cache-Control": "no-store"}
@@ -203,5 +213,5 @@ def _environment() -> Environment:
         weight=lambda cards: sum(len(card.agents) or 1 for card in cards),
         now=lambda: stamp(datetime.now(UTC)),
     )
-    environment.filters.update(ago=ago, lasted=lasted, stamp=stamp, words=standing.words)
+    environment.filters.update(ago=ago, lasted=lasted, size=size, stamp=stamp, words=standing.words)
     return environment

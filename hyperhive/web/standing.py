@@ -29,7 +29,7 @@ FEW = 3
 """So many agents, the manager included, a newcomer may have."""
 ROOM = 7
 """How much of the list shows at first, in lines of about 48 px; the rest unfolds."""
-_TAKES = {"approval": 3, "question": 3}
+_TAKES = {"approval": 2, "question": 3}
 
 _ASKED = {
     Kind.SPAWN: "New agent",
@@ -124,7 +124,7 @@ def of(agent: AgentView) -> Standing:
     group, tone, state, since = _stands(agent)
     saying = _saying(agent) if failed_build(agent) and state == _TURN[agent.turn.state] else tone
     error = _bare(agent.last_error or "") if failed_build(agent) else agent.last_error
-    why = agent.quarantined or error or agent.turn.note or ""
+    why = agent.quarantined or error or agent.turn.note or next(iter(agent.warnings), "")
     return Standing(group, tone, state, since, saying, _chips(agent), why)
 
 
@@ -177,6 +177,9 @@ def _chips(agent: AgentView) -> tuple[Chip, ...]:
         chips.append(Chip("attention", "Stale"))
     if agent.paused and (agent.container != "running" or agent.login == "needs-login"):
         chips.append(Chip("off", "Paused"))
+    if agent.warnings:
+        count = len(agent.warnings)
+        chips.append(Chip("attention", "1 warning" if count == 1 else f"{count} warnings"))
     return tuple(chips)
 
 

@@ -1,7 +1,8 @@
 // One agent's page.
 
-import { ask } from "./api.js";
+import { BuildOutput } from "./build.js";
 import { Composer } from "./composer.js";
+import { ConfigView } from "./config.js";
 import { byId, h, icon, keyed, setAttr, setClass, setText, show } from "./dom.js";
 import { facts } from "./facts.js";
 import { Logs } from "./logs.js";
@@ -18,13 +19,22 @@ import { Waiting } from "./waiting.js";
 
 const name = byId("main").dataset.name;
 
-function build({ store, actions, log, messages }) {
+function build({ store, actions, dialogs, messages }) {
   const composer = new Composer({ store, actions, only: name });
   const flow = new Messages(messages, { only: name });
   const title = `${name} · ${delivered("snapshot").hive.name}`;
   const waiting = new Waiting({ store, actions, title, only: name });
-  const views = { turns: new Turns(name), logs: new Logs(name), config: new Config(store) };
+  const views = { turns: new Turns(name), logs: new Logs(name), config: new ConfigView(name, { actions, dialogs }), build: new BuildOutput(name) };
+  byId("panel-config").replaceChildren(views.config.element);
+  byId("panel-build").replaceChildren(views.build.element);
+  const looks = () => {
+    const agent = store.agents.get(name);
+    if (agent) for (const view of [views.config, views.build]) view.update(agent);
+  };
+  store.on(looks);
+  looks();
   const tabs = new Tabs(document.querySelector(".tabs"), "tab", (tab) => {
+    for (const [key, view] of Object.entries(views)) if (key !== tab) view.close?.();
     views[tab]?.open();
     if (tab === "messages") flow.follow.grew();
   });
@@ -61,7 +71,7 @@ function build({ store, actions, log, messages }) {
   const sign = () => icon("open");
   const places = [
     { what: "The hive", why: "", sign: sign(), run: () => location.assign("/") },
-    ...["turns", "logs", "messages", "config"].map((tab) => ({ what: `${tab} of ${name}`, why: "", sign: sign(), run: () => tabs.choose(tab) })),
+    ...["turns", "logs", "messages", "config", "build"].map((tab) => ({ what: `${tab} of ${name}`, why: "", sign: sign(), run: () => tabs.choose(tab) })),
   ];
   return { compose, heard: (event) => flow.heard(event), keys, places };
 }
@@ -154,31 +164,6 @@ class Head {
 /** Whether a card on the page says it already. */
 function waitsElsewhere(agent) {
   return agent.quarantined !== null || failedBuild(agent);
-}
-
-/** The config file, fetched when it is looked at and whenever another one was built. */
-class Config {
-  constructor(store) {
-    this.store = store;
-    store.on(() => this.opened && this.load());
-  }
-
-  open() {
-    this.opened = true;
-    this.load(true);
-  }
-
-  async load(again = false) {
-    const revision = this.store.agents.get(name)?.recorded_revision;
-    if (!again && revision === this.revision) return;
-    this.revision = revision;
-    setText(byId("config-revision"), revision || "none yet");
-    try {
-      setText(byId("config-text"), await ask("GET", `/api/agent-config/${encodeURIComponent(name)}`));
-    } catch (error) {
-      setText(byId("config-text"), error.message);
-    }
-  }
 }
 
 boot({ only: name, build });

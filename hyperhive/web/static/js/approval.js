@@ -10,7 +10,7 @@ import { Rounds } from "./rounds.js";
 import { when } from "./time.js";
 import { toast } from "./toast.js";
 
-const SHORT = 40; // changed lines up to which a diff opens by itself
+const SHORT = 40; // changed lines up to which the diff of the only approval opens by itself
 
 export class Approval extends Card {
   build({ item }) {
@@ -31,7 +31,8 @@ export class Approval extends Card {
     this.note = new Note({ id: item.id, send: (decision, note) => this.decide(decision, note), closed: () => this.element.focus({ preventScroll: true }) });
     this.body.append(this.said, this.rounds.element, this.meta, this.warning, this.acts, this.note.element, this.error, this.outcome, this.place);
     this.body.classList.add("card-wide");
-    if (item.files && item.added + item.removed <= SHORT && item.files <= 3) this.open(true);
+    const alone = this.store.approvals.length === 1;
+    if (alone && item.files && item.files <= 3 && item.added + item.removed <= SHORT) this.open(true);
   }
 
   words({ item }) {

@@ -55,8 +55,8 @@ export class Card {
     return item.text ?? "";
   }
 
-  operation(key) {
+  operation(key, words) {
     const { label, icon: sign, run } = this.actions.operation(key, this.item.agent);
-    return h("button", { class: "button", type: "button", "data-act": "", onclick: run }, icon(sign), label);
+    return h("button", { class: "button", type: "button", "data-act": "", onclick: run }, icon(sign), words ?? label);
   }
 }

@@ -19,8 +19,12 @@ class Quarantine extends Card {
 }
 
 class Build extends Card {
-  build() {
-    this.side.append(this.operation("update"));
+  build({ agent, item }) {
+    const name = encodeURIComponent(agent);
+    this.element.dataset.acts = "";
+    this.side.append(h("a", { class: "button button-quiet", href: `/agents/${name}?tab=build` }, "Build output"));
+    if (item.generation > 1) this.side.append(h("a", { class: "button button-quiet", href: `/agents/${name}?tab=config` }, "Roll back…"));
+    this.side.append(this.operation("update", "Try again"));
   }
 
   words({ item }) {

@@ -24,15 +24,21 @@ export class Dialogs {
     return { dialog, form };
   }
 
-  spawn(name = "") {
-    const { input, error, field } = named("Name", "spawn-name", "1 to 31 of a-z, 0-9 and -, beginning with a letter.");
-    const go = h("button", { class: "button button-accent", type: "submit" }, "Spawn");
-    const { dialog, form } = this.open(
-      "Spawn an agent",
-      [h("p", {}, "It gets a container of its own and starts at once. The manager is told."), field, acts(go)],
-      { name: "spawn" },
-    );
-    input.value = name;
+  spawn() {
+    const text = "It gets a container of its own and starts at once. The manager is told.";
+    this.naming({ title: "Spawn an agent", text, verb: "Spawn", slug: "spawn", path: "/api/agents" });
+  }
+
+  draft() {
+    const text = "It gets a config repository and a state folder, and no container. The manager edits and commits, and asks you to approve what it became.";
+    this.naming({ title: "Begin a draft", text, verb: "Begin", slug: "draft", path: "/api/drafts" });
+  }
+
+  /** Ask for the name of something new. */
+  naming({ title, text, verb, slug, path }) {
+    const { input, error, field } = named("Name", `${slug}-name`, "1 to 31 of a-z, 0-9 and -, beginning with a letter.");
+    const go = h("button", { class: "button button-accent", type: "submit" }, verb);
+    const { dialog, form } = this.open(title, [h("p", {}, text), field, acts(go)], { name: slug });
     const again = h("p", { role: "status" });
     field.append(again);
     input.addEventListener("input", () => {
@@ -44,7 +50,7 @@ export class Dialogs {
       event.preventDefault();
       const bad = this.badName(input.value);
       refuse(input, error, bad);
-      if (!bad) send({ dialog, go, input, error }, () => ask("POST", "/api/agents", { name: input.value }));
+      if (!bad) send({ dialog, go, input, error }, () => ask("POST", path, { name: input.value }));
     });
     input.focus();
   }
@@ -54,6 +60,7 @@ export class Dialogs {
     if (!name) return "Type a name.";
     if (RESERVED.has(name)) return `${name} is reserved; choose another name.`;
     if (this.store.agents.has(name)) return `There is already an agent ${name}; choose another name.`;
+    if (this.store.drafts.some((one) => one.name === name)) return `There is already a draft ${name}; choose another name.`;
     if (name.length > 31) return `That name has ${name.length} characters; 31 are allowed.`;
     if (!/^[a-z]/.test(name)) return "Begin with a letter from a to z.";
     return NAME.test(name) ? null : "Use only a-z, 0-9 and -.";
@@ -71,6 +78,28 @@ export class Dialogs {
   purge(name) {
     const text = "Deletes the folders it left: state, config, conversations and login. This cannot be undone.";
     this.typed(name, "Purge", [h("p", {}, text)], () => ask("POST", `/api/kept/${encodeURIComponent(name)}/purge`));
+  }
+
+  /** Ask once more before an agent goes back to generation `to`. */
+  rollback(name, to, current) {
+    const error = h("p", { class: "field-error", role: "alert" });
+    const go = h("button", { class: "button button-accent", type: "submit" }, "Roll back");
+    const now = current ? ` Generation ${current.number}, which runs now, stays in the list.` : "";
+    const what = to.summary ? `: “${to.summary}”` : "";
+    const text = `It restarts into generation ${to.number} as it was built (${to.commit.slice(0, 7)})${what}.${now}`;
+    const { dialog, form } = this.open(`Roll ${name} back to generation ${to.number}?`, [h("p", {}, text), error, acts(go)], { name: "rollback" });
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      send({ dialog, go, input: go, error }, () => ask("POST", agentPath(name, "/rollback"), { generation: to.number }));
+    });
+    go.focus();
+  }
+
+  discard({ name, kept }) {
+    const text = kept
+      ? "What was proposed in it is withdrawn. The folders of the earlier agent stay kept."
+      : "Deletes its config and its state folder, and withdraws what was proposed in it. This cannot be undone.";
+    this.typed(name, "Discard", [h("p", {}, text)], () => ask("DELETE", `/api/drafts/${encodeURIComponent(name)}`));
   }
 
   /** Ask for the name before something is destroyed. */

@@ -5,7 +5,6 @@ import { h, icon, setAttr, setText, show } from "./dom.js";
 import { chunks, digits, lineCount } from "./difflines.js";
 
 const AGAINST = { running: "What runs", proposal: "The last proposal", approved: "What was approved last" };
-const NOTHING = { running: "nothing: all of it is new", proposal: "the last proposal", approved: "what was approved last" };
 const AT_ONCE = 600; // lines built before the first paint; the rest follows in pieces
 const PIECE = 8; // chunks between two breaths
 const LONG_FILE = 1500; // lines beyond which a file begins folded
@@ -87,8 +86,8 @@ export class DiffView {
   async draw(diff, mine) {
     const { files, cut } = diff;
     const sum = [files.reduce((all, one) => all + one.added, 0), files.reduce((all, one) => all + one.removed, 0)];
-    const base = diff.base ? [" against ", h("code", {}, diff.base.slice(0, 7))] : ` against ${NOTHING[this.against]}`;
-    this.note.replaceChildren(plural(files.length, "file"), ", ", ...sizes(...sum), ...[base].flat());
+    const base = diff.base ? h("code", { title: diff.base }, diff.base.slice(0, 7)) : "nothing, all of it is new";
+    this.note.replaceChildren(...(this.buttons.size > 1 ? [] : ["Against "]), base, " · ", plural(files.length, "file"), " ", ...sizes(...sum));
     const work = files.map((file) => fileElement(file));
     this.files.replaceChildren(...work.map(({ element }) => element));
     if (files.length === 0) this.files.append(h("p", { class: "quiet" }, "Nothing differs."));

@@ -3,6 +3,7 @@
 import { Agents } from "./agents.js";
 import { Composer } from "./composer.js";
 import { byId, icon, setAttr, show } from "./dom.js";
+import { Drafts } from "./drafts.js";
 import { Kept } from "./kept.js";
 import { Messages } from "./messages.js";
 import { boot } from "./page.js";
@@ -18,6 +19,7 @@ function build({ store, actions, dialogs, log, messages }) {
   const flow = new Messages(messages, { onNews: () => begin(store, flow) });
   const waiting = new Waiting({ store, actions, title: delivered("snapshot").hive.name });
   const view = views();
+  new Drafts({ store, actions, dialogs, waiting });
   new Kept({ store, actions, dialogs });
   for (const button of [byId("spawn-open"), byId("begin-spawn")]) {
     button.addEventListener("click", () => {
@@ -67,6 +69,7 @@ function build({ store, actions, dialogs, log, messages }) {
 function begin(store, flow) {
   const few = store.agents.size <= 3 && store.kept.length === 0;
   show(byId("begin"), few && !flow.wrote);
+  show(byId("drafts"), store.drafts.length > 0 || !few || flow.wrote);
   setAttr(byId("begin-first"), "data-done", store.agents.size > 1 ? "" : null);
 }
 

@@ -3,7 +3,7 @@
 import { ask } from "./api.js";
 import { byId, h, icon, keyed, setText, show } from "./dom.js";
 import { toast } from "./toast.js";
-import { setWhen, when } from "./time.js";
+import { setWhen, size, when } from "./time.js";
 
 export class Kept {
   constructor({ store, actions, dialogs }) {
@@ -19,16 +19,21 @@ export class Kept {
     const { kept } = this.store;
     show(byId("kept"), kept.length > 0);
     setText(byId("kept-count"), String(kept.length));
-    keyed(this.list, this.rows, kept, ({ name }) => name, (one) => this.row(one), (row, one) => setWhen(row.querySelector("time"), one.since));
+    keyed(this.list, this.rows, kept, ({ name }) => name, (one) => this.row(one), (row, one) => this.update(row, one));
   }
 
-  row({ name, since, logged_in: login }) {
+  update(row, { since, size: bytes, logged_in: login }) {
+    setWhen(row.querySelector("time"), since);
+    setText(row.querySelector(".kept-rest"), `${bytes === null ? "" : `, ${size(bytes)}`}, ${login ? "still logged in" : "no login"}`);
+  }
+
+  row({ name, since }) {
     const act = (label, sign, run) => h("button", { class: "button button-quiet", type: "button", "data-act": "", "aria-label": `${label.replace("…", "")} ${name}`, onclick: run }, icon(sign), label);
     return h(
       "li",
       { class: "kept-row" },
       h("span", { class: "name" }, name),
-      h("span", { class: "quiet" }, "destroyed ", when(since), login ? ", still logged in" : ""),
+      h("span", { class: "quiet" }, "destroyed ", when(since), h("span", { class: "kept-rest" })),
       h("span", { class: "kept-acts" }, act("Revive", "play", () => revive(this.actions, name)), act("Purge…", "destroy", () => this.purge(name))),
     );
   }

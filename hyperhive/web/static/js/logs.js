@@ -77,6 +77,6 @@ export class Logs {
 }
 
 /** A line without terminal colours and control characters. */
-function plain(line) {
+export function plain(line) {
   return line.replace(/\u001b\[[0-9;?]*[ -/]*[@-~]/g, "").replace(/[\u0000-\u0008\u000b-\u001f\u007f]/g, "");
 }

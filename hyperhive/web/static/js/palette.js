@@ -42,6 +42,7 @@ export class Palette {
         return { what: agent.name, why: state, sign: icon(tone, `tone-${tone}`), run: () => location.assign(`/agents/${encodeURIComponent(agent.name)}`) };
       }),
       { what: "Spawn agent", why: off ?? "", sign: icon("plus"), off, run: () => this.dialogs.spawn() },
+      { what: "New draft", why: off ?? "", sign: icon("plus"), off, run: () => this.dialogs.draft() },
       ...this.places,
       ...themes.map(([key, label]) => ({ what: `Theme: ${label.toLowerCase()}`, why: "", sign: icon("theme"), run: () => setTheme(key) })),
       ...agents.flatMap((agent) => [
@@ -49,6 +50,7 @@ export class Palette {
         { what: `Message ${agent.name}`, why: "", sign: icon("message"), run: () => this.actions.compose(agent.name) },
         agent.role === "manager" ? null : { what: `Destroy ${agent.name}`, why: off ?? "asks for its name", sign: icon("destroy"), off, run: () => this.dialogs.destroy(agent.name) },
       ]),
+      ...this.store.drafts.map((one) => ({ what: `Discard ${one.name}`, why: off ?? "a draft; asks for its name", sign: icon("destroy"), off, run: () => this.dialogs.discard(one) })),
       ...this.store.kept.flatMap(({ name }) => [
         { what: `Revive ${name}`, why: off ?? "kept", sign: icon("play"), off, run: () => revive(this.actions, name) },
         { what: `Purge ${name}`, why: off ?? "asks for its name", sign: icon("destroy"), off, run: () => this.dialogs.purge(name) },

@@ -123,7 +123,7 @@ export class Row {
     setAttr(this.toggle, "aria-expanded", String(wanted));
     this.element.classList.toggle("at", wanted);
     if (wanted && !this.more) {
-      this.more = new More(this.agent, { log: this.log });
+      this.more = new More(this.agent, { log: this.log, actions: this.actions });
       this.element.append(this.more.element);
     }
     this.more?.show(wanted);

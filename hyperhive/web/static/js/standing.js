@@ -35,7 +35,7 @@ export const FAILED_BUILD = /^rebuild failed[: ]*/i;
 export function standing(agent) {
   const [group, tone, state, since, saying = tone] = stands(agent);
   const error = failedBuild(agent) ? agent.last_error.replace(FAILED_BUILD, "") : agent.last_error;
-  const why = agent.quarantined || error || agent.turn.note || "";
+  const why = agent.quarantined || error || agent.turn.note || (agent.warnings[0] ?? "");
   return { group, tone, state, since, saying, chips: chips(agent), why };
 }
 
@@ -70,6 +70,8 @@ function chips(agent) {
   if (failedBuild(agent)) found.push(["fault", "Build failed"]);
   if (agent.revision === "stale" && agent.transient !== "rebuilding") found.push(["attention", "Stale"]);
   if (agent.paused && (!running || agent.login === "needs-login")) found.push(["off", "Paused"]);
+  const { length } = agent.warnings;
+  if (length) found.push(["attention", length === 1 ? "1 warning" : `${length} warnings`]);
   return found;
 }
 
@@ -92,7 +94,7 @@ export function waiting(store) {
 }
 
 const ALIKE = 3; // so many agents with the same trouble become one card
-const TAKES = { approval: 3, question: 3 };
+const TAKES = { approval: 2, question: 3 };
 
 const trouble = {
   quarantine: ({ item }) => item.quarantined,

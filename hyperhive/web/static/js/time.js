@@ -28,6 +28,18 @@ export function lasted(ms) {
   return `${Math.floor(hours / 24)} d`;
 }
 
+/** Bytes as "340 B", "12 kB", "4.8 MB". */
+export function size(count) {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let value = count;
+  let at = 0;
+  while (value >= 999.5 && at < units.length - 1) {
+    value /= 1000;
+    at += 1;
+  }
+  return `${at > 0 && value < 9.95 ? value.toFixed(1) : value.toFixed(0)} ${units[at]}`;
+}
+
 const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 
