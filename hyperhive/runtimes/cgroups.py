@@ -7,7 +7,6 @@ daemon's they move into a group beside the containers', else nothing can be held
 import errno
 import json
 import os
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -81,15 +80,11 @@ class Cgroups:
                     return True
         return False
 
-    def remove(self, folder: Path, *, deadline: float = 1.0) -> None:
-        """Remove the container's groups; one that is in use stays noted after ``deadline`` seconds, for next time."""
-        groups = _noted(folder)
-        until = time.monotonic() + deadline
-        while groups := [group for group in groups if not _removed(group)]:
-            if time.monotonic() > until:
-                return
-            time.sleep(0.01)
-        (folder / _NOTE).unlink(missing_ok=True)
+    def remove(self, folder: Path) -> None:
+        """Remove the groups of a container that has ended; one that is still in use stays noted for next time."""
+        left = [group for group in _noted(folder) if not _removed(group)]
+        if not left:
+            (folder / _NOTE).unlink(missing_ok=True)
 
     def _why_not(self, controller: str) -> str:
         try:
