@@ -1,5 +1,6 @@
 """The operator's environment files: which one a config names, and whether it may be used."""
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -48,8 +49,10 @@ class Environments:
                 code=_CODE,
             ) from None
         except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise Invalid(f"{key}: {path} is a link; put a regular file there.", code=_CODE) from None
             raise Broken(f"{key}: {path} cannot be opened: {error.strerror}.", code=_CODE) from None
-        with os.fdopen(fd, "rb") as file:
+        try:
             info = os.fstat(fd)
             if not stat.S_ISREG(info.st_mode):
                 raise Invalid(f"{key}: {path} is not a regular file.", code=_CODE)
@@ -59,7 +62,9 @@ class Environments:
                 )
             if info.st_mode & 0o077:
                 raise Invalid(f"{key}: others can read {path}; close it: chmod 600 {path}", code=_CODE)
-            raw = file.read(MAX_ENVIRONMENT + 1)
+            raw = os.read(fd, MAX_ENVIRONMENT + 1)
+        finally:
+            os.close(fd)
         try:
             text = raw.decode()
         except UnicodeDecodeError:

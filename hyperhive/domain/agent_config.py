@@ -123,8 +123,29 @@ def parse(text: str, *, file: str = "agent.toml") -> AgentConfig:
 
 
 DEFAULT = """\
-# What this agent is. A change takes effect when the agent is rebuilt.
-model = "sonnet"
-restart = "on-failure"    # or "never": what follows an unplanned end
+# What this agent is. A change takes effect once the operator approved its commit and the agent is rebuilt.
+# Lines that begin with "#" show what else there is, with an example; docs/config.md tells more.
+
+model = "sonnet"                               # the model that Claude Code is asked for
+restart = "on-failure"                         # or "never": what follows an unplanned end
+# allowedRecipients = ["alice", "operator"]    # to whom it may send; absent: anyone; the manager always
+# environment = "bedrock"                      # a file of the operator's with variables for Claude
+
+# [bash]
+# allow = ["git *", "nix build *"]             # commands it may run; absent: any
+
+# [extraMcpServers.weather]                    # a server started in its container: mcp__weather__forecast
+# command = "weather-mcp"                      # the program
+# args = ["--units", "metric"]                 # its arguments
+# env = { REGION = "eu" }                      # its variables; nothing secret, this is in git
+# allowedTools = ["forecast"]                  # which of its tools; absent: all
+
+# [limits]                                     # what the container may use; absent: anything
+# memory = "4G"
+# cpus = 2.0
+# tasks = 512                                  # processes and threads
+
+# [notes]
+# compactAboveKiB = 64                         # from when on it is asked to shorten its notes
 """
 """The config a new agent starts with."""
