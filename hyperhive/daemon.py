@@ -19,10 +19,12 @@ from hyperhive import __version__, logs
 from hyperhive.actors.builder import Builder
 from hyperhive.actors.clerk import Clerk
 from hyperhive.actors.core import Shared
+from hyperhive.actors.deploying import Deploying
 from hyperhive.actors.desk import Desk
+from hyperhive.actors.environments import Environments
 from hyperhive.actors.layout import Layout
 from hyperhive.actors.observer import Credentials, own_revision
-from hyperhive.actors.operations import Operations
+from hyperhive.actors.operations import Operations, Places
 from hyperhive.actors.tree import Services, Tree
 from hyperhive.actors.watcher import Watcher
 from hyperhive.bridge import Bridge
@@ -124,8 +126,9 @@ class _Daemon:
             mode = await self._mode(stack)
             doors = LoopDoors(bridge=bridge)
             repos, clerk = Repositories(home=settings.home), Clerk()
-            operations = self._operations(runtime, claude, doors)
-            desk = Desk(runtime=runtime, layout=operations.layout, database=database, clerk=clerk)
+            layout = Layout(home=settings.home, run=settings.run)
+            desk = Desk(runtime=runtime, layout=layout, database=database, clerk=clerk)
+            operations = self._operations(runtime, layout, repos, claude, doors, desk)
             tree = Tree(
                 database=database,
                 frames=bridge.feed,
@@ -135,7 +138,7 @@ class _Daemon:
                 repos=repos,
                 clerk=clerk,
                 desk=desk,
-                shared=lambda services: self._shared(services, database, watcher, operations, mode),
+                shared=lambda services: self._shared(services, database, watcher, operations, clerk, mode),
             )
             hive = RunningHive(tree=tree, database=database, bridge=bridge, watcher=watcher, runtime=runtime)
             link, sockets = Link(hive=hive, run=settings.run), McpSockets(hive=hive, run=settings.run)
@@ -162,13 +165,22 @@ class _Daemon:
             "rehearsal", lambda agent: {"ANTHROPIC_BASE_URL": url, "ANTHROPIC_API_KEY": keys.of(agent)}
         )
 
-    def _operations(self, runtime: Runtime, claude: Path, doors: LoopDoors) -> Operations:
+    def _operations(
+        self,
+        runtime: Runtime,
+        layout: Layout,
+        repos: Repositories,
+        claude: Path,
+        doors: LoopDoors,
+        desk: Desk,
+    ) -> Operations:
         settings = self._settings
         package = Path(__file__).resolve().parent
-        layout = Layout(home=settings.home, run=settings.run)
         builder = Builder(
             layout=layout,
             runtime=runtime,
+            repos=repos,
+            environments=Environments(folder=layout.environments),
             own=own_revision(package, __version__),
             package=package,
             claude=claude,
@@ -178,15 +190,23 @@ class _Daemon:
         return Operations(
             runtime=runtime,
             builder=builder,
+            deploying=Deploying(repos),
             layout=layout,
             doors=doors,
-            places=threading.BoundedSemaphore(settings.builds),
+            desk=desk,
+            places=Places(settings.builds),
             ready_deadline=settings.ready_deadline,
             grace=settings.stop_grace,
         )
 
     def _shared(
-        self, services: Services, database: Database, watcher: Watcher, operations: Operations, mode: Mode
+        self,
+        services: Services,
+        database: Database,
+        watcher: Watcher,
+        operations: Operations,
+        clerk: Clerk,
+        mode: Mode,
     ) -> Shared:
         return Shared(
             store=services.store,
@@ -196,6 +216,7 @@ class _Daemon:
             runtime=operations.runtime,
             builder=operations.builder,
             operations=operations,
+            clerk=clerk,
             layout=operations.layout,
             credentials=Credentials(shared=mode.env),
             now=_now,
@@ -229,7 +250,7 @@ class _Daemon:
         )
         mcp = McpHttp(hive=hive)
         app = build(hive=hive, security=security, mcp_app=mcp.app)
-        extra = host_routes(enter=hive.enter, login_folder=hive.login_folder, claude=claude)
+        extra = host_routes(inside=hive, claude=claude)
         host_app = build_host(hive=hive, security=security, more=extra)
         await stack.enter_async_context(mcp.running())
         self._servers = [

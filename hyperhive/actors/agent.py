@@ -17,6 +17,7 @@ from hyperhive.actors.store import Write
 from hyperhive.actors.turn_loop import Connected, Deliver, Disconnected, Reported, TurnLoop
 from hyperhive.domain.axes import Container, Observation
 from hyperhive.domain.events import AgentRecovered, Paused, Resumed
+from hyperhive.domain.names import MANAGER
 from hyperhive.domain.operations import ENDS
 from hyperhive.domain.policy import Failures
 from hyperhive.domain.records import AgentRecord
@@ -160,7 +161,7 @@ class AgentActor(Actor):
         self._core.on_lost = lambda: self._core.later("tick", 1.0, self._look_again)
         self._core.on_stuck = self._life.recovery.revive
         left = self._memory.job
-        self._shared.builder.prepare(self._name)
+        self._shared.builder.prepare(self._name, first=self._life.may_be_first())
         self._turns.begin()
         self._seed()
         self._watch_files()
@@ -244,6 +245,8 @@ class AgentActor(Actor):
             if memory.job is None:
                 memory.away_since = shared.now()
             self._life.container.adopt(found, since=found != record.handle)
+            if self._name == MANAGER:
+                shared.operations.desk.soon()
             return
         if record.handle is not None:
             planned = memory.job is None and record.transient in ENDS

@@ -1,19 +1,27 @@
-"""Builds generations: an agent's config rendered into what its container runs, whole or not at all."""
+"""Builds generations: a commit of an agent's config rendered into what its container runs, whole or not at all."""
 
+import json
 import os
 import shutil
 import sys
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from hyperhive.actors.environments import Environments
 from hyperhive.actors.layout import AgentPaths, Layout
-from hyperhive.actors.observer import applied_revision, read_regular
-from hyperhive.domain.agent_config import DEFAULT, MAX_CONFIG, AgentConfig, parse
+from hyperhive.actors.observer import read_regular
+from hyperhive.actors.sources import Aim, Source, Sources
+from hyperhive.domain.agent_config import DEFAULT, MAX_CONFIG, AgentConfig, Limits, parse
 from hyperhive.domain.launch import Launch, permission_rules, role_of
+from hyperhive.domain.names import MANAGER
+from hyperhive.domain.records import AgentRecord
 from hyperhive.errors import Broken
+from hyperhive.repos.repositories import Repositories
 from hyperhive.runtimes.base import Bind, LaunchSpec, Runtime
 
-_KEPT_GENERATIONS = 5
+KEPT_GENERATIONS = 5
+"""Folders of generations that an agent keeps, besides the one it runs."""
 
 INSIDE_ROOMS = ("domain", "harness")
 """What of hyperhive runs inside a container, beside its errors."""
@@ -22,16 +30,30 @@ INSIDE_STATE = Path("/state")
 INSIDE_CLAUDE = Path("/claude")
 INSIDE_RECORDS = Path("/harness")
 INSIDE_GENERATION = Path("/generation")
+INSIDE_ENVIRONMENT = Path("/run/environment")
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """What one rebuild made."""
+    """What one rebuild made, or went back to.
+
+    Args:
+        config: the text of its ``agent.toml``.
+        commit, summary: what it was built from.
+        warnings: what of its config does not hold, one sentence each.
+        approval: which one led to it.
+        again: it was there before.
+    """
 
     number: int
     revision: str
     config: str
     model: str
+    commit: str
+    summary: str = ""
+    warnings: tuple[str, ...] = ()
+    approval: int | None = None
+    again: bool = False
 
 
 class Builder:
@@ -50,6 +72,8 @@ class Builder:
         *,
         layout: Layout,
         runtime: Runtime,
+        repos: Repositories,
+        environments: Environments,
         own: str,
         package: Path,
         claude: Path | None,
@@ -58,62 +82,120 @@ class Builder:
     ) -> None:
         self._layout = layout
         self._runtime = runtime
-        self._own = own
+        self._repos = repos
+        self._environments = environments
         self._package = package
         self._claude = claude
         self._turn_deadline = turn_deadline
         self._warm = warm
+        self.sources = Sources(layout=layout, repos=repos, own=own, check=self.check)
 
-    def current(self, name: str) -> str | None:
-        """The revision a rebuild would give now."""
-        return applied_revision(self._layout.agent(name).config, self._own)
+    # -- building
 
-    def prepare(self, name: str) -> None:
-        """Make an agent's folders and its first config; what is there stays."""
-        paths = self._layout.agent(name)
-        paths.create()
-        if not paths.config.exists():
-            _write(paths.config, DEFAULT)
+    def current(self, name: str, record: AgentRecord | None = None) -> str | None:
+        """The revision that a rebuild would give now, see ``Sources.current``."""
+        return self.sources.current(name, record)
 
-    def build(self, name: str, last: int) -> Generation:
-        """Render the applied config into the next generation.
+    def check(self, text: str) -> AgentConfig:
+        """Whether a config can work here.
+
+        Raises:
+            Invalid: with file, key and reason.
+        """
+        config = parse(text, file="agent.toml")
+        self._environments.check(config)
+        return config
+
+    def prepare(self, name: str, *, first: bool = True) -> None:
+        """Make an agent's folders and repositories; what is there stays. Runs no process.
 
         Args:
-            last: number of the newest generation.
+            first: it may be built from the first config as long as nothing was deployed.
+        """
+        paths = self._layout.agent(name)
+        paths.create()
+        self._environments.prepare()
+        self._repos.prepare(name, first=first)
+        if first and not paths.config.exists() and self._repos.main(name) is None:
+            _write(paths.config, DEFAULT)  # for the operator to edit
+
+    def settle(self, name: str, aim: Aim | None, aimed: Callable[[str], None]) -> Aim:
+        """The commit that an aim comes to, see ``Sources.settle``."""
+        return self.sources.settle(name, aim, aimed)
+
+    def build(self, name: str, last: int, aim: Aim) -> Generation:
+        """Render a commit into the next generation.
+
+        Args:
+            last: number of the generation that is recorded.
 
         Raises:
             Invalid: the config cannot work; nothing was changed.
             Broken: the disk refused; nothing was changed.
         """
-        paths = self._layout.agent(name)
-        raw = read_regular(paths.config, MAX_CONFIG)
-        if raw is None:
-            raise Broken(f"{paths.config} cannot be read; restore it, then rebuild.")
-        text = raw.decode("utf-8", errors="surrogateescape")
-        config = parse(text, file="agent.toml")
+        return self._render(name, last, aim, self.sources.source(name, aim.commit))
+
+    def _render(self, name: str, last: int, aim: Aim, source: Source) -> Generation:
+        paths, config = self._layout.agent(name), self.check(source.config)
         number = max([last, *_numbers(paths.generations)]) + 1
-        launch = self._launch(name, number, paths, config)
+        launch = self._launch(name, number, paths, config, source.prompt)
         final = paths.generations / str(number)
         draft = paths.generations / f".{number}.tmp"
+        needs = {"limits": config.limits.model_dump(mode="json"), "environment": config.environment}
         try:
             shutil.rmtree(draft, ignore_errors=True)
             draft.mkdir(mode=0o700)
             _copy_own(self._package, draft / "lib" / self._package.name)
             _write(draft / "launch.json", launch.model_dump_json(indent=2))
-            _write(draft / "agent.toml", text)
+            _write(draft / "container.json", json.dumps(needs, indent=2))
+            _write(draft / "agent.toml", source.config)
             draft.rename(final)
         except OSError as error:
             shutil.rmtree(draft, ignore_errors=True)
             raise Broken(f"Generation {number} could not be written: {error.strerror}.") from None
-        _prune(paths.generations, number, running=last)
-        revision = applied_revision(final / "agent.toml", self._own) or ""
-        return Generation(number=number, revision=revision, config=text, model=config.model)
+        return Generation(
+            number=number,
+            revision=aim.revision,
+            config=source.config,
+            model=config.model,
+            commit=aim.commit,
+            summary=source.summary,
+            warnings=self._runtime.unheld(config.limits),
+        )
+
+    # -- the folders
+
+    def here(self, name: str, number: int) -> bool:
+        """Whether a generation's folder is there, whole."""
+        return (self._layout.agent(name).generations / str(number) / "launch.json").is_file()
+
+    def tidy(self, name: str, *, recorded: Collection[int], keep: Collection[int]) -> None:
+        """Remove what builds that did not end left, and all recorded generations but the newest.
+
+        Args:
+            recorded: numbers of generations that an agent can go back to.
+            keep: those that stay in any case.
+        """
+        folder = self._layout.agent(name).generations
+        kept = {*keep, *sorted(recorded, reverse=True)[:KEPT_GENERATIONS]}
+        for entry in folder.iterdir():
+            doomed = int(entry.name) not in kept if entry.name.isdecimal() else entry.name.endswith(".tmp")
+            if doomed:
+                shutil.rmtree(entry, ignore_errors=True)
+
+    # -- launching
 
     def spec(self, name: str, generation: int) -> LaunchSpec:
-        """What the runtime starts for a generation."""
+        """What the runtime starts for a generation.
+
+        Raises:
+            Invalid: the environment file that its config names cannot be used any more.
+        """
         paths = self._layout.agent(name)
-        binds = self._binds(paths, generation)
+        limits, environment = self._needs(paths.generations / str(generation) / "container.json")
+        binds = self._binds(paths, generation, environment)
         launch = self._runtime.inside(binds, paths.generations / str(generation) / "launch.json")
+        shares = {"HYPERHIVE_AGENTS": str(self._runtime.shared(paths.container))} if name == MANAGER else {}
         return LaunchSpec(
             name=name,
             folder=paths.container,
@@ -124,28 +206,44 @@ class Builder:
                 "PYTHONDONTWRITEBYTECODE": "1",
                 "PYTHONSAFEPATH": "1",  # the working folder is the agent's: its json.py is not ours
                 "PYTHONUNBUFFERED": "1",
+                **{f"GIT_{who}_NAME": name for who in ("AUTHOR", "COMMITTER")},
+                **{f"GIT_{who}_EMAIL": f"{name}@hive" for who in ("AUTHOR", "COMMITTER")},
+                **shares,
             },
             binds=binds,
             programs=self._programs(),
             workdir=paths.state,
+            limits=limits,
+            shares=name == MANAGER,
         )
+
+    def _needs(self, file: Path) -> tuple[Limits, Path | None]:
+        """What a generation's container needs of the host; one from before this was written down needs nothing."""
+        raw = read_regular(file, MAX_CONFIG)
+        if raw is None:
+            return Limits(), None
+        config = AgentConfig.model_validate_json(raw)
+        return config.limits, self._environments.check(config)
 
     def _programs(self) -> tuple[Path, ...]:
         own = {Path(sys.prefix), Path(sys.base_prefix)}
         claude = {self._claude} if self._claude is not None else set()
         return tuple(sorted(own | claude))
 
-    def _binds(self, paths: AgentPaths, generation: int) -> tuple[Bind, ...]:
+    def _binds(self, paths: AgentPaths, generation: int, environment: Path | None) -> tuple[Bind, ...]:
+        more = () if environment is None else (Bind(host=environment, inside=INSIDE_ENVIRONMENT),)
         return (
             Bind(host=paths.state, inside=INSIDE_STATE, writable=True),
             Bind(host=paths.claude, inside=INSIDE_CLAUDE, writable=True),
             Bind(host=paths.records, inside=INSIDE_RECORDS, writable=True),
             Bind(host=paths.generations / str(generation), inside=INSIDE_GENERATION),
             Bind(host=paths.run, inside=INSIDE_RUN),
+            *more,
         )
 
-    def _launch(self, name: str, number: int, paths: AgentPaths, config: AgentConfig) -> Launch:
-        binds = self._binds(paths, number)
+    def _launch(self, name: str, number: int, paths: AgentPaths, config: AgentConfig, prompt: str) -> Launch:
+        environment = self._environments.check(config)
+        binds = self._binds(paths, number, environment)
 
         def inside(path: Path) -> str:
             return str(self._runtime.inside(binds, path))
@@ -161,6 +259,9 @@ class Builder:
             state=inside(paths.state),
             claude_dir=inside(paths.claude),
             records=inside(paths.records),
+            agents=str(self._runtime.shared(paths.container)) if name == MANAGER else None,
+            environment=None if environment is None else inside(environment),
+            prompt=prompt,
             allowed=permission_rules(config),
             extra_mcp_servers=config.extraMcpServers,
             turn_deadline=self._turn_deadline,
@@ -189,9 +290,3 @@ def _write(path: Path, text: str) -> None:
 
 def _numbers(folder: Path) -> list[int]:
     return [int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal()]
-
-
-def _prune(folder: Path, newest: int, *, running: int) -> None:
-    for number in sorted(_numbers(folder)):
-        if number <= newest - _KEPT_GENERATIONS and number != running:
-            shutil.rmtree(folder / str(number), ignore_errors=True)

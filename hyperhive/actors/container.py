@@ -94,7 +94,7 @@ class ContainerWatch:
     def look_at(self, record: AgentRecord) -> tuple[Axes, tuple[HelperEvent, ...]]:
         """One look at login and revision: the axes that result, and what is to be told of them."""
         core, shared = self._core, self._core.shared
-        current = shared.builder.current(core.name)
+        current = shared.builder.current(core.name, record)
         seen = Observation(
             login=shared.credentials.login(core.name, core.paths, record.rejected_login),
             revision=revision_axis(record.built_revision, current),

@@ -7,6 +7,7 @@ from typing import Any
 
 from hyperhive.actors.address import Address
 from hyperhive.actors.builder import Builder
+from hyperhive.actors.clerk import Clerk
 from hyperhive.actors.job import Job, Result
 from hyperhive.actors.layout import AgentPaths, Layout
 from hyperhive.actors.observer import Credentials
@@ -42,6 +43,7 @@ class Shared:
     runtime: Runtime
     builder: Builder
     operations: Operations
+    clerk: Clerk
     layout: Layout
     credentials: Credentials
     now: Callable[[], datetime]
@@ -63,6 +65,7 @@ class Queued:
     by: str
     purge: bool
     waiting: list[Reply[Result]]
+    generation: int | None = None
 
 
 @dataclass(slots=True)
@@ -182,22 +185,33 @@ class Core:
 
         self.shared.store.tell(Write(run, Call(stored, lost)))
 
-    def remove(self, op: Callable[[Tx], None], then: Callable[[Any], None]) -> None:
-        """End the agent's record in one transaction; nothing is recorded of it afterwards."""
+    def remove(
+        self,
+        op: Callable[[Tx], Any],
+        then: Callable[[Any], None],
+        failed: Callable[[BaseException], None] | None = None,
+    ) -> None:
+        """End the agent's record in one transaction; nothing is recorded of it afterwards.
+
+        Args:
+            then: called with what ``op`` returned, in another's thread.
+            failed: as for ``commit``.
+        """
 
         epoch = self._epoch
 
-        def run(tx: Tx) -> None:
+        def run(tx: Tx) -> Any:
             self._check(tx, epoch)
-            op(tx)
+            result = op(tx)
             tx.show(AgentGone(self.name))
+            return result
 
         def removed(value: Any) -> None:
             self.void = True
             then(value)
 
         def lost(error: BaseException) -> None:
-            self.address.tell(Then(self, lambda: self._lost(error, None)))
+            self.address.tell(Then(self, lambda: self._lost(error, failed)))
 
         self.shared.store.tell(Write(run, Call(removed, lost)))
 
@@ -284,6 +298,9 @@ class Core:
             turn=memory.turn,
             model=record.model,
             recorded_revision=record.built_revision,
+            generation=record.generation,
+            commit=record.built_commit,
+            warnings=record.warnings,
             runtime=self.shared.runtime.name,
             confined=self.shared.runtime.confined,
             pid=record.handle.pid if record.handle and axes.container is Container.RUNNING else None,

@@ -45,12 +45,8 @@ class Desk:
         self._handle = handle
         self.refresh()
 
-    def refresh(self) -> bool:
-        """Show what there is now; returns when it is shown. Blocks, never fails.
-
-        Returns:
-            Whether the manager sees it, or will when it starts; if not, ``trouble`` says why.
-        """
+    def refresh(self) -> None:
+        """Show what there is now; returns when it is shown. Blocks, never fails: ``trouble`` says why it is not."""
         with self._count:
             self._asked += 1
             mine = self._asked
@@ -60,7 +56,6 @@ class Desk:
                     covered = self._asked
                 self._share()
                 self._done = covered
-            return self.trouble is None
 
     def soon(self) -> None:
         """Refresh in a moment, beside the caller. Never blocks, never fails."""

@@ -2,17 +2,25 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from hyperhive.actors.build_log import BuildLog
 from hyperhive.actors.builder import Generation
 from hyperhive.actors.reply import IGNORE, Reply
+from hyperhive.actors.sources import Aim
 from hyperhive.domain.axes import Transient
 from hyperhive.domain.records import Handle
+from hyperhive.domain.views import ApprovalView
 from hyperhive.errors import Broken, HiveError
 
 log = logging.getLogger(__name__)
+
+_GIVEN_UP = "this operation was given up"
+_PULSE = 0.2
+"""Seconds between two looks at what a container says while it starts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +63,14 @@ class Job:
     Args:
         kind: the transient it shows as.
         by: who asked for it.
-        target: the revision a rebuild aims at.
+        aim: what is to be built; ``None``: what is current when it begins, if anything.
+        approval: the approved change that it carries out.
+        back: the recorded generation that it goes back to.
+        first: whether the first config may be built.
+        size: bytes that a destroyed agent left.
+        recorded: numbers of the generations that are recorded.
+        log: what it says while it runs.
+        aims: the revisions that it brings about; an edit has another once it is a commit.
         tell: leaves a message for the agent's actor, whoever holds the post.
         accepted: hears that it is under way.
         begun: its work runs.
@@ -67,8 +82,15 @@ class Job:
 
     kind: Transient
     by: str
-    target: str | None
     tell: Callable[[object], None]
+    aim: Aim | None = None
+    approval: ApprovalView | None = None
+    back: Generation | None = None
+    recorded: frozenset[int] = frozenset()
+    first: bool = True
+    size: int | None = None
+    log: BuildLog = field(default_factory=lambda: BuildLog(None))
+    aims: frozenset[str] = frozenset()
     waiting: list[Reply[Result]] = field(default_factory=list)
     accepted: "Reply[Any]" = IGNORE
     begun: bool = False
@@ -80,6 +102,10 @@ class Job:
     started: Handle | None = None
     _settled: threading.Event = field(default_factory=threading.Event)
     _ready: bool = False
+
+    def aim_at(self, aim: Aim | None) -> None:
+        """Build this."""
+        self.aim, self.aims = aim, frozenset() if aim is None else frozenset({aim.revision})
 
     def start(self, work: "Callable[[Job], tuple[str, Generation | None]]") -> None:
         """Run ``work`` in a thread; it returns a note and what it built, or raises."""
@@ -100,14 +126,26 @@ class Job:
 
     # -- for the work, in the job's thread
 
+    def check(self) -> None:
+        """Go on only while the job counts.
+
+        Raises:
+            Broken: it was given up.
+        """
+        if self.given_up:
+            raise Broken(_GIVEN_UP)
+
+    def aimed(self, revision: str) -> None:
+        """It brings about this revision too."""
+        self.aims |= {revision}
+
     def ending(self, handle: Handle) -> None:
         """From now on the end of this container is planned.
 
         Raises:
             Broken: the job was given up; the container is another's by now.
         """
-        if self.given_up:
-            raise Broken("this operation was given up")
+        self.check()
         self.planned = handle
 
     def ended(self, handle: Handle) -> None:
@@ -127,13 +165,21 @@ class Job:
         self.tell(Launched(self, handle))
         return True
 
-    def wait_ready(self, deadline: float) -> None:
+    def wait_ready(self, deadline: float, meanwhile: Callable[[], None] = lambda: None) -> None:
         """Wait until the harness said hello.
+
+        Args:
+            meanwhile: called now and then, and once more at the end.
 
         Raises:
             Broken: it ended, or did not within ``deadline`` seconds.
         """
-        if not self._settled.wait(deadline):
+        end = time.monotonic() + deadline
+        settled = False
+        while not settled and (left := end - time.monotonic()) > 0:
+            settled = self._settled.wait(min(left, _PULSE))
+            meanwhile()
+        if not settled:
             raise Broken(f"the harness did not report ready within {deadline:g} s")
         if not self._ready:
             raise Broken("the container ended before its harness was ready")

@@ -24,6 +24,11 @@ class AgentPaths:
         return self.applied / "agent.toml"
 
     @property
+    def proposed(self) -> Path:
+        """Where changes to the config are thought out; the manager's."""
+        return self.root / "proposed"
+
+    @property
     def state(self) -> Path:
         """The agent's own; ``/state`` inside."""
         return self.root / "state"
@@ -54,6 +59,11 @@ class AgentPaths:
         return self.container / "log"
 
     @property
+    def build_log(self) -> Path:
+        """What the last or present build said."""
+        return self.root / "build.log"
+
+    @property
     def hive_sock(self) -> Path:
         """The harness's socket."""
         return self.run / "hive.sock"
@@ -64,8 +74,8 @@ class AgentPaths:
         return self.run / "mcp.sock"
 
     def create(self) -> None:
-        """Make what is missing."""
-        folders = (self.applied, self.state, self.claude, self.records, self.generations, self.container)
+        """Make what is missing; ``applied`` and ``proposed`` are the repositories' to make."""
+        folders = (self.state, self.claude, self.records, self.generations, self.container)
         for folder in (self.root.parent, self.root, *folders, self.run):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -76,6 +86,11 @@ class Layout:
     def __init__(self, *, home: Path, run: Path) -> None:
         self.home = home
         self.run = run
+
+    @property
+    def environments(self) -> Path:
+        """The operator's files of variables that configs name."""
+        return self.home / "environments"
 
     def agent(self, name: str) -> AgentPaths:
         """The folders of the agent called ``name``."""

@@ -1,12 +1,24 @@
 """An agent's life: its operations, one at a time, each whole or told as failed."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 
+from hyperhive.actors.approving import withdraw_all
 from hyperhive.actors.container import ContainerWatch
 from hyperhive.actors.core import Core, Queued
+from hyperhive.actors.entry import show_kept
 from hyperhive.actors.job import Done, Job, Result
-from hyperhive.actors.observer import with_logins
+from hyperhive.actors.making import JobMaking
+from hyperhive.actors.recording import (
+    applied,
+    end_agent,
+    ended,
+    is_first_build,
+    record_begin,
+    record_end,
+    record_unborn,
+)
 from hyperhive.actors.recovery import Recovery
 from hyperhive.actors.reply import IGNORE, Reply, answer
 from hyperhive.actors.requests import Accepted, Operate
@@ -15,10 +27,10 @@ from hyperhive.domain.axes import Container, Transient
 from hyperhive.domain.events import TransientSet
 from hyperhive.domain.names import MANAGER, OPERATOR, SYSTEM
 from hyperhive.domain.operations import PENDING_JOIN, RUNS_AFTER, outcome
-from hyperhive.domain.parts import Kept
 from hyperhive.domain.policy import Failures
 from hyperhive.domain.records import Intended
-from hyperhive.errors import Broken, Gone, Refused
+from hyperhive.domain.views import ApprovalView
+from hyperhive.errors import Broken, Gone, HiveError, Refused
 from hyperhive.store.database import Tx
 
 MAX_QUEUED = 4
@@ -34,6 +46,7 @@ class Lifecycle:
         self._core = core
         self._turns = turns
         self._gone = gone
+        self._making = JobMaking(core=core)
         self.recovery = Recovery(core=core, begin=self._begin)
         self.container = ContainerWatch(core=core, turns=turns, recovery=self.recovery)
 
@@ -45,14 +58,14 @@ class Lifecycle:
         job = self._core.memory.job
         if job is None and self._nothing_to_do(message):
             return
-        if job is not None and self._joins(job, message.kind):
+        if job is not None and self._joins(job, message):
             job.waiting.append(message.done)
             message.reply.set(Accepted(job.kind))
         elif job is not None:
             self._queue(message)
             message.reply.set(Accepted(message.kind))
         else:
-            self._begin(Queued(message.kind, message.by, message.purge, [message.done]), message.reply)
+            self._begin(_queued(message), message.reply)
 
     def _refuse(self, message: Operate) -> None:
         record = self._core.record
@@ -68,6 +81,8 @@ class Lifecycle:
             )
         if record.transient is Transient.DESTROYING and message.kind is not Transient.DESTROYING:
             raise Refused(f"'{record.name}' is being destroyed.", code="destroying")
+        if message.generation is not None:
+            self._making.check_back(message.generation)
 
     def _nothing_to_do(self, message: Operate) -> bool:
         record = self._core.record
@@ -98,17 +113,17 @@ class Lifecycle:
         record = replace(core.record, quarantined=None, intended=Intended.RUNNING)
         core.commit(record, then=lifted, failed=message.reply.fail)
 
-    def _joins(self, job: Job, kind: Transient) -> bool:
+    def _joins(self, job: Job, message: Operate) -> bool:
+        kind = message.kind
         if job.kind not in PENDING_JOIN.get(kind, frozenset()):
             return False
-        core = self._core
-        if core.memory.queue and kind is not Transient.DESTROYING:
+        if self._core.memory.queue and kind is not Transient.DESTROYING:
             return False  # something else was asked for since: the last word counts
-        return kind is not Transient.REBUILDING or job.target == core.shared.builder.current(core.name)
+        return kind is not Transient.REBUILDING or self._making.joins(job, message.generation)
 
     def _queue(self, message: Operate) -> None:
         queue = self._core.memory.queue
-        if queue and queue[-1].kind is message.kind:
+        if queue and (queue[-1].kind, queue[-1].generation) == (message.kind, message.generation):
             queue[-1].waiting.append(message.done)
             return
         if len(queue) >= MAX_QUEUED:
@@ -116,13 +131,12 @@ class Lifecycle:
             raise Refused(
                 f"'{name}' is {under or 'busy'} and more waits already; try again after.", code="busy"
             )
-        queue.append(Queued(message.kind, message.by, message.purge, [message.done]))
+        queue.append(_queued(message))
 
     def _begin(self, queued: Queued, reply: Reply[Accepted] = IGNORE) -> None:
         core, memory, kind = self._core, self._core.memory, queued.kind
-        target = core.shared.builder.current(core.name) if kind is Transient.REBUILDING else None
-        job = Job(kind=kind, by=queued.by, target=target, tell=core.address.tell, waiting=queued.waiting)
-        job.accepted = reply
+        job = self._making.job(kind, queued.by, back=queued.generation)
+        job.waiting, job.accepted = queued.waiting, reply
         memory.job, memory.restart_at = job, None
         core.cancel("restart")
         record = replace(
@@ -131,6 +145,7 @@ class Lifecycle:
             transient_since=core.shared.now(),
             transient_by=queued.by,
             purge=queued.purge,
+            transient_generation=queued.generation,
         )
         if kind in RUNS_AFTER:
             record = replace(record, intended=Intended.RUNNING, rejected_login=None)
@@ -143,6 +158,7 @@ class Lifecycle:
         core.commit(
             record,
             TransientSet(agent=core.name, transient=kind.value),
+            op=lambda tx: record_begin(tx, job),
             then=lambda _: self._run(job),
             failed=lambda error: self._not_begun(job, error),
         )
@@ -172,12 +188,38 @@ class Lifecycle:
         elif job is not None:
             self._not_begun(job, Broken(f"The actor of '{core.name}' was restarted; try again."))
         elif kind is not None:
-            target = core.shared.builder.current(core.name) if kind is Transient.REBUILDING else None
-            by = core.record.transient_by or SYSTEM
-            memory.job = Job(kind=kind, by=by, target=target, tell=core.address.tell)
-            self._run(memory.job)
-        if memory.job is None and memory.queue:
+            self._take_over(kind)
+        self._next()
+
+    def _take_over(self, kind: Transient) -> None:
+        """Do what an earlier daemon was about; as it knew, from what is recorded."""
+        core, record = self._core, self._core.record
+        by = record.transient_by or SYSTEM
+        job = self._making.job(kind, by, back=record.transient_generation)
+        core.memory.job = job
+        core.commit(
+            record,
+            op=lambda tx: record_begin(tx, job),
+            then=lambda _: self._run(job),
+            failed=lambda error: self._not_begun(job, error),
+        )
+
+    def _next(self) -> bool:
+        """Begin what waits: what was asked for, then what was approved; whether there was anything."""
+        memory = self._core.memory
+        if memory.job is not None:
+            return False
+        if memory.queue:
             self._begin(memory.queue.pop(0))
+        elif self._core.record.transient is None and (view := self._making.approved()) is not None:
+            self._begin(Queued(Transient.REBUILDING, view.by or SYSTEM, False, []))
+        else:
+            return False
+        return True
+
+    def may_be_first(self) -> bool:
+        """Whether the agent may be built from the first config: not if a commit was approved for its beginning."""
+        return self._making.may_be_first()
 
     def _watch_job(self, job: Job) -> None:
         self._core.later("job", self._core.shared.job_deadline, lambda: self._overdue(job))
@@ -220,29 +262,27 @@ class Lifecycle:
         core.cancel("job")
         ok, note = message.result.ok, message.result.note
         if job.kind is Transient.DESTROYING and ok:
-            self._destroyed(message)
+            self._leave(message, lambda tx: self._destroyed(tx, job))
             return
-        record = replace(
-            core.record,
-            transient=None,
-            transient_since=None,
-            transient_by=None,
-            last_error=None if ok else note,
+        if not ok and is_first_build(job, core.record):
+            self._leave(message, lambda tx: record_unborn(tx, core.name, job, note))
+            return
+        record, made = ended(core.record, ok=ok, note=note, made=message.generation), message.generation
+        told = outcome(
+            core.name,
+            job.kind,
+            ok=ok,
+            note=note,
+            by=job.by,
+            revision=record.built_revision,
+            applied=applied(core.record, job, made),
         )
-        if (made := message.generation) is not None:
-            record = replace(
-                record,
-                generation=made.number,
-                built_revision=made.revision,
-                built_config=made.config,
-                model=made.model,
-            )
-        told = outcome(core.name, job.kind, ok=ok, note=note, by=job.by, revision=record.built_revision)
         axes, seen = self.container.look_at(record)
         core.commit(
             replace(record, axes=axes),
             *told,
             *seen,
+            op=lambda tx: record_end(tx, core.name, job, ok=ok, note=note, made=made),
             then=lambda _: self._answered(job, message.result),
             failed=lambda _: self._untold(message),
         )
@@ -265,36 +305,43 @@ class Lifecycle:
     def _answered(self, job: Job, result: Result) -> None:
         for waiter in job.waiting:
             answer(waiter.set, result)
-        memory = self._core.memory
-        if memory.queue and memory.job is None:
-            self._begin(memory.queue.pop(0))
-        else:
+        if job.given_up and job.approval is not None:  # its thread hangs: nobody has written the tags
+            deploying, record = self._core.shared.operations.deploying, self._core.record
+            self._beside(lambda: deploying.failed(job, record, result.note))
+        if not self._next():
             self._turns.deliver()
 
-    def _destroyed(self, message: Done) -> None:
+    def _destroyed(self, tx: Tx, job: Job) -> list[ApprovalView]:
         core, purge = self._core, self._core.record.purge
-        told = outcome(core.name, Transient.DESTROYING, ok=True, note="", by=message.job.by, revision="")
-        name = core.name
+        views = withdraw_all(tx, core.name, "the agent was destroyed")
+        end_agent(tx, core.name, keep=not purge, size=job.size)
+        if purge:
+            tx.generations.forget(core.name)
+        for event in outcome(core.name, Transient.DESTROYING, ok=True, note="", by=job.by, revision=""):
+            tx.emit(event)
+        show_kept(tx, core.shared.layout)
+        return [] if purge else views
 
-        def remove(tx: Tx) -> None:
-            end_agent(tx, name, keep=not purge)
-            for event in told:
-                tx.emit(event)
-            tx.show_whole(Kept, lambda: Kept(with_logins(tx.agents.kept(), core.shared.layout)))
+    def _leave(self, message: Done, op: Callable[[Tx], list[ApprovalView]]) -> None:
+        """The agent is no more. ``op`` records that, and returns the approvals whose tags are to be made again."""
+        core, shared, name, job = self._core, self._core.shared, self._core.name, message.job
+        waiting = [waiter for queued in core.memory.queue for waiter in queued.waiting]
 
-        def gone(_: object) -> None:
+        def gone(views: list[ApprovalView]) -> None:
             self._gone()
-            for waiter in message.job.waiting:
+            for waiter in job.waiting:
                 answer(waiter.set, message.result)
-            for waiter in (waiter for queued in core.memory.queue for waiter in queued.waiting):
+            for waiter in waiting:
                 answer(waiter.fail, Gone(f"'{name}' was destroyed."))
+            self._beside(lambda: shared.operations.leave(name, views, shut=not message.result.ok))
 
-        core.remove(remove, then=gone)
+        core.remove(op, then=gone, failed=lambda _: self._untold(message))
+
+    def _beside(self, work: Callable[[], object]) -> None:
+        """Work on the repositories, beside the mailbox. While the daemon stops it is not done: the next one does."""
+        with contextlib.suppress(HiveError):
+            self._core.shared.clerk.run(work, key=self._core.name)
 
 
-def end_agent(tx: Tx, name: str, *, keep: bool) -> None:
-    """Take an agent out of the hive: its mail is dropped, its questions are closed, its row is ended."""
-    tx.messages.drop(name)
-    tx.turns.drop(name)
-    tx.questions.close_all(name)
-    tx.agents.remove(name, keep)
+def _queued(message: Operate) -> Queued:
+    return Queued(message.kind, message.by, message.purge, [message.done], message.generation)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hyperhive.actors.layout import AgentPaths, Layout
-from hyperhive.domain.agent_config import MAX_CONFIG
 from hyperhive.domain.axes import Login, Revision
 from hyperhive.domain.views import KeptView
 
@@ -100,12 +99,6 @@ def stored_token(path: Path) -> str | None:
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
     return token if isinstance(token, str) and token.strip() else None
-
-
-def applied_revision(config: Path, own: str) -> str | None:
-    """The revision a rebuild would give now: hyperhive's own and the applied config's; ``None``: unreadable."""
-    raw = read_regular(config, MAX_CONFIG)
-    return None if raw is None else f"{own}-{hashlib.sha256(raw).hexdigest()[:12]}"
 
 
 def revision_axis(built: str, current: str | None) -> Revision | None:

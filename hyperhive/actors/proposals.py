@@ -12,9 +12,9 @@ from hyperhive.actors.desk import Desk
 from hyperhive.actors.entry import insert_agent, show_kept
 from hyperhive.actors.layout import Layout
 from hyperhive.actors.measure import measure
-from hyperhive.actors.operations import remove_tree
 from hyperhive.actors.petitions import Decide, Discard, Draft, Submit, Withdraw
 from hyperhive.actors.questions import MAX_TEXT, check_ttl
+from hyperhive.actors.removal import remove_tree
 from hyperhive.actors.reply import Waiter
 from hyperhive.actors.store import Write
 from hyperhive.actors.tagging import image, remake

@@ -18,11 +18,19 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Operate:
-    """Do something to the agent. ``done`` hears of the end."""
+    """Do something to the agent.
+
+    Args:
+        purge: destroying deletes the folders too.
+        generation: rebuilding goes back to this one, as it was built.
+        reply: hears that it is under way.
+        done: hears of the end.
+    """
 
     kind: Transient
     by: str
     purge: bool = False
+    generation: int | None = None
     reply: Reply[Accepted] = IGNORE
     done: Reply[Result] = IGNORE
 

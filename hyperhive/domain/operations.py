@@ -2,6 +2,7 @@
 
 from hyperhive.domain.axes import Transient
 from hyperhive.domain.events import (
+    ConfigApplied,
     Destroyed,
     HelperEvent,
     Rebuilt,
@@ -28,13 +29,21 @@ PENDING_JOIN: dict[Transient, frozenset[Transient]] = {
 
 
 def outcome(
-    agent: str, kind: Transient, *, ok: bool, note: str, by: str, revision: str
+    agent: str,
+    kind: Transient,
+    *,
+    ok: bool,
+    note: str,
+    by: str,
+    revision: str,
+    applied: ConfigApplied | None = None,
 ) -> tuple[HelperEvent, ...]:
     """The events of an operation's end, in order; the transient is cleared last.
 
     Args:
         by: who asked for it.
         revision: what the container is built from now.
+        applied: which commit that is, where the operation changed it; told first.
     """
     told: tuple[HelperEvent, ...] = ()
     match kind:
@@ -48,4 +57,5 @@ def outcome(
             told = (Rebuilt(agent=agent, ok=ok, revision=revision, note=note),)
         case Transient.DESTROYING if ok:
             told = (Destroyed(agent=agent),)
-    return (*told, TransientCleared(agent=agent))
+    config = () if applied is None else (applied,)
+    return (*config, *told, TransientCleared(agent=agent))

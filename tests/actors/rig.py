@@ -1,7 +1,6 @@
 """A whole tree on a real database, over real tiny processes; harnesses are played, and time is turned."""
 
 import logging
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -11,11 +10,15 @@ from typing import Any, Literal
 from hyperhive.actors.agent import AgentActor
 from hyperhive.actors.broker import Send
 from hyperhive.actors.builder import Builder
+from hyperhive.actors.clerk import Clerk
 from hyperhive.actors.core import Shared, Then
+from hyperhive.actors.deploying import Deploying
+from hyperhive.actors.desk import Desk
+from hyperhive.actors.environments import Environments
 from hyperhive.actors.job import Result
 from hyperhive.actors.layout import Layout
 from hyperhive.actors.observer import CREDENTIALS, Credentials
-from hyperhive.actors.operations import Operations
+from hyperhive.actors.operations import Operations, Places
 from hyperhive.actors.ports import Frame
 from hyperhive.actors.reply import Waiter
 from hyperhive.actors.requests import Accepted, Operate
@@ -28,6 +31,7 @@ from hyperhive.domain.records import AgentRecord, Handle
 from hyperhive.domain.turns import Outcome
 from hyperhive.domain.views import AgentView, HiveView
 from hyperhive.domain.wire import Ack, FromHost, Hello, Interrupt, Report, TurnOver, Work
+from hyperhive.repos.repositories import Repositories
 from hyperhive.runtimes.base import LaunchSpec
 from hyperhive.runtimes.proc import boot_id
 from hyperhive.store.database import Database
@@ -149,6 +153,9 @@ class Rig:
         self.database: Database
         self.watcher: ManualWatcher
         self.tree: Tree
+        self.repos: Repositories
+        self.clerk: Clerk
+        self.desk: Desk
         self.readers: Readers
 
     # -- the daemon
@@ -159,6 +166,9 @@ class Rig:
         self.database = Database(self.home / "hive.sqlite", now=self.now)
         self.database.open()
         self.readers = Readers()
+        self.repos = Repositories(home=self.home)
+        self.clerk = Clerk()
+        self.desk = Desk(runtime=self.runtime, layout=self.layout, database=self.database, clerk=self.clerk)
         view = HiveView(
             name="test", mode="live", runtime="process", confined=False, version="1", started=self.now()
         )
@@ -168,6 +178,9 @@ class Rig:
             watcher=self.watcher,
             hive=view,
             now=self.now,
+            repos=self.repos,
+            clerk=self.clerk,
+            desk=self.desk,
             shared=self._shared,
         )
         self.tree.start()
@@ -194,6 +207,8 @@ class Rig:
         builder = Builder(
             layout=self.layout,
             runtime=self.runtime,
+            repos=self.repos,
+            environments=Environments(folder=self.layout.environments),
             own=self.own,
             package=self.package,
             claude=None,
@@ -203,9 +218,11 @@ class Rig:
         operations = Operations(
             runtime=self.runtime,
             builder=builder,
+            deploying=Deploying(self.repos),
             layout=self.layout,
             doors=Doors(),
-            places=threading.BoundedSemaphore(4),
+            desk=self.desk,
+            places=Places(4),
             ready_deadline=self.ready_deadline,
             grace=2.0,
         )
@@ -217,6 +234,7 @@ class Rig:
             runtime=self.runtime,
             builder=builder,
             operations=operations,
+            clerk=self.clerk,
             layout=self.layout,
             credentials=Credentials(shared=lambda agent: dict(self.env)),
             now=self.now,

@@ -1,0 +1,74 @@
+"""Keeps ``applied/`` in step with an operation: the tags of the approval it carries out, and ``main``."""
+
+import logging
+from dataclasses import dataclass
+
+from hyperhive.actors.build_log import Step
+from hyperhive.actors.builder import Generation
+from hyperhive.actors.job import Job
+from hyperhive.actors.tagging import image, remake
+from hyperhive.domain.approvals import State
+from hyperhive.domain.records import AgentRecord
+from hyperhive.domain.views import ApprovalView
+from hyperhive.errors import HiveError
+from hyperhive.repos.repositories import Repositories
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Deploying:
+    """Writes tags just before the row that decides changes. Each call can be made again.
+
+    Without an approval, and as long as ``main`` stays, nothing is written and no process runs.
+    """
+
+    repos: Repositories
+
+    def begun(self, job: Job, record: AgentRecord) -> None:
+        """A build begins, perhaps once more: the tags are those of an approval that is being built."""
+        if job.approval is None or job.approval.sha is None:
+            return
+        view = job.approval.model_copy(update={"state": State.BUILDING})
+        make, drop = image(view)
+        job.log.say(Step.TAGGED, f"building/{view.id} is {view.sha[:12] if view.sha else None}")
+        self.repos.tag(record.name, make=make, drop=drop, main=self._recorded(job, record))
+
+    def deployed(self, job: Job, record: AgentRecord, made: Generation) -> None:
+        """What was made runs, or would: ``main`` is its commit, with its tags in one step."""
+        view, name = job.approval, record.name
+        if view is not None:
+            make, drop = image(view.model_copy(update={"state": State.DEPLOYED, "sha": made.commit}))
+            self.repos.tag(name, make=make, drop=drop, main=made.commit)
+            job.log.say(Step.DEPLOYED, f"deployed/{view.id}, main is {made.commit[:12]}")
+        elif made.again and made.commit and made.commit != self.repos.main(name):
+            self.repos.tag(name, make={}, main=made.commit)
+            job.log.say(Step.DEPLOYED, f"main is {made.commit[:12]}")
+
+    def failed(self, job: Job, record: AgentRecord, reason: str) -> None:
+        """It came to nothing: the tags say why, and ``main`` is where it was. The record is the truth, so if this
+        fails too, nothing is lost."""
+        try:
+            main = self._recorded(job, record)
+            if job.approval is not None:
+                view = job.approval.model_copy(update={"state": State.FAILED, "outcome": reason})
+                make, drop = image(view)
+                self.repos.tag(record.name, make=make, drop=drop, main=main)
+            elif main is not None:
+                self.repos.tag(record.name, make={}, main=main)
+        except HiveError as error:
+            log.error("The tags of '%s' could not be written: %s", record.name, error.message)
+
+    def remake(self, view: ApprovalView) -> None:
+        """The tags of an approval, as its row says."""
+        try:
+            remake(self.repos, view)
+        except HiveError as error:
+            log.error("Approval %d is not tagged: %s", view.id, error.message)
+
+    def _recorded(self, job: Job, record: AgentRecord) -> str | None:
+        """Where ``main`` is to go back to, if this operation moved it; ``None``: it stays."""
+        change = job.approval or job.back
+        goal = change.commit if isinstance(change, Generation) else change and change.sha
+        moved = goal is not None and goal != record.built_commit and self.repos.main(record.name) == goal
+        return record.built_commit if moved and record.built_commit else None
