@@ -1,11 +1,15 @@
 """The built-in scenario shows the main job, whoever is there for it."""
 
+import os
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hyperhive.domain.agent_config import DEFAULT, AgentConfig, parse
+from hyperhive.domain.events import ApprovalResolved, envelope
 from hyperhive.rehearsal.scenario import builtin
 from tests.rehearsal.conversing import Conversing, Tool, prompt
 
@@ -127,3 +131,95 @@ def test_only_the_operator_gives_such_orders() -> None:
     talk = agent()
     talk.turn(prompt(("bob", "run: rm -rf /")))
     assert all("rm -rf" not in str(call.input) for call in talk.calls)
+
+
+DRAFT = "mcp__hyperhive__request_spawn_draft"
+SPAWN = "mcp__hyperhive__request_spawn_commit"
+APPLY = "mcp__hyperhive__request_apply_commit"
+
+
+class Office:
+    """A manager with the config folder of one agent, where its tools work for real."""
+
+    def __init__(self, folder: Path) -> None:
+        self.config = folder / "carol" / "config"
+        self.config.mkdir(parents=True)
+        (folder / "carol" / "state").mkdir()
+        (self.config / "agent.toml").write_text(DEFAULT)
+        self.env = {
+            **os.environ,
+            "HYPERHIVE_AGENTS": str(folder),
+            **{
+                f"GIT_{who}_{what}": "manager"
+                for who in ("AUTHOR", "COMMITTER")
+                for what in ("NAME", "EMAIL")
+            },
+        }
+        self.bash({"command": f"cd {self.config} && git init -q && git add . && git commit -qm Begin"})
+        tools: dict[str, Tool] = {
+            "Bash": self.bash,
+            "Read": lambda given: Path(given["file_path"]).read_text(),
+            "Edit": self.edit,
+            "Write": lambda given: str(Path(given["file_path"]).write_text(given["content"])),
+            SEND: lambda given: "sent",
+            DRAFT: lambda given: '{"name": "carol", "config": "$HYPERHIVE_AGENTS/carol/config"}',
+            SPAWN: lambda given: '{"id": 1, "agent": "carol"}',
+            APPLY: lambda given: '{"id": 2, "agent": "carol"}',
+        }
+        self.talk = Conversing(builtin(), "manager", tools=tools)
+
+    def bash(self, given: dict[str, Any]) -> str:
+        command = ["bash", "-c", given["command"]]
+        done = subprocess.run(command, env=self.env, capture_output=True, text=True, check=False)
+        return done.stdout + done.stderr
+
+    def edit(self, given: dict[str, Any]) -> str:
+        file = Path(given["file_path"])
+        text = file.read_text()
+        assert text.count(given["old_string"]) == 1
+        file.write_text(text.replace(given["old_string"], given["new_string"]))
+        return "edited"
+
+    def proposed(self, tool: str) -> AgentConfig:
+        """The config at the commit that was last asked for, which is the newest."""
+        asked = next(call.input for call in reversed(self.talk.calls) if call.tool == tool)
+        head = self.bash({"command": f"cd {self.config} && git status --porcelain && git rev-parse HEAD"})
+        assert (asked["name"], asked["commit_ref"]) == ("carol", head.strip())
+        return parse((self.config / "agent.toml").read_text())
+
+
+def test_the_manager_drafts_an_agent_and_asks_for_the_commit_it_made(tmp_path: Path) -> None:
+    office = Office(tmp_path)
+    office.talk.turn(prompt(("operator", "draft carol")))
+    assert office.proposed(SPAWN).allowedRecipients == ("manager",)
+    assert (office.config / "prompt.md").read_text().startswith("You report")
+    assert (office.config.parent / "state" / "notes.md").read_text() == "Drafted by manager.\n"
+    assert sent(office.talk) == []
+
+
+def test_the_manager_proposes_a_change_and_changes_it_again_as_the_operator_notes(tmp_path: Path) -> None:
+    office = Office(tmp_path)
+    office.talk.turn(prompt(("operator", 'change carol: model = "opus"')))
+    assert office.proposed(APPLY).model == "opus"
+    for number, (kind, tool) in enumerate((("apply-commit", APPLY), ("spawn-commit", SPAWN)), start=1):
+        revise = ApprovalResolved(
+            agent="carol", id=number, approval=kind, decision="revise", sha="a" * 40, tag=f"revise/{number}",
+            note=f'Not "that" one; rather: model = "haiku-{number}"', by="operator", where="dashboard",
+        )  # fmt: skip
+        office.talk.turn(prompt(("system", envelope(number, datetime.now(UTC), revise))))
+        assert office.proposed(tool).model == f"haiku-{number}"
+    office.talk.turn(prompt(("operator", 'change carol: limits.memory = "8M"')))
+    assert office.proposed(APPLY).limits.memory == "8M"
+    assert sent(office.talk) == []
+
+
+def test_what_could_not_be_proposed_is_told_to_the_operator(tmp_path: Path) -> None:
+    office = Office(tmp_path)
+    office.talk.tools[DRAFT] = lambda given: "There is already an agent 'carol'; choose another name."
+    office.talk.turn(prompt(("operator", "draft carol")))
+    office.talk.turn(prompt(("operator", 'change dave: model = "opus"')))
+    office.talk.tools[APPLY] = lambda given: "agent.toml: model: not valid."
+    office.talk.turn(prompt(("operator", "change carol: model = 7")))
+    told = [body for _, body in sent(office.talk)]
+    assert told[0].startswith("No draft: There is already") and told[1].startswith("I could not change dave")
+    assert told[2] == "Not proposed: agent.toml: model: not valid."
