@@ -12,7 +12,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from tests.e2e.hive import RealHive, hive, in_order
-from tests.mcp.doors import FLEET_TOOLS, MESSAGING, MODES, Mode, refusal, structured
+from tests.mcp.doors import MANAGER_TOOLS, MESSAGING, MODES, Mode, refusal, structured
 from tests.mcp.inspector_cli import Inspector, install
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
@@ -41,7 +41,7 @@ async def client(real: RealHive, mode: Mode = "auto") -> AsyncIterator[Client]:
 @pytest.mark.parametrize("mode", MODES)
 async def test_the_sdks_client_lists_and_calls_tools(real: RealHive, mode: Mode) -> None:
     async with client(real, mode) as mcp:
-        assert [tool.name for tool in (await mcp.list_tools()).tools] == MESSAGING + FLEET_TOOLS
+        assert [tool.name for tool in (await mcp.list_tools()).tools] == MESSAGING + MANAGER_TOOLS
         agents = structured(await mcp.call_tool("list_agents", {}))["agents"]
         assert [agent["name"] for agent in agents] == ["manager", "alice"]
         before = real.newest()
@@ -50,13 +50,13 @@ async def test_the_sdks_client_lists_and_calls_tools(real: RealHive, mode: Mode)
         assert (letter["from"], letter["body"].strip()) == ("alice", f"ran: {mode}")
         assert {m["from"] for m in real.messages() if m["id"] > before} == {"operator", "alice"}
         assert "There is no agent" in refusal(await mcp.call_tool("stop", {"name": "nobody"}))
-        real.until(lambda: {m["state"] for m in real.state()["inbox"]} == {"read"}, 10)
+        real.until(lambda: {m["state"] for m in real.state()["inbox"]} == {"read"})
 
 
 async def test_the_inspector_lists_and_calls_tools(real: RealHive) -> None:
     inspector = Inspector(cli=install(), url=f"{real.url}/mcp", token=real.token)
     tools = (await inspector.ask("tools/list"))["tools"]
-    assert [tool["name"] for tool in tools] == MESSAGING + FLEET_TOOLS
+    assert [tool["name"] for tool in tools] == MESSAGING + MANAGER_TOOLS
     agents = await inspector.call("list_agents")
     assert [agent["name"] for agent in agents["structuredContent"]["agents"]] == ["manager", "alice"]
     status, _, _ = await Inspector(cli=inspector.cli, url=inspector.url, token="guessed").run("tools/list")
