@@ -140,7 +140,9 @@ class _Daemon:
                 desk=desk,
                 shared=lambda services: self._shared(services, database, watcher, operations, clerk, mode),
             )
-            hive = RunningHive(tree=tree, database=database, bridge=bridge, watcher=watcher, runtime=runtime)
+            hive = RunningHive(
+                tree=tree, database=database, bridge=bridge, watcher=watcher, runtime=runtime, repos=repos
+            )
             link, sockets = Link(hive=hive, run=settings.run), McpSockets(hive=hive, run=settings.run)
             doors.lead_to((lambda name, _: link.open(name), link.close), (sockets.open, sockets.close))
             tree.start()

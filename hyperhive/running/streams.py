@@ -1,7 +1,8 @@
 """Streams for readers: the hub's frames behind any number, and what grows beside the events."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 from hyperhive.actors.board import Board
@@ -126,26 +127,84 @@ class TurnNews:
 
 async def follow_file(path: Path, start: str, bridge: Bridge, watches: Watches) -> AsyncIterator[str]:
     """``start``, then whole lines as they are appended to the file at ``path``; it may be cut meanwhile."""
+    with _growth(path, bridge, watches) as grown:
+        growing = _Growing(path, at=await asyncio.to_thread(_size, path))
+        for line in start.splitlines():
+            yield line
+        while True:
+            grown.clear()
+            lines, more = await growing.read()
+            for line in lines:
+                yield line
+            if not more:
+                await grown.wait()
+
+
+async def follow_until(
+    path: Path,
+    bridge: Bridge,
+    watches: Watches,
+    *,
+    going_on: Callable[[], bool],
+    changed: asyncio.Queue[frozenset[str]],
+) -> AsyncIterator[str]:
+    """All lines of the file at ``path``, and what is appended, until nothing more comes.
+
+    Args:
+        going_on: whether more may come; asked in a thread.
+        changed: says when to ask that again.
+    """
+    with _growth(path, bridge, watches) as grown:
+        growing = _Growing(path, at=0)
+        while True:
+            grown.clear()
+            last = not await asyncio.to_thread(going_on)  # before the look: what it said at its end is in it
+            lines, more = await growing.read()
+            for line in lines:
+                yield line
+            if more:
+                continue
+            if last:
+                return
+            await _either(grown, changed)
+
+
+async def _either(grown: asyncio.Event, changed: asyncio.Queue[frozenset[str]]) -> None:
+    waits = [asyncio.ensure_future(grown.wait()), asyncio.ensure_future(changed.get())]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
+@contextlib.contextmanager
+def _growth(path: Path, bridge: Bridge, watches: Watches) -> Iterator[asyncio.Event]:
+    """Set whenever the file may have grown."""
     grown = asyncio.Event()
     cancel = watches.folder(
         str(path.parent), frozenset({path.name}), lambda: bridge.signal(grown.set), growing=True
     )
     try:
-        position = await asyncio.to_thread(_size, path)
-        for line in start.splitlines():
-            yield line
-        rest = b""
-        while True:
-            grown.clear()
-            data, position = await asyncio.to_thread(_read_on, path, position)
-            *lines, rest = (rest + data).split(b"\n")
-            rest = rest[-_MAX_LOG_STEP:]
-            for raw in lines:
-                yield raw.decode(errors="replace")
-            if not data:
-                await grown.wait()
+        yield grown
     finally:
         cancel()
+
+
+class _Growing:
+    """A file that grows, read in whole lines."""
+
+    def __init__(self, path: Path, *, at: int) -> None:
+        self._path = path
+        self._at = at
+        self._rest = b""
+
+    async def read(self) -> tuple[list[str], bool]:
+        """The next lines, and whether there may be more of them at once."""
+        data, self._at = await asyncio.to_thread(_read_on, self._path, self._at)
+        *lines, rest = (self._rest + data).split(b"\n")
+        self._rest = rest[-_MAX_LOG_STEP:]
+        return [line.decode(errors="replace") for line in lines], bool(data)
 
 
 def _size(path: Path) -> int:

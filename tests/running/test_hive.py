@@ -24,7 +24,12 @@ async def hive(tmp_path: Path) -> AsyncIterator[tuple[RunningHive, Rig]]:
         rig.up()
         rig.settled("manager")
         running = RunningHive(
-            tree=rig.tree, database=rig.database, bridge=bridge, watcher=rig.watcher, runtime=rig.runtime
+            tree=rig.tree,
+            database=rig.database,
+            bridge=bridge,
+            watcher=rig.watcher,
+            runtime=rig.runtime,
+            repos=rig.repos,
         )
         yield running, rig
         bridge.close()
