@@ -178,6 +178,12 @@ def test_its_mcp_socket_has_its_own_verbs_and_its_own_name(real: RealHive) -> No
 
 
 def test_noise_on_its_sockets_slows_nobody_down(real: RealHive) -> None:
+    def asked() -> float:
+        began = time.monotonic()
+        assert real.http.get("/api/state").status_code == 200
+        return time.monotonic() - began
+
+    calm = max(asked() for _ in range(30))
     slowest = 0.0
     done = threading.Event()
 
@@ -188,14 +194,12 @@ def test_noise_on_its_sockets_slows_nobody_down(real: RealHive) -> None:
     thread = threading.Thread(target=noisy)
     thread.start()
     while not done.wait(0.05):
-        began = time.monotonic()
-        assert real.http.get("/api/state").status_code == 200
-        slowest = max(slowest, time.monotonic() - began)
+        slowest = max(slowest, asked())
         if not thread.is_alive():
             break
     thread.join()
     assert done.is_set()
-    assert slowest < 2
+    assert slowest < max(2.0, 20 * calm)
     assert real.ask("bob", "run: echo well").strip() == "ran: well"
     real.shows("alice", ready=True)
     assert real.ask("alice", "run: echo well").strip() == "ran: well"

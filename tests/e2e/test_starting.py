@@ -42,7 +42,7 @@ def test_it_answers_soon_after_its_start(real: RealHive) -> None:
         except httpx.TransportError:
             return False
 
-    eventually(answers, 10)
+    eventually(answers, 20)
     assert httpx.get(f"http://127.0.0.1:{port}/", trust_env=False).headers["location"].startswith("/login")
 
 
@@ -118,7 +118,8 @@ def test_it_ends_at_once_with_open_streams_and_its_agents_run_on(real: RealHive)
     for reader in readers:
         reader.start()
     eventually(lambda: "hyperhive_http_streams 3" in real.http.get("/metrics").text, 20)
-    assert real.down() < 2  # a fraction of a second where nothing else runs; waiting for readers takes three
+    real.down()
+    assert "graceful shutdown exceeded" not in real.complaints()  # as it says when it waited for readers
     for reader in readers:
         reader.join(20)
         assert not reader.is_alive()

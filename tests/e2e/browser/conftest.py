@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    expect,
+    sync_playwright,
+)
 
 from hyperhive.hive import Hive
 from tests.e2e.browser.serving import Served
@@ -25,6 +33,10 @@ CHROMIUM = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+PATIENCE = 30_000
+"""Milliseconds for what is there at once on a machine that does nothing else."""
+expect.set_options(timeout=PATIENCE)
 
 HERE = Path(__file__).parent
 AXE = HERE / "node_modules/axe-core/axe.min.js"
@@ -128,7 +140,7 @@ def open_page(browser: Browser, watch: Watch) -> Iterator[Open]:
             has_touch=width < 700,
         )
         contexts.append(context)
-        context.set_default_timeout(8_000)
+        context.set_default_timeout(PATIENCE)
         page = context.new_page()
         page.on("console", watch.console)
         page.on("pageerror", lambda error: watch.errors.append(str(error)))

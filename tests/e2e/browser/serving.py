@@ -13,7 +13,7 @@ from hyperhive.web.server import Server, serve
 from hyperhive.web.streams import Streams
 
 TOKEN = "the-token-of-the-browser-tests"
-DEADLINE = 10.0
+DEADLINE = 30.0
 
 _T = TypeVar("_T")
 
