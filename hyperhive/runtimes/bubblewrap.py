@@ -12,22 +12,28 @@ import subprocess
 import sys
 import threading
 import time
-import uuid
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
 from hyperhive.domain.agent_config import Limits
 from hyperhive.domain.records import Handle
-from hyperhive.errors import Broken, Deadline, HiveError, Refused
+from hyperhive.errors import Broken, Deadline
 from hyperhive.runtimes import links, outer, proc, spawned, walls
 from hyperhive.runtimes.base import Bind, LaunchSpec, Probe
-from hyperhive.runtimes.cgroups import Cgroups
+from hyperhive.runtimes.cgroups import OUT_OF_MEMORY, Cgroups
 from hyperhive.runtimes.refusals import explain, install_bwrap
 
 _INIT = ("/bin/sh", "-c", f'unset {spawned.MARK}; "$@"; exit $?', "init")
+_INIT_OF_FEW = (
+    "/bin/sh",
+    "-c",
+    f'unset {spawned.MARK}; {{ ulimit -u "$1" || ulimit -p "$1"; }} 2>/dev/null || exit; shift; "$@"; exit $?',
+    "init",
+)
 """Number 1 inside. Bubblewrap's own would go on as long as anything runs; this one ends with the payload,
-and so ends what the payload left. While it waits, a shell reaps whatever lost its parent."""
+and so ends what the payload left. While it waits, a shell reaps whatever lost its parent. The other one first
+limits how many processes there may be; the option has two names, by shell."""
 _ENTER = Path(__file__).with_name("enter.py")
 _OUTER = Path(outer.__file__)
 _PROBE = 10.0
@@ -76,24 +82,18 @@ class Bubblewrap:
         until = time.monotonic() + deadline
         if (bwrap := self._bwrap) is None:
             raise Broken(f"bubblewrap is not installed; {install_bwrap()}.", code="start-failed")
-        with spawned.only_one(spec.folder, spec.name):
-            if self.find(spec.folder, None) is not None:
-                raise Refused(f"'{spec.name}' already runs; stop it first.", code="already-running")
-            self.sweep(spec.folder, spec.name)
-            note = spawned.Note(uuid.uuid4().hex, self.name, spec.name, proc.boot_id())
-            spawned.write_note(spec.folder, note)
-            try:
-                return self._await_payload(spec, self._spawn(bwrap, spec, note), until)
-            except OSError as error:
-                self._give_up(spec, note)
-                raise Broken(f"'{spec.name}' did not start: {error}.", code="start-failed") from error
-            except HiveError:
-                self._give_up(spec, note)
-                raise
+        return spawned.start(
+            self,
+            spec,
+            launch=lambda note: self._await_payload(spec, self._spawn(bwrap, spec, note), until),
+            give_up=lambda note: self._give_up(spec, note),
+        )
 
     def unheld(self, limits: Limits) -> tuple[str, ...]:
-        """Those that no control group holds."""
+        """Those that no control group holds; without one, the kernel may count the tasks of the namespace."""
         missing = self._cgroups.unheld(limits)
+        if _counts_tasks():
+            missing.pop("tasks", None)
         return tuple(
             f"limits.{limit} does not hold under bubblewrap here: {why}." for limit, why in missing.items()
         )
@@ -160,16 +160,7 @@ class Bubblewrap:
     def find(self, folder: Path, recorded: Handle | None) -> Handle | None:
         """The leader, by record, by status file, or by its mark."""
         self._children.collect()
-        if recorded is not None and recorded.runtime == self.name and self.alive(recorded):
-            return recorded
-        note = spawned.read_note(folder, self.name)
-        if note is None:
-            return None
-        leader = spawned.read_status(folder).leader
-        for pid in (leader,) if leader is not None else proc.marked(note.mark):
-            if proc.has_env(pid, note.mark) and proc.inner_pid(pid) == 1:
-                return spawned.handle_of(self.name, pid)
-        return None
+        return spawned.find(self, folder, recorded, leads=lambda pid: proc.inner_pid(pid) == 1)
 
     def alive(self, handle: Handle) -> bool:
         """Whether the leader still runs."""
@@ -190,7 +181,7 @@ class Bubblewrap:
                 break
         words = spawned.read_status(folder).exit
         if self._cgroups.ran_out(folder):
-            return f"{words or 'killed by SIGKILL'}, after its memory was used up (limits.memory)"
+            return f"{words or 'killed by SIGKILL'}, {OUT_OF_MEMORY}"
         return words
 
     def sweep(self, folder: Path, name: str) -> None:
@@ -288,13 +279,21 @@ class Bubblewrap:
             options += [*sources.staged, *(("--hub",) if hub else ())]
             around = (*self._python, str(_OUTER), "make", *options, "--") if options else ()
             command = (*around, bwrap, "--args", str(fds[0]), "--json-status-fd", str(fds[1]), "--")
-            env = {"PATH": walls.PATH, spawned.MARK: note.id}
             return self._children.spawn(
-                (*command, *_INIT, *spec.argv), env=env, folder=spec.folder, cwd=Path("/"), fds=tuple(fds)
+                (*command, *self._init(spec.limits), *spec.argv),
+                env={"PATH": walls.PATH, spawned.MARK: note.id},
+                folder=spec.folder,
+                cwd=Path("/"),
+                fds=tuple(fds),
             )
         finally:
             for fd in fds:
                 os.close(fd)
+
+    def _init(self, limits: Limits) -> tuple[str, ...]:
+        if limits.tasks is None or not _counts_tasks() or "tasks" not in self._cgroups.unheld(limits):
+            return _INIT
+        return (*_INIT_OF_FEW, str(limits.tasks))
 
     def _arguments(
         self, spec: LaunchSpec, note: spawned.Note, sources: walls.Sources, *, hub: bool
@@ -327,6 +326,12 @@ class Bubblewrap:
                 break
         ended = ticks is None or not proc.is_alive(pid, ticks)
         raise spawned.not_started(spec.folder, spec.name, ended=ended, otherwise="bwrap refused")
+
+
+def _counts_tasks() -> bool:
+    """Whether RLIMIT_NPROC counts the container's processes alone: since Linux 5.14, and never root's."""
+    version = tuple(int(word) for word in os.uname().release.split("-")[0].split(".")[:2])
+    return os.geteuid() != 0 and version >= (5, 14)
 
 
 def _payload(leader: int) -> int | None:

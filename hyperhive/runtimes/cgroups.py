@@ -12,8 +12,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from hyperhive.domain.agent_config import Limits
+from hyperhive.domain.launch import CONTAINER_MARK
 from hyperhive.errors import Broken
 from hyperhive.runtimes import proc
+
+OUT_OF_MEMORY = "after its memory was used up (limits.memory)"
+"""What is added to how a container ended."""
 
 _CONTROLLERS = {"memory": "memory", "cpus": "cpu", "tasks": "pids"}
 _LEAF = "hyperhive-daemon"
@@ -195,8 +199,10 @@ def _words(path: Path) -> list[str]:
 
 
 def _ours() -> set[int]:
-    """This process and all that came of it."""
-    found, look = {os.getpid()}, [os.getpid()]
+    """This process, the containers that an earlier daemon started, and all that came of them."""
+    mark = f"{CONTAINER_MARK}=".encode()
+    found = {os.getpid(), *(pid for pid in proc.pids() if mark in proc.environ(pid))}
+    look = list(found)
     while look:
         below = [pid for pid in proc.children(look.pop()) if pid not in found]
         found.update(below)

@@ -106,10 +106,15 @@ def has_env(pid: int, entry: bytes) -> bool:
 
     What may not be read counts as no.
     """
+    return entry in environ(pid).split(b"\0")
+
+
+def environ(pid: int) -> bytes:
+    """What the process was started with as its environment; empty when that may not be read."""
     try:
-        return entry in (PROC / str(pid) / "environ").read_bytes().split(b"\0")
+        return (PROC / str(pid) / "environ").read_bytes()
     except OSError:
-        return False
+        return b""
 
 
 def marked(entry: bytes) -> tuple[int, ...]:

@@ -4,15 +4,14 @@ import os
 import signal
 import sys
 import time
-import uuid
-from collections.abc import Iterable
 from pathlib import Path
 
 from hyperhive.domain.agent_config import Limits
 from hyperhive.domain.records import Handle
-from hyperhive.errors import Broken, HiveError, Refused
-from hyperhive.runtimes import links, proc, spawned
+from hyperhive.errors import Broken
+from hyperhive.runtimes import links, outer, proc, spawned
 from hyperhive.runtimes.base import Bind, LaunchSpec, Probe
+from hyperhive.runtimes.cgroups import OUT_OF_MEMORY, Cgroups
 
 _LEADER = Path(__file__).with_name("leader.py")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -25,13 +24,15 @@ class Process:
 
     Args:
         python: the interpreter that runs the leader.
+        cgroups: what holds the limits.
     """
 
     name = "process"
     confined = False
 
-    def __init__(self, *, python: Path | None = None) -> None:
+    def __init__(self, *, python: Path | None = None, cgroups: Cgroups | None = None) -> None:
         self._python = str(python or sys.executable)
+        self._cgroups = cgroups or Cgroups()
         self._children = spawned.Children()
 
     def probe(self) -> Probe:
@@ -53,27 +54,19 @@ class Process:
         """Start the leader; see ``Runtime.start``."""
         self._children.collect()
         until = time.monotonic() + deadline
-        with spawned.only_one(spec.folder, spec.name):
-            if self.find(spec.folder, None) is not None:
-                raise Refused(f"'{spec.name}' already runs; stop it first.", code="already-running")
-            self.sweep(spec.folder, spec.name)
-            note = spawned.Note(uuid.uuid4().hex, self.name, spec.name, proc.boot_id())
-            spawned.write_note(spec.folder, note)
-            try:
-                links.prepare(spec.folder, shares=spec.shares)
-                pid = self._spawn(spec, note)
-                return self._await_payload(spec, pid, until)
-            except OSError as error:
-                self._children.end_marked(note, deadline=_LAST)
-                raise Broken(f"'{spec.name}' did not start: {error}.", code="start-failed") from error
-            except HiveError:
-                self._children.end_marked(note, deadline=_LAST)
-                raise
+        return spawned.start(
+            self,
+            spec,
+            launch=lambda note: self._await_payload(spec, self._spawn(spec, note), until),
+            give_up=lambda note: self._give_up(spec, note),
+        )
 
     def unheld(self, limits: Limits) -> tuple[str, ...]:
-        """All of them: plain processes of this user are held by nothing."""
-        wanted = limits.model_dump(exclude_none=True)
-        return tuple(f"limits.{limit} does not hold under process: it has no walls." for limit in wanted)
+        """Those that no control group holds. None is a wall: the payload may leave the group if its user may."""
+        missing = self._cgroups.unheld(limits)
+        return tuple(
+            f"limits.{limit} does not hold under process here: {why}." for limit, why in missing.items()
+        )
 
     def shared(self, folder: Path) -> Path:
         """A folder of links in the container's own."""
@@ -106,16 +99,7 @@ class Process:
     def find(self, folder: Path, recorded: Handle | None) -> Handle | None:
         """The leader, by record or by status file and mark."""
         self._children.collect()
-        if recorded is not None and recorded.runtime == self.name and self.alive(recorded):
-            return recorded
-        note, leader = spawned.read_note(folder, self.name), spawned.read_status(folder).leader
-        if note is None:
-            return None
-        candidates: Iterable[int] = (leader,) if leader is not None else proc.marked(note.mark)
-        for pid in candidates:
-            if proc.has_env(pid, note.mark) and _is_leader(pid):
-                return spawned.handle_of(self.name, pid)
-        return None
+        return spawned.find(self, folder, recorded, leads=_is_leader)
 
     def alive(self, handle: Handle) -> bool:
         """Whether the leader still runs."""
@@ -129,7 +113,8 @@ class Process:
         status = spawned.read_status(folder)
         if status.leader != handle.pid or self.alive(handle):
             return None
-        return status.exit or "killed by SIGKILL"
+        words = status.exit or "killed by SIGKILL"
+        return f"{words}, {OUT_OF_MEMORY}" if self._cgroups.ran_out(folder) else words
 
     def sweep(self, folder: Path, name: str) -> None:
         """End what a killed leader left behind, found by its mark."""
@@ -139,6 +124,7 @@ class Process:
         if note is not None:
             self._children.end_marked(note, deadline=_LAST)
         self._children.collect()
+        self._cgroups.remove(folder)
         links.prepare(folder, shares=False)
         spawned.forget(folder)
 
@@ -147,13 +133,22 @@ class Process:
         cwd = f"/proc/{handle.pid}/cwd"
         return ("/bin/sh", "-c", 'cd -P "$1" && shift && exec "$@"', "sh", cwd, *argv)
 
+    def _give_up(self, spec: LaunchSpec, note: spawned.Note) -> None:
+        self._children.end_marked(note, deadline=_LAST)
+        self._cgroups.remove(spec.folder)
+
     def _spawn(self, spec: LaunchSpec, note: spawned.Note) -> int:
+        links.prepare(spec.folder, shares=spec.shares)
+        groups = self._cgroups.make(spec.folder, note.id, spec.limits)
         status = spawned.open_status(spec.folder)
         home = spec.folder / "home"
         home.mkdir(exist_ok=True, mode=0o700)
+        script = (self._python, "-I", "-S")
+        joins = [word for group in groups for word in ("--cgroup", str(group))]
+        around = (*script, outer.__file__, "make", *joins, "--") if joins else ()
         try:
             return self._children.spawn(
-                (self._python, "-I", "-S", str(_LEADER), str(status), *spec.argv),
+                (*around, *script, str(_LEADER), str(status), *spec.argv),
                 env={"PATH": _PATH, "LANG": "C.UTF-8", "HOME": str(home), **spec.env, spawned.MARK: note.id},
                 folder=spec.folder,
                 cwd=spec.workdir or Path("/"),
@@ -176,10 +171,7 @@ class Process:
 
 def _mark_of(pid: int) -> bytes | None:
     """The mark in a leader's environment."""
-    try:
-        entries = (proc.PROC / str(pid) / "environ").read_bytes().split(b"\0")
-    except OSError:
-        return None
+    entries = proc.environ(pid).split(b"\0")
     return next((entry for entry in entries if entry.startswith(spawned.MARK.encode() + b"=")), None)
 
 

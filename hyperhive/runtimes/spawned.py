@@ -6,15 +6,17 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hyperhive.domain.launch import CONTAINER_MARK
 from hyperhive.domain.records import Handle
-from hyperhive.errors import Broken, Deadline, Refused
+from hyperhive.errors import Broken, Deadline, HiveError, Refused
 from hyperhive.runtimes import proc
+from hyperhive.runtimes.base import LaunchSpec, Runtime
 from hyperhive.runtimes.log import tail
 
 MARK = CONTAINER_MARK
@@ -130,6 +132,59 @@ def only_one(folder: Path, name: str) -> Iterator[None]:
         yield
     finally:
         os.close(fd)
+
+
+def start(
+    runtime: Runtime,
+    spec: LaunchSpec,
+    *,
+    launch: Callable[[Note], Handle],
+    give_up: Callable[[Note], None],
+) -> Handle:
+    """The outline of every start: nobody else's at the same time, nothing there before, nothing left if it fails.
+
+    Args:
+        launch: starts the container, whose note is written by then.
+        give_up: ends whatever came of it.
+
+    Raises:
+        Refused: it already runs, or is being started.
+        Broken: it did not start.
+    """
+    with only_one(spec.folder, spec.name):
+        if runtime.find(spec.folder, None) is not None:
+            raise Refused(f"'{spec.name}' already runs; stop it first.", code="already-running")
+        runtime.sweep(spec.folder, spec.name)
+        note = Note(uuid.uuid4().hex, runtime.name, spec.name, proc.boot_id())
+        write_note(spec.folder, note)
+        try:
+            return launch(note)
+        except OSError as error:
+            give_up(note)
+            raise Broken(f"'{spec.name}' did not start: {error}.", code="start-failed") from error
+        except HiveError:
+            give_up(note)
+            raise
+
+
+def find(
+    runtime: Runtime, folder: Path, recorded: Handle | None, *, leads: Callable[[int], bool]
+) -> Handle | None:
+    """The outline of ``Runtime.find``: by record, by status file and mark, or by the mark alone.
+
+    Args:
+        leads: whether a process with the mark is the leader.
+    """
+    if recorded is not None and recorded.runtime == runtime.name and runtime.alive(recorded):
+        return recorded
+    note, leader = read_note(folder, runtime.name), read_status(folder).leader
+    if note is None:
+        return None
+    candidates: Iterable[int] = (leader,) if leader is not None else proc.marked(note.mark)
+    for pid in candidates:
+        if proc.has_env(pid, note.mark) and leads(pid):
+            return handle_of(runtime.name, pid)
+    return None
 
 
 def not_started(folder: Path, name: str, *, ended: bool, otherwise: str) -> Broken:
