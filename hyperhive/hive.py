@@ -94,6 +94,17 @@ class Hive:
         """Recorded events behind ``after``, as JSON envelopes, oldest first."""
         raise NotImplementedError
 
+    async def past(
+        self,
+        *,
+        before: int | None = None,
+        limit: int = 50,
+        kinds: frozenset[str] | None = None,
+        agent: str | None = None,
+    ) -> list[str]:
+        """Recorded events older than ``before`` (``None``: the last ones), as JSON envelopes, newest first."""
+        raise NotImplementedError
+
     async def messages(
         self, *, peer: str | None = None, after: int = 0, limit: int = 200
     ) -> tuple[MessageView, ...]:

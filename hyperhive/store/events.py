@@ -34,9 +34,17 @@ class EventReads:
         )
         return [_recorded(row) for row in rows]
 
-    def before(self, seq: int | None, limit: int, kinds: frozenset[str] | None) -> list[Recorded]:
-        """At most ``limit`` events ahead of ``seq``, newest first; ``None``: the newest; of these kinds."""
+    def before(
+        self, seq: int | None, limit: int, kinds: frozenset[str] | None, agent: str | None = None
+    ) -> list[Recorded]:
+        """At most ``limit`` events ahead of ``seq``, newest first; ``None``: the newest; of these kinds.
+
+        Args:
+            agent: only those about this agent.
+        """
         wanted, params = _of_kinds(kinds)
+        if agent is not None:
+            wanted, params = f"{wanted} AND agent = ?", (*params, agent)
         rows = self._sql.all(
             f"SELECT seq, ts, kind, agent, text FROM events WHERE seq < ? {wanted} ORDER BY seq DESC LIMIT ?",
             2**62 if seq is None else seq,

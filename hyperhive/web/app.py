@@ -59,6 +59,7 @@ def build(
         *Assets(folder=pages.STATIC, version=pages.static_version()).routes(),
         Route("/", pages.hive_page),
         Route("/agents/{name}", pages.agent_page),
+        Route("/history", pages.history_page),
     ]
     if mcp_app is not None:
         routes.append(Route("/mcp", _AsIs(mcp_app), methods=["GET", "POST", "DELETE"]))

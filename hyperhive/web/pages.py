@@ -17,7 +17,8 @@ from hyperhive.domain.events import stamp
 from hyperhive.domain.views import HiveSnapshot, MessageView
 from hyperhive.errors import HiveError
 from hyperhive.hive import Hive
-from hyperhive.web import standing
+from hyperhive.web import history as past
+from hyperhive.web import standing, telling
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -73,6 +74,29 @@ async def agent_page(request: Request) -> HTMLResponse:
     )
 
 
+async def history_page(request: Request) -> HTMLResponse:
+    """``GET /history``: decisions and the audit trail, a page at a time."""
+    hive: Hive = request.app.state.hive
+    snapshot = hive.snapshot()
+    wanted = past.asked(request)
+    only = request.query_params.get("approval", "")
+    number = int(only) if only.isascii() and only.isdigit() and len(only) < 16 else None
+    kinds = past.TRAIL[wanted.show][1] if wanted.view else frozenset({"approval_resolved"})
+    choices = past.TRAIL if wanted.view else past.DECISIONS
+    return _page(
+        "history.html",
+        _live(snapshot, ())
+        | await past.history(hive, wanted, approval=number)
+        | {
+            "recent": Markup("[]"),
+            "only": number,
+            "kinds": ",".join(sorted(kinds or ())),
+            "choices": [(key, label) for key, (label, _) in choices.items()],
+            "waiting_count": len(standing.waiting(snapshot)),
+        },
+    )
+
+
 def login_page(request: Request, error: str | None = None, status: int = 200) -> HTMLResponse:
     """The login form.
 
@@ -92,7 +116,7 @@ def safe_next(target: str | None) -> str:
     """A path of this origin to go on to after the login; ``/`` for anything else."""
     if target is None or not target.isprintable() or len(target) > 512:
         return "/"
-    inside = target == "/" or target.startswith(("/?", "/agents/"))
+    inside = target in ("/", "/history") or target.startswith(("/?", "/agents/", "/history?"))
     return target if inside and "\\" not in target else "/"
 
 
@@ -208,7 +232,10 @@ def _environment() -> Environment:
         words=standing.words,
         gathered=standing.gathered,
         first=standing.first,
-        asked=standing.asked,
+        asked_for=standing.asked,
+        state=telling.state,
+        through=telling.through,
+        you=telling.you,
         changed_since=standing.changed_since,
         weight=lambda cards: sum(len(card.agents) or 1 for card in cards),
         now=lambda: stamp(datetime.now(UTC)),

@@ -136,6 +136,18 @@ class FakeState(Hive):
     ) -> list[str]:
         return [event.text for event in self.feed.after(after, limit=limit, kinds=kinds)]
 
+    async def past(
+        self,
+        *,
+        before: int | None = None,
+        limit: int = 50,
+        kinds: frozenset[str] | None = None,
+        agent: str | None = None,
+    ) -> list[str]:
+        known = reversed(self.feed.after(0, limit=1_000_000, kinds=kinds))
+        older = [e for e in known if before is None or e.seq < before]
+        return [e.text for e in older if agent is None or e.agent == agent][:limit]
+
     async def messages(
         self, *, peer: str | None = None, after: int = 0, limit: int = 200
     ) -> tuple[MessageView, ...]:

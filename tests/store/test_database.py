@@ -114,6 +114,18 @@ def test_events_are_read_behind_a_number_and_by_kind(database: Database) -> None
     assert events.after(0, 9, frozenset()) == []
 
 
+def test_events_are_read_backwards_by_kind_and_agent(database: Database) -> None:
+    with database.transaction() as tx:
+        for agent in ("a", "b", "c"):
+            tx.emit(Started(agent=agent))
+            tx.emit(crash(agent))
+    events = database.reader().events
+    assert [event.seq for event in events.before(None, 2, None, None)] == [6, 5]
+    assert [event.seq for event in events.before(5, 9, frozenset({"container_crash"}), None)] == [4, 2]
+    assert [event.seq for event in events.before(None, 9, None, "b")] == [4, 3]
+    assert events.before(None, 9, frozenset(), None) == []
+
+
 def test_numbers_are_not_used_again_after_pruning(database: Database, path: Path) -> None:
     with database.transaction() as tx:
         assert (tx.events.newest(), tx.events.oldest()) == (0, 0)

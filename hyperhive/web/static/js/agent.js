@@ -73,7 +73,7 @@ function build({ store, actions, dialogs, messages }) {
     { what: "The hive", why: "", sign: sign(), run: () => location.assign("/") },
     ...["turns", "logs", "messages", "config", "build"].map((tab) => ({ what: `${tab} of ${name}`, why: "", sign: sign(), run: () => tabs.choose(tab) })),
   ];
-  return { compose, heard: (event) => flow.heard(event), keys, places };
+  return { compose, heard: (event) => flow.heard(event), keys, places, goTo: (key) => waiting.goTo(key) };
 }
 
 /** The facts stand beside the tabs where there is room, and are one of them where there is none. */

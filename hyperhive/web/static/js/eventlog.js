@@ -9,13 +9,14 @@ const KEPT = 500;
 export const concerns = (event, name) => event.agent === name || (event.kind === "message_sent" && event.to === name);
 
 export class EventLog {
-  /** @param only the agent whose events the list shows; null for all. */
+  /** @param only the agent whose events the list shows; null for all. A page may have no list. */
   constructor(events, { only = null } = {}) {
     this.events = events;
     this.only = only;
     this.listeners = new Set();
     this.list = byId("event-list");
     this.scroller = byId("event-log");
+    if (!this.list) return;
     const past = only ? this.of(only) : events.filter(told);
     this.list.append(...[...past].reverse().map((event) => eventItem(event)));
     show(byId("event-none"), past.length === 0);
@@ -34,10 +35,11 @@ export class EventLog {
     this.events.push(event);
     if (this.events.length > KEPT) this.events.shift();
     for (const listener of this.listeners) listener(event);
-    if (told(event) && (!this.only || concerns(event, this.only))) this.put(eventItem(event, true));
+    if (this.list && told(event) && (!this.only || concerns(event, this.only))) this.put(eventItem(event, true));
   }
 
   gap(from, to) {
+    if (!this.list) return;
     this.put(h("li", { class: "event-gap" }, `Events ${from + 1} to ${to} came while this page was away; hyperhive events --after ${from} lists them.`));
   }
 

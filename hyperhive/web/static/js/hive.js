@@ -62,7 +62,13 @@ function build({ store, actions, dialogs, log, messages }) {
     { what: "Events", why: "", sign: icon("log"), run: go("events") },
     { what: "Waiting for you", why: "", sign: icon("hand"), run: () => waiting.next() },
   ];
-  return { compose, heard: (event) => flow.heard(event), keys, places };
+  const goTo = (key) => {
+    view("agents");
+    return waiting.goTo(key);
+  };
+  const asked = /^#waits=(.+)$/.exec(location.hash);
+  if (asked && goTo(decodeURIComponent(asked[1]))) history.replaceState(null, "", location.pathname + location.search);
+  return { compose, heard: (event) => flow.heard(event), keys, places, goTo };
 }
 
 /** What a newcomer does first, until it is done. */

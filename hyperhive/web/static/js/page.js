@@ -2,13 +2,15 @@
 
 import { Actions } from "./actions.js";
 import { onSessionOver } from "./api.js";
+import { Bell } from "./bell.js";
 import { Dialogs } from "./dialogs.js";
-import { byId, setAttr, setClass, setText, show } from "./dom.js";
+import { byId, icon, setAttr, setClass, setText, show } from "./dom.js";
 import { EventLog } from "./eventlog.js";
 import { loud, sentence } from "./events.js";
 import { help, listen } from "./keys.js";
 import { LinkView } from "./link.js";
 import { openMenu } from "./menu.js";
+import { Notices } from "./notices.js";
 import { Palette } from "./palette.js";
 import { word } from "./standing.js";
 import { delivered, Store } from "./store.js";
@@ -21,7 +23,7 @@ import { toast } from "./toast.js";
  * Bring the page to life.
  * @param {{only?: string, build: Function}} options
  *   build(parts) makes the page's own parts and returns
- *   {compose(name), heard(event | null), keys, places, title()}.
+ *   {compose(name), heard(event | null), keys, places, goTo?(key)}: goTo shows what waits, true when it could.
  */
 export function boot({ only = null, title, build }) {
   const snapshot = delivered("snapshot");
@@ -32,7 +34,9 @@ export function boot({ only = null, title, build }) {
   const actions = new Actions({ store, dialogs, compose: (name) => page.compose(name) });
   startTicking();
   page = build({ store, actions, dialogs, log, messages: delivered("messages-data") });
-  const palette = new Palette({ store, actions, dialogs, places: page.places });
+  const goTo = (key) => page.goTo?.(key) || location.assign(`/#waits=${encodeURIComponent(key)}`);
+  const bell = new Bell(new Notices({ store, goTo }));
+  const palette = new Palette({ store, actions, dialogs, bell, places: [...page.places, HISTORY] });
   const stream = new Stream({
     seq: snapshot.seq,
     onState: (state) => store.replace(state),
@@ -49,7 +53,7 @@ export function boot({ only = null, title, build }) {
   new LinkView({ store, stream });
   store.on(() => banners(store.hive));
   byId("palette-open").addEventListener("click", () => palette.open());
-  byId("menu-open").addEventListener("click", (event) => openMenu(event.currentTarget, "", mainMenu(dialogs, help(page.keys))));
+  byId("menu-open").addEventListener("click", (event) => openMenu(event.currentTarget, "", mainMenu({ dialogs, bell, keys: help(page.keys) })));
   if (/Mac|iPhone|iPad/.test(navigator.platform)) setText(byId("palette-open").querySelector("kbd"), "⌘ K");
   listen({ ...page.keys, "?": () => dialogs.keys(help(page.keys)) }, palette);
   stream.run();
@@ -75,9 +79,14 @@ function banners(hive) {
   show(document.querySelector('[data-banner="unconfined"]'), !hive.confined);
 }
 
-function mainMenu(dialogs, keys) {
+const HISTORY = { what: "History", why: "decisions and the audit trail", sign: icon("history"), run: () => location.assign("/history") };
+
+function mainMenu({ dialogs, bell, keys }) {
   const chosen = theme();
   return [
+    { label: "History", icon: "history", run: HISTORY.run },
+    bell.entry(),
+    null,
     ...themes.map(([key, label]) => ({ label: `${label} theme`, icon: "theme", checked: key === chosen, run: () => setTheme(key) })),
     null,
     { label: "Keys", icon: "keys", note: "?", run: () => dialogs.keys(keys) },

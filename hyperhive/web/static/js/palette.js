@@ -9,7 +9,8 @@ import { setTheme, themes } from "./theme.js";
 const MOST = 60;
 
 export class Palette {
-  constructor({ store, actions, dialogs, places }) {
+  constructor({ store, actions, dialogs, bell, places }) {
+    this.bell = bell;
     this.store = store;
     this.actions = actions;
     this.dialogs = dialogs;
@@ -44,6 +45,7 @@ export class Palette {
       { what: "Spawn agent", why: off ?? "", sign: icon("plus"), off, run: () => this.dialogs.spawn() },
       { what: "New draft", why: off ?? "", sign: icon("plus"), off, run: () => this.dialogs.draft() },
       ...this.places,
+      this.notices(),
       ...themes.map(([key, label]) => ({ what: `Theme: ${label.toLowerCase()}`, why: "", sign: icon("theme"), run: () => setTheme(key) })),
       ...agents.flatMap((agent) => [
         ...this.actions.for(agent).map((one) => ({ what: `${one.label} ${agent.name}`, why: one.reason ?? "", sign: icon(one.icon), off: one.reason, run: one.run })),
@@ -56,6 +58,11 @@ export class Palette {
         { what: `Purge ${name}`, why: off ?? "asks for its name", sign: icon("destroy"), off, run: () => this.dialogs.purge(name) },
       ]),
     ].filter(Boolean);
+  }
+
+  notices() {
+    const { label, icon: sign, reason, run } = this.bell.entry();
+    return { what: label, why: reason ?? "", sign: icon(sign), off: reason, run };
   }
 
   draw() {
@@ -73,7 +80,7 @@ export class Palette {
   option(one, at) {
     const what = h("span", { class: "what" });
     [...one.what].forEach((letter, place) => what.append(one.found.at.has(place) ? h("mark", {}, letter) : letter));
-    const element = h("div", { class: "palette-item", id: `palette-${at}`, role: "option", "aria-disabled": one.off ? "true" : undefined }, one.sign, what, one.why && h("span", { class: "why" }, one.why));
+    const element = h("div", { class: "palette-item", id: `palette-${at}`, role: "option", "aria-disabled": one.off ? "true" : undefined }, one.sign || icon("open"), what, one.why && h("span", { class: "why" }, one.why));
     element.addEventListener("click", () => this.run(at));
     element.addEventListener("pointermove", () => this.choose(at, false));
     return element;

@@ -1,6 +1,7 @@
 // "Waiting for you": one ranked list of everything only a human can settle.
 
 import { cardOf } from "./cards.js";
+import { count as tell } from "./count.js";
 import { byId, keyed, setText, show } from "./dom.js";
 import { Leaving } from "./leaving.js";
 import { first, gathered, waiting } from "./standing.js";
@@ -56,7 +57,7 @@ export class Waiting {
     const rest = count(cards) - count(shown);
     show(this.more, rest > 0 || (this.all && first(cards, ROOM(), held).length < cards.length));
     setText(this.more, rest > 0 ? `Show ${rest} more` : "Show fewer");
-    this.count(everything.length);
+    tell(this.title, everything.length);
   }
 
   make(item) {
@@ -78,19 +79,6 @@ export class Waiting {
   after() {
     const [first] = this.list.children;
     (first ?? byId("waiting")).focus({ preventScroll: true });
-  }
-
-  count(number) {
-    const plain = this.title;
-    const title = number ? `(${number}) ${plain}` : plain;
-    if (document.title !== title) document.title = title;
-    show(byId("waiting-count"), number > 0);
-    setText(byId("waiting-number"), String(number));
-    byId("waiting-count").title = `${number} ${number === 1 ? "thing waits" : "things wait"} for you`;
-    for (const badge of document.querySelectorAll('[data-badge="waiting"]')) {
-      show(badge, number > 0);
-      setText(badge, String(number));
-    }
   }
 
   /** Go to the next card that waits. */

@@ -1,0 +1,178 @@
+"""Events and decisions as sentences, for pages that read without scripts; ``static/js/events.js`` says the same."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from hyperhive.domain.approvals import Kind, State
+from hyperhive.domain.names import OPERATOR
+from hyperhive.domain.views import ApprovalView
+
+Event = Mapping[str, Any]
+_Words = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An event as a line: who, what, and what was said of it. ``tone``: fine, working, attention, fault, off."""
+
+    seq: int
+    ts: datetime
+    kind: str
+    tone: str
+    who: str
+    text: str
+    note: str
+    where: str
+
+
+_STATES = {
+    State.PENDING: ("attention", "Waiting"),
+    State.APPROVED: ("fine", "Approved"),
+    State.BUILDING: ("fine", "Approved"),
+    State.DEPLOYED: ("fine", "Approved"),
+    State.FAILED: ("fault", "Approved, but it failed"),
+    State.DENIED: ("off", "Denied"),
+    State.REVISE: ("off", "Sent back for a revision"),
+    State.WITHDRAWN: ("off", "Withdrawn"),
+    State.SUPERSEDED: ("off", "Superseded"),
+    State.EXPIRED: ("off", "Expired"),
+}
+_DECIDED = {
+    "approved": "approved",
+    "denied": "denied",
+    "revise": "sent back for a revision",
+    "withdrawn": "withdrawn",
+    "superseded": "superseded by a newer one",
+    "expired": "expired",
+}
+_ASKED = {
+    Kind.SPAWN: "the new agent",
+    Kind.SPAWN_COMMIT: "the new agent from a draft",
+    Kind.APPLY_COMMIT: "the config change",
+}
+_ACTIONS = {
+    "spawn": "spawn it",
+    "start": "start it",
+    "stop": "stop it",
+    "restart": "restart it",
+    "update": "rebuild it",
+    "pause": "pause it",
+    "resume": "resume it",
+    "destroy": "destroy it",
+    "revive": "revive it",
+    "purge": "purge it",
+    "rollback": "roll it back",
+    "draft": "begin its draft",
+    "discard": "discard its draft",
+    "propose": "propose a commit for it",
+    "answer": "answer its question",
+    "cancel": "dismiss its question",
+    "login": "log it in",
+}
+
+
+def state(approval: ApprovalView) -> tuple[str, str]:
+    """The tone and the word of where an approval is."""
+    return _STATES[approval.state]
+
+
+def through(where: str) -> str:
+    """The door of a decision, in words: ``dashboard 10.0.0.7`` is ``at the dashboard from 10.0.0.7``."""
+    door, _, address = where.partition(" ")
+    if where == "command line":
+        return "at the command line"
+    words = {"dashboard": "at the dashboard", "HTTP": "over HTTP", "MCP": "over MCP"}.get(door)
+    if words is None:
+        return where
+    return f"{words} from {address}" if address else words
+
+
+def you(who: str) -> str:
+    """The operator reads their own name as ``you``."""
+    return "you" if who == OPERATOR else who
+
+
+def told(event: Event) -> Told:
+    """An envelope as a line."""
+    words = _SAID.get(str(event["kind"]))
+    tone, text, note = words(event) if words else ("off", str(event["kind"]).replace("_", " "), "")
+    return Told(
+        seq=int(event["seq"]),
+        ts=datetime.fromisoformat(str(event["ts"])),
+        kind=str(event["kind"]),
+        tone=tone,
+        who=str(event["agent"] or "The hive"),
+        text=text,
+        note=note,
+        where=through(str(event.get("where") or "")),
+    )
+
+
+def _resolved(event: Event) -> _Words:
+    asked = _ASKED.get(event["approval"], "the request")
+    word = _DECIDED.get(event["decision"], str(event["decision"]))
+    by = f" by {you(event['by'])}" if event.get("by") and word != "expired" else ""
+    tone = "fine" if word == "approved" else "off"
+    return tone, f": {asked} (no. {event['id']}) was {word}{by}", str(event.get("note") or "")
+
+
+def _audit(event: Event) -> _Words:
+    action = str(event["action"])
+    said = _ACTIONS.get(action, action.replace("-", " "))
+    return "off", f": {you(str(event['by']))} asked to {said}", str(event.get("note") or "")
+
+
+def _ended(good: str, bad: str) -> Callable[[Event], _Words]:
+    def words(event: Event) -> _Words:
+        note = str(event.get("note") or "")
+        return (
+            ("fine", good, note or str(event.get("revision") or "")) if event["ok"] else ("fault", bad, note)
+        )
+
+    return words
+
+
+def _plain(tone: str, text: str, *notes: str) -> Callable[[Event], _Words]:
+    """``text`` with what stands under ``notes``; ``{key}`` in it is filled in, the operator as ``you``."""
+
+    def words(event: Event) -> _Words:
+        filled = text.format_map(
+            {key: you(value) if isinstance(value, str) else value for key, value in event.items()}
+        )
+        return tone, filled, ", ".join(str(event[key]) for key in notes if event.get(key))
+
+    return words
+
+
+_SAID: dict[str, Callable[[Event], _Words]] = {
+    "approval_resolved": _resolved,
+    "audit": _audit,
+    "spawned": _ended("was spawned", "could not be spawned"),
+    "rebuilt": _ended("was rebuilt", "could not be rebuilt"),
+    "started": _plain("fine", "started"),
+    "stopped": _plain("off", "was stopped by {by}"),
+    "destroyed": _plain("off", "was destroyed"),
+    "container_crash": _plain("fault", "crashed", "exit", "note"),
+    "needs_login": _plain("attention", "needs a login"),
+    "logged_in": _plain("fine", "is logged in"),
+    "needs_update": _plain("attention", "is stale: a rebuild is due"),
+    "agent_recovered": _plain("attention", "recovered, attempt {attempt}", "error"),
+    "agent_quarantined": _plain("fault", "was quarantined", "error"),
+    "transient_set": _plain("working", "is {transient}"),
+    "transient_cleared": _plain("off", "is done with it"),
+    "paused": _plain("off", "was paused"),
+    "resumed": _plain("fine", "was resumed"),
+    "approval_requested": _plain("attention", "waits for your approval, no. {id}"),
+    "draft_created": _plain("off", "was begun as a draft by {by}"),
+    "draft_discarded": _plain("off", "was discarded as a draft by {by}"),
+    "config_applied": _plain("fine", "is built from {sha:.7} now", "tag"),
+    "mcp_server_failed": _plain("attention", "could not start the MCP server {server}", "error"),
+    "question_asked": _plain("attention", "asked you question no. {id}"),
+    "question_answered": _plain("fine", "got an answer from {by}", "answer"),
+    "message_sent": _plain("off", "wrote to {to}"),
+    "message_delivered": _plain("off", "took message no. {id}"),
+    "turn_started": _plain("working", "began turn {turn}, woken by {from}"),
+    "turn_ended": _plain("off", "ended turn {turn}", "note"),
+}
