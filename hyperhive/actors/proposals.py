@@ -108,10 +108,10 @@ class Proposals:
         if submit.commit is not None:
             pinned = self._repos.pin(submit.name, submit.commit)
         elif self._database.reader().agents.kept_since(submit.name) is not None:
-            main = self._repos.main(submit.name)
-            if main is None:
+            last = self._repos.main(submit.name) or self._repos.first(submit.name)
+            if last is None:
                 return None
-            pinned = self._repos.check(submit.name, main)
+            pinned = self._repos.check(submit.name, last)
         else:
             return None
         self._check_config(pinned.config)
@@ -190,7 +190,12 @@ class Proposals:
         name = draft.name
         approving.check_draft(self._database.reader(), name)
         self._make_folders(name)
-        self._write(lambda tx: approving.draft(tx, name, draft.by))
+
+        def op(tx: Tx) -> None:
+            if approving.draft(tx, name, draft.by).kept:
+                show_kept(tx, self._layout)
+
+        self._write(op)
         self._desk.refresh()
         self._measure(name)
         return self._database.reader().drafts.get(name) or self._gone(name)

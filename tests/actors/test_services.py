@@ -7,14 +7,13 @@ from typing import Any
 import pytest
 
 from hyperhive.actors.broker import Recv, Send
-from hyperhive.actors.gatekeeper import KEPT, MAX_PENDING, Ask, Close, Decide, Request, Sweep
+from hyperhive.actors.gatekeeper import KEPT, Ask, Close, Sweep
 from hyperhive.actors.reply import Waiter
 from hyperhive.actors.store import Write
 from hyperhive.domain.events import Paused
 from hyperhive.domain.messages import Message
 from hyperhive.domain.turns import TurnState
-from hyperhive.domain.views import ApprovalView
-from hyperhive.errors import Invalid, Refused, Unknown
+from hyperhive.errors import Invalid, Refused
 from hyperhive.store.database import Tx
 from tests.actors.rig import Rig
 from tests.waiting import eventually
@@ -22,14 +21,6 @@ from tests.waiting import eventually
 
 def ask(rig: Rig, ttl: float | None = None, question: str = "Which?") -> Any:
     return _gate(rig, lambda reply: Ask("manager", question, ("a", "b"), False, ttl, reply))
-
-
-def decide(rig: Rig, id: int, decision: Any = "approve", note: str = "") -> Any:
-    return _gate(rig, lambda reply: Decide(id, decision, note, "operator", reply))
-
-
-def request(rig: Rig, name: str) -> Any:
-    return _gate(rig, lambda reply: Request(name, "manager", reply))
 
 
 def _gate(rig: Rig, make: Any) -> Any:
@@ -176,36 +167,6 @@ def test_a_deadline_holds_also_over_a_restart(rig: Rig) -> None:
 def test_a_deadline_out_of_bounds_is_refused(rig: Rig, ttl: float) -> None:
     with pytest.raises(Invalid, match="ttl_seconds"):
         ask(rig, ttl=ttl)
-
-
-def test_an_approval_is_decided_once_and_an_approved_agent_comes_up_though_nobody_waits(rig: Rig) -> None:
-    view = request(rig, "alice")
-    replies = [Waiter[ApprovalView]() for _ in range(10)]
-    for reply in replies:
-        rig.tree.services.gatekeeper.tell(Decide(view.id, "approve", "", "operator", reply))
-    decided = 0
-    for reply in replies:
-        try:
-            reply.get(20)
-            decided += 1
-        except Refused as refusal:
-            assert "decided already: approved by operator" in refusal.message
-    assert decided == 1
-    rig.settled("alice")
-    assert rig.told("alice", "approval_resolved", "spawned") == ["approval_resolved", "spawned"]
-
-
-def test_a_request_is_made_once_and_requests_have_a_bound(rig: Rig) -> None:
-    view = request(rig, "alice")
-    with pytest.raises(Refused, match="waits for the operator already"):
-        request(rig, "alice")
-    assert decide(rig, view.id, "deny", "too many").state == "denied"
-    with pytest.raises(Unknown):
-        decide(rig, 999)
-    for number in range(MAX_PENDING):
-        request(rig, f"a{number}")
-    with pytest.raises(Refused, match="wait for the operator already"):
-        request(rig, "one-more")
 
 
 def test_the_record_is_kept_within_bounds(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,472 @@
+"""Approvals and drafts, from submission to what becomes of them, on a whole tree with real repositories."""
+
+import json
+import threading
+from typing import Any
+
+import pytest
+
+from hyperhive.actors import approving
+from hyperhive.actors.gatekeeper import Decide, Submit, Sweep
+from hyperhive.actors.reply import Waiter
+from hyperhive.domain.approvals import Kind, State
+from hyperhive.domain.axes import Transient
+from hyperhive.domain.views import ApprovalView
+from hyperhive.errors import Broken, Invalid, Refused, Unknown
+from tests.actors.petitioner import (
+    approval,
+    commit,
+    decide,
+    discard,
+    draft,
+    expected,
+    gate,
+    git,
+    state,
+    submit,
+    tagged,
+    withdraw,
+)
+from tests.actors.rig import Rig
+from tests.waiting import eventually
+
+OPUS, HAIKU = 'model = "opus"\n', 'model = "haiku"\n'
+
+
+def told(rig: Rig, kind: str) -> list[dict[str, Any]]:
+    """The events of a kind, whole."""
+    events = rig.database.reader().events.after(0, 10_000, frozenset({kind}))
+    return [json.loads(event.text) for event in events]
+
+
+def deployed(rig: Rig, id: int) -> ApprovalView:
+    eventually(lambda: state(rig, id) is State.DEPLOYED)
+    return approval(rig, id)
+
+
+def shown(rig: Rig) -> list[int]:
+    return [view.id for view in rig.tree.board.snapshot.approvals]
+
+
+def inside(rig: Rig, path: str) -> bool:
+    """Whether the manager's container shows a path."""
+    return (rig.runtime.shared(rig.layout.agent("manager").container) / path).exists()
+
+
+# -- from submission to deployment
+
+
+def test_what_is_approved_is_what_was_submitted_and_it_is_built(rig: Rig) -> None:
+    rig.spawn("alice")
+    first = rig.record("alice").built_commit
+    sha = commit(rig, "alice", OPUS, summary="Use opus")
+    view = submit(rig, Kind.APPLY_COMMIT, "alice", sha[:10], note="It thinks better.")
+    assert (view.sha, view.summary, view.description) == (sha, "Use opus", "It thinks better.")
+    assert (view.base, view.files, view.state) == (first, 1, State.PENDING)
+    assert shown(rig) == [view.id]
+    assert tagged(rig, "alice", view.id) == {f"proposal/{view.id}"}
+    commit(rig, "alice", HAIKU, summary="Something else")
+    git(rig, "alice", "reset", "--quiet", "--hard", first)
+    decided = decide(rig, view.id, note="fine")
+    assert (decided.by, decided.where, decided.note) == ("operator", "dashboard", "fine")
+    deployed(rig, view.id)
+    rig.settled("alice")
+    assert rig.record("alice").built_commit == rig.repos.main("alice") == sha
+    assert rig.view("alice").model == "opus"
+    assert tagged(rig, "alice", view.id) == expected(rig, view.id)
+    event = told(rig, "approval_resolved")[-1]
+    assert {
+        key: event[key] for key in ("id", "approval", "decision", "sha", "tag", "note", "by", "where")
+    } == {
+        "id": view.id,
+        "approval": "apply-commit",
+        "decision": "approved",
+        "sha": sha,
+        "tag": f"approved/{view.id}",
+        "note": "fine",
+        "by": "operator",
+        "where": "dashboard",
+    }
+    assert rig.told("alice", "config_applied", "rebuilt")[-2:] == ["config_applied", "rebuilt"]
+    assert rig.database.reader().generations.of("alice")[0].approval == view.id
+
+
+def test_a_new_agent_from_the_first_config_comes_up_though_nobody_waits(rig: Rig) -> None:
+    view = submit(rig, Kind.SPAWN, "alice")
+    assert (view.sha, view.base) == (None, None)
+    replies = [Waiter[ApprovalView]() for _ in range(10)]
+    for reply in replies:
+        rig.tree.services.gatekeeper.tell(Decide(view.id, "approve", "", "operator", "", reply))
+    decided = 0
+    for reply in replies:
+        try:
+            reply.get(20)
+            decided += 1
+        except Refused as refusal:
+            assert "decided already: approved by operator at 2026-" in refusal.message
+    assert decided == 1
+    rig.settled("alice")
+    assert rig.told("alice", "approval_resolved", "spawned") == ["approval_resolved", "spawned"]
+    assert deployed(rig, view.id).sha == rig.repos.main("alice")
+    assert tagged(rig, "alice", view.id) == expected(rig, view.id)
+
+
+def test_a_draft_becomes_an_agent_from_the_commit_that_was_approved(rig: Rig) -> None:
+    made = draft(rig, "alice")
+    assert (made.by, made.kept) == ("manager", False)
+    assert [view.name for view in rig.tree.board.snapshot.drafts] == ["alice"]
+    assert inside(rig, "alice/config/agent.toml")
+    assert inside(rig, "alice/state")
+    assert rig.tree.board.agent("alice") is None
+    (rig.layout.agent("alice").state / "notes.md").write_text("Mind the gap.")
+    view = submit(rig, Kind.SPAWN_COMMIT, "alice", commit(rig, "alice", OPUS))
+    assert view.kind is Kind.SPAWN_COMMIT
+    assert rig.tree.board.snapshot.drafts[0].size > 0
+    decide(rig, view.id)
+    rig.settled("alice")
+    deployed(rig, view.id)
+    assert rig.tree.board.snapshot.drafts == ()
+    assert rig.view("alice").model == "opus"
+    assert (rig.layout.agent("alice").state / "notes.md").read_text() == "Mind the gap."
+    assert rig.told("alice", "draft_created", "approval_requested", "approval_resolved", "spawned") == [
+        *("draft_created", "approval_requested", "approval_resolved", "spawned")
+    ]
+
+
+def test_a_draft_whose_first_build_fails_is_a_draft_again(rig: Rig) -> None:
+    draft(rig, "alice")
+    view = submit(rig, Kind.SPAWN_COMMIT, "alice", commit(rig, "alice", OPUS))
+    rig.runtime.fail_next_start = "no room"
+    decide(rig, view.id)
+    eventually(lambda: rig.tree.board.snapshot.drafts)
+    assert rig.database.reader().agents.get("alice") is None
+    failed = approval(rig, view.id)
+    assert failed.state is State.FAILED
+    assert "no room" in failed.outcome
+    eventually(lambda: tagged(rig, "alice", view.id) == expected(rig, view.id))
+    again = submit(rig, Kind.SPAWN_COMMIT, "alice", commit(rig, "alice", HAIKU))
+    decide(rig, again.id)
+    deployed(rig, again.id)
+    assert rig.settled("alice").model == "haiku"
+
+
+def test_a_build_that_fails_leaves_what_ran(rig: Rig) -> None:
+    rig.spawn("alice")
+    ran = submit(rig, Kind.APPLY_COMMIT, "alice", commit(rig, "alice", HAIKU))
+    decide(rig, ran.id)
+    deployed(rig, ran.id)
+    before = rig.record("alice")
+    view = submit(rig, Kind.APPLY_COMMIT, "alice", commit(rig, "alice", OPUS))
+    rig.runtime.fail_next_start = "no room"
+    decide(rig, view.id)
+    eventually(lambda: state(rig, view.id) is State.FAILED)
+    rig.settled("alice")
+    after = rig.record("alice")
+    assert (after.built_commit, after.generation) == (before.built_commit, before.generation)
+    assert rig.repos.main("alice") == before.built_commit == ran.sha
+    assert tagged(rig, "alice", view.id) == expected(rig, view.id)
+    assert git(rig, "alice", "cat-file", "-t", f"failed/{view.id}", where="applied") == "tag"
+    assert not told(rig, "rebuilt")[-1]["ok"]
+
+
+# -- what waits
+
+
+def test_a_newer_submission_takes_the_place_of_the_older_in_one_thread(rig: Rig) -> None:
+    rig.spawn("alice")
+    rig.spawn("bob")
+    first = submit(rig, Kind.APPLY_COMMIT, "alice", commit(rig, "alice", OPUS))
+    other = submit(rig, Kind.APPLY_COMMIT, "bob", commit(rig, "bob", OPUS))
+    second = submit(rig, Kind.APPLY_COMMIT, "alice", commit(rig, "alice", HAIKU))
+    assert shown(rig) == [other.id, second.id]
+    assert second.thread == first.thread
+    assert (approval(rig, first.id).state, approval(rig, first.id).by) == (State.SUPERSEDED, "manager")
+    for view in (first, second, other):
+        assert tagged(rig, view.agent, view.id) == expected(rig, view.id)
+    assert [(event["id"], event["decision"]) for event in told(rig, "approval_resolved")] == [
+        (first.id, "superseded")
+    ]
+    with pytest.raises(Refused, match=f"Approval {first.id} was decided already: superseded by manager at"):
+        decide(rig, first.id)
+
+
+def test_the_same_commit_twice_is_one_request_and_what_runs_is_none(rig: Rig) -> None:
+    rig.spawn("alice")
+    sha = commit(rig, "alice", OPUS)
+    view = submit(rig, Kind.APPLY_COMMIT, "alice", sha)
+    assert submit(rig, Kind.APPLY_COMMIT, "alice", sha[:8], note="again").id == view.id
+    assert len(told(rig, "approval_requested")) == 1
+    gate_ = threading.Event()
+    rig.runtime.hang_next = gate_
+    decide(rig, view.id)
+    with pytest.raises(Refused, match="is approved and being built"):
+        submit(rig, Kind.APPLY_COMMIT, "alice", sha)
+    gate_.set()
+    deployed(rig, view.id)
+    with pytest.raises(Refused, match="is what 'alice' runs already"):
+        submit(rig, Kind.APPLY_COMMIT, "alice", sha)
+    spawn = submit(rig, Kind.SPAWN, "bob")
+    assert submit(rig, Kind.SPAWN, "bob").id == spawn.id
+
+
+def test_comments_reach_the_manager_and_its_next_submission_goes_on_with_the_thread(rig: Rig) -> None:
+    rig.spawn("alice")
+    first = submit(rig, Kind.APPLY_COMMIT, "alice", commit(rig, "alice", OPUS))
+    with pytest.raises(Invalid, match="Say in a note what to change"):
+        decide(rig, first.id, "revise", " ")
+    assert state(rig, first.id) is State.PENDING
+    decide(rig, first.id, "revise", "Rather haiku.")
+    assert git(rig, "alice", "tag", "-l", "--format=%(contents)", f"revise/{first.id}", where="applied") == (
+        "Rather haiku."
+    )
+    heard = rig.database.reader().messages.conversation("manager", 0, 100)
+    assert [json.loads(m.body)["note"] for m in heard if "approval_resolved" in m.body] == ["Rather haiku."]
+    second = submit(rig, Kind.APPLY_COMMIT, "alice", commit(rig, "alice", HAIKU))
+    assert second.thread == first.thread == first.id
+    decide(rig, second.id, "deny", "No, after all.")
+    third = submit(rig, Kind.APPLY_COMMIT, "alice", commit(rig, "alice", OPUS))
+    assert third.thread == third.id
+
+
+def test_only_who_asked_takes_a_request_back(rig: Rig) -> None:
+    rig.spawn("alice")
+    view = submit(rig, Kind.APPLY_COMMIT, "alice", commit(rig, "alice", OPUS))
+    with pytest.raises(Refused, match=r"requested by manager, who alone can withdraw it; deny it instead"):
+        withdraw(rig, view.id, by="operator")
+    assert withdraw(rig, view.id).state is State.WITHDRAWN
+    assert shown(rig) == []
+    assert tagged(rig, "alice", view.id) == expected(rig, view.id)
+    with pytest.raises(Refused, match="withdrawn by manager at"):
+        withdraw(rig, view.id)
+    with pytest.raises(Unknown):
+        withdraw(rig, 99)
+
+
+def test_a_deadline_holds_also_over_a_restart(rig: Rig) -> None:
+    rig.spawn("alice")
+    view = submit(rig, Kind.APPLY_COMMIT, "alice", commit(rig, "alice", OPUS), ttl=60)
+    other = submit(rig, Kind.SPAWN, "bob", ttl=6000)
+    rig.restart()
+    assert state(rig, view.id) is State.PENDING
+    rig.watcher.advance(61)
+    eventually(lambda: state(rig, view.id) is State.EXPIRED)
+    assert approval(rig, view.id).by == "system"
+    eventually(lambda: tagged(rig, "alice", view.id) == expected(rig, view.id))
+    rig.tree.services.gatekeeper.tell(Sweep())
+    with pytest.raises(Refused, match="expired by system at"):
+        decide(rig, view.id)
+    assert shown(rig) == [other.id]
+    assert len(told(rig, "approval_resolved")) == 1
+
+
+@pytest.mark.parametrize("ttl", [0, -1, 1e12])
+def test_a_deadline_out_of_bounds_is_refused(rig: Rig, ttl: float) -> None:
+    with pytest.raises(Invalid, match="ttl_seconds"):
+        submit(rig, Kind.SPAWN, "alice", ttl=ttl)
+
+
+def test_requests_and_drafts_have_a_bound(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(approving, "MAX_PENDING", 3)
+    monkeypatch.setattr(approving, "MAX_DRAFTS", 2)
+    for number in range(3):
+        submit(rig, Kind.SPAWN, f"a{number}")
+    with pytest.raises(Refused, match="3 requests wait for the operator already"):
+        submit(rig, Kind.SPAWN, "one-more")
+    for number in range(2):
+        draft(rig, f"d{number}")
+    with pytest.raises(Refused, match="There are 2 drafts already; discard one first"):
+        draft(rig, "one-more")
+    assert not rig.layout.agent("one-more").root.exists()
+
+
+# -- what is refused
+
+
+def test_each_kind_wants_its_target(rig: Rig) -> None:
+    rig.spawn("alice")
+    draft(rig, "bob")
+    first = git(rig, "bob", "rev-parse", "HEAD")
+    for kind, name, sha, why in (
+        (Kind.SPAWN, "alice", None, "There is an agent 'alice' already"),
+        (Kind.SPAWN, "bob", None, "There is a draft 'bob'; submit a commit of it, or discard it first"),
+        (Kind.SPAWN_COMMIT, "alice", first, "There is an agent 'alice' already"),
+        (Kind.SPAWN_COMMIT, "carol", first, "There is no draft 'carol'; make one first"),
+        (Kind.APPLY_COMMIT, "carol", first, "There is no agent 'carol'; spawn it first"),
+        (Kind.APPLY_COMMIT, "bob", first, "There is no agent 'bob'; it is a draft: use request_spawn_commit"),
+        (Kind.APPLY_COMMIT, "alice", "main", "a branch or tag can move"),
+        (Kind.APPLY_COMMIT, "alice", "0" * 40, r"No commit in .* begins with"),
+        (
+            Kind.APPLY_COMMIT,
+            "alice",
+            commit(rig, "alice", 'modle = "opus"'),
+            "agent.toml: modle: unknown key",
+        ),
+        (Kind.APPLY_COMMIT, "alice", commit(rig, "alice", 'environment = "aws"'), "there is no .*aws.env"),
+        (Kind.APPLY_COMMIT, "../alice", first, "cannot name an agent"),
+        (Kind.APPLY_COMMIT, "alice", None, "Name the commit"),
+    ):
+        with pytest.raises(Refused, match=why):
+            submit(rig, kind, name, sha)
+    with pytest.raises(Refused, match="There is an agent 'alice' already; edit its config"):
+        draft(rig, "alice")
+    with pytest.raises(Refused, match="There is a draft 'bob' already; edit it"):
+        draft(rig, "bob")
+    with pytest.raises(Unknown, match="There is no draft 'alice'; there are: bob"):
+        discard(rig, "alice")
+    assert shown(rig) == []
+
+
+def test_a_request_is_looked_at_again_when_it_is_approved(rig: Rig) -> None:
+    rig.spawn("alice")
+    file = rig.layout.environments / "aws.env"
+    file.write_text("AWS_REGION=eu\n")
+    file.chmod(0o600)
+    view = submit(rig, Kind.APPLY_COMMIT, "alice", commit(rig, "alice", 'environment = "aws"'))
+    file.chmod(0o644)
+    with pytest.raises(Refused, match=f"Approval {view.id} cannot be carried out and waits on: .*chmod 600"):
+        decide(rig, view.id)
+    assert state(rig, view.id) is State.PENDING
+    assert tagged(rig, "alice", view.id) == expected(rig, view.id)
+    file.chmod(0o600)
+    decide(rig, view.id)
+    deployed(rig, view.id)
+
+
+def test_a_request_for_a_destroyed_agent_is_withdrawn(rig: Rig) -> None:
+    rig.spawn("alice")
+    view = submit(rig, Kind.APPLY_COMMIT, "alice", commit(rig, "alice", OPUS))
+    rig.operate(Transient.DESTROYING, "alice").get(20)
+    eventually(lambda: shown(rig) == [])
+    assert approval(rig, view.id).note == "the agent was destroyed"
+    eventually(lambda: tagged(rig, "alice", view.id) == expected(rig, view.id))
+    with pytest.raises(Refused, match="withdrawn by system at"):
+        decide(rig, view.id)
+
+
+def test_what_the_operator_spawns_meanwhile_settles_the_request_for_it(rig: Rig) -> None:
+    view = submit(rig, Kind.SPAWN, "alice")
+    with pytest.raises(Refused, match=rf"waits for the operator \(approval {view.id}\); withdraw it first"):
+        draft(rig, "alice")
+    rig.spawn("alice")
+    assert state(rig, view.id) is State.SUPERSEDED
+    assert shown(rig) == []
+    with pytest.raises(Refused, match="superseded by operator"):
+        decide(rig, view.id)
+    draft(rig, "bob")
+    with pytest.raises(Refused, match="There is a draft 'bob'"):
+        rig.spawn("bob")
+
+
+# -- when something fails in between
+
+
+def test_a_decision_that_could_not_be_recorded_is_none_and_leaves_no_tag(rig: Rig) -> None:
+    rig.spawn("alice")
+    view = submit(rig, Kind.APPLY_COMMIT, "alice", commit(rig, "alice", OPUS))
+    commits, database = iter([False]), rig.database
+    real = database.commit
+
+    def fail_once() -> None:
+        if not next(commits, True):
+            database.rollback()
+            raise Broken("no space left")
+        real()
+
+    database.commit = fail_once  # type: ignore[method-assign]  # the seam for faults
+    with pytest.raises(Broken, match="no space left"):
+        decide(rig, view.id, "deny", "no")
+    assert state(rig, view.id) is State.PENDING
+    eventually(lambda: tagged(rig, "alice", view.id) == {f"proposal/{view.id}"})
+    decide(rig, view.id)
+    deployed(rig, view.id)
+
+
+def test_a_restart_makes_the_tags_of_what_waits_again(rig: Rig) -> None:
+    rig.spawn("alice")
+    view = submit(rig, Kind.APPLY_COMMIT, "alice", commit(rig, "alice", OPUS))
+    git(rig, "alice", "tag", "-d", f"proposal/{view.id}", where="applied")
+    git(rig, "alice", "tag", f"denied/{view.id}", str(view.sha), where="applied")
+    rig.restart()
+    eventually(lambda: tagged(rig, "alice", view.id) == {f"proposal/{view.id}"})
+
+
+def test_submissions_of_one_name_at_once_leave_one_that_waits(rig: Rig) -> None:
+    rig.spawn("alice")
+    shas = [commit(rig, "alice", f'model = "m{number}"\n') for number in range(5)]
+    replies = [Waiter[ApprovalView]() for _ in shas]
+    for sha, reply in zip(shas, replies, strict=True):
+        rig.tree.services.gatekeeper.tell(Submit(Kind.APPLY_COMMIT, "alice", sha, "manager", reply=reply))
+    views = [reply.get(30) for reply in replies]
+    assert shown(rig) == [views[-1].id]
+    assert {view.thread for view in views} == {views[0].id}
+    for view in views:
+        assert tagged(rig, "alice", view.id) == expected(rig, view.id)
+
+
+# -- drafts
+
+
+def test_a_discarded_draft_takes_its_folders_and_what_waits_about_it_along(rig: Rig) -> None:
+    draft(rig, "alice")
+    view = submit(rig, Kind.SPAWN_COMMIT, "alice", commit(rig, "alice", OPUS))
+    root = rig.layout.agent("alice").root
+    discard(rig, "alice")
+    assert state(rig, view.id) is State.WITHDRAWN
+    assert rig.tree.board.snapshot.drafts == ()
+    assert not inside(rig, "alice")
+    assert not list(root.parent.glob("*alice*"))
+    assert rig.told("alice", "draft_discarded") == ["draft_discarded"]
+    draft(rig, "alice")
+    assert git(rig, "alice", "tag", where="applied") == ""
+
+
+def test_a_kept_name_can_be_thought_out_anew_and_stays_kept_when_that_is_discarded(rig: Rig) -> None:
+    rig.spawn("alice")
+    sha = rig.record("alice").built_commit
+    (rig.layout.agent("alice").state / "notes.md").write_text("mine")
+    rig.operate(Transient.DESTROYING, "alice").get(20)
+    eventually(lambda: rig.tree.board.snapshot.kept)
+    since = rig.tree.board.snapshot.kept[0].since
+    assert draft(rig, "alice").kept
+    assert rig.tree.board.snapshot.kept == ()
+    discard(rig, "alice")
+    kept = rig.tree.board.snapshot.kept
+    assert [(view.name, view.since) for view in kept] == [("alice", since)]
+    assert (rig.layout.agent("alice").state / "notes.md").read_text() == "mine"
+    again = submit(rig, Kind.SPAWN, "alice")
+    assert again.sha == sha
+    decide(rig, again.id)
+    rig.settled("alice")
+    deployed(rig, again.id)
+    assert tagged(rig, "alice", again.id) == expected(rig, again.id)
+
+
+def test_drafts_are_measured_as_they_grow(rig: Rig) -> None:
+    before = draft(rig, "alice").size
+    assert before > 0
+    (rig.layout.agent("alice").state / "large").write_bytes(b"x" * 500_000)
+    rig.watcher.advance(61)
+    eventually(lambda: rig.tree.board.snapshot.drafts[0].size > before + 400_000)
+
+
+def test_a_draft_outlives_the_daemon_and_is_made_whole(rig: Rig) -> None:
+    draft(rig, "alice")
+    root = rig.layout.agent("alice").root
+    (root / "state/notes.md").write_text("mine")
+    rig.down()
+    root.rename(root.with_name(".purged-alice-draft"))  # a daemon was killed in the middle of a discard
+    rig.up()
+    eventually(lambda: (root / "state/notes.md").exists())
+    assert [view.name for view in rig.tree.board.snapshot.drafts] == ["alice"]
+    eventually(lambda: inside(rig, "alice/state/notes.md"))
+    discard(rig, "alice")
+    assert not list(root.parent.glob("*alice*"))
+
+
+def test_notes_have_a_bound(rig: Rig) -> None:
+    with pytest.raises(Invalid, match="A note takes 8192 characters at most"):
+        submit(rig, Kind.SPAWN, "alice", note="x" * 10_000)
+    id = submit(rig, Kind.SPAWN, "alice").id
+    with pytest.raises(Invalid, match="A note takes"):
+        decide(rig, id, "deny", "x" * 10_000)
+    assert gate(rig, lambda reply: Decide(id, "deny", "", "operator", "", reply)).state is State.DENIED
