@@ -1,7 +1,9 @@
 """A whole tree on a real database, over real tiny processes; harnesses are played, and time is turned."""
 
 import logging
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -308,6 +310,23 @@ class Rig:
             raise problem
 
         self.address(name).tell(Then(actor._core, fail))
+
+    @contextmanager
+    def busy(self, name: str) -> Iterator[None]:
+        """Keep the agent's actor from handling what it is told meanwhile."""
+        actor, held, gate = self.address(name).actor, threading.Event(), threading.Event()
+        assert isinstance(actor, AgentActor)
+
+        def hold() -> None:
+            held.set()
+            gate.wait(60)
+
+        self.address(name).tell(Then(actor._core, hold))
+        assert held.wait(20)
+        try:
+            yield
+        finally:
+            gate.set()
 
     def config(self, name: str, text: str) -> None:
         path = self.layout.agent(name).config

@@ -31,8 +31,9 @@ def states(rig: Rig) -> list[str]:
 
 
 def test_a_burst_is_one_turn_and_read_when_it_is_done(alice: Rig) -> None:
-    for number in range(5):
-        alice.send("operator", "alice", f"{number}")
+    with alice.busy("alice"):  # a busy machine takes its time from one message to the next
+        for number in range(5):
+            alice.send("operator", "alice", f"{number}")
     harness = alice.harness("alice")
     work = harness.next_work()
     assert [m.body for m in work.messages] == ["0", "1", "2", "3", "4"]
