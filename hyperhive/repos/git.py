@@ -232,7 +232,8 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 def _last_words(said: bytes) -> str:
     lines = [line for line in said.decode(errors="replace").splitlines() if line.strip()]
-    text = lines[-1] if lines else ""
+    # The cause comes first, what it led to last.
+    text = next((line for line in lines if line.startswith("error: ")), lines[-1] if lines else "")
     for prefix in ("fatal: ", "error: "):
         text = text.removeprefix(prefix)
     return "".join(char if char.isprintable() else "?" for char in text)[:300].rstrip(".")

@@ -1,5 +1,6 @@
 """Brings one commit of a proposer's repository into an applied one, checked, and nothing else."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hyperhive.repos.values import Pinned
 MAX_COMMITS = 5_000
 """Commits that one proposal brings."""
 _LOOSE = 500
+_MAX_INVENTORY = 64 * 1024 * 1024
 _MAX_SUMMARY = 200
 
 
@@ -43,31 +45,51 @@ class Pinning:
             git = Git(program=self.program, folder=folder, objects=quarantine.objects)
             try:
                 quarantine.fill(self.proposed, git)
-                sha = _resolve(git, prefix, quarantine)
-                new = _new_objects(git, sha)
-                _check_sizes(git, new)
+                known = _inventory(git)
+                sha = _resolve(known, prefix, quarantine.oversize)
+                new = _new_objects(git, sha, known, quarantine.oversize)
                 entries = list_tree(git, sha)
                 check_tree(entries)
                 config = read_config(git, entries)
-                _bring(git, own, list(new))
+                _bring(git, own, new)
             except TooSlow as failure:
                 raise Refused(
                     f"This commit takes too long to read ({failure.reason}); begin from a smaller history.",
                     code="too-large",
                 ) from None
             except GitFailed as failure:
-                raise _not_whole(prefix, failure, quarantine) from None
+                raise _not_whole(prefix, failure.reason) from None
         transaction = Transaction(git=own, folder=folder)
         transaction.move(f"{PINS}/{sha}", sha)
         transaction.commit()
         return Pinned(sha=sha, summary=summary(own, sha), config=config)
 
 
-def _resolve(git: Git, prefix: str, quarantine: Quarantine) -> str:
+def _inventory(git: Git) -> dict[str, tuple[str, int]]:
+    """Kind and size of every object in reach, without unpacking them.
+
+    Raises:
+        Refused: one that git would take into memory whole is too large for that.
+    """
+    form = "--batch-check=%(objectname) %(objecttype) %(objectsize)"
+    raw = git.run("cat-file", form, "--batch-all-objects", "--unordered", limit=_MAX_INVENTORY)
+    known = {}
+    for line in raw.decode().splitlines():
+        oid, kind, size = line.split()
+        known[oid] = (kind, int(size))
+        if kind != "blob" and int(size) > MAX_OBJECT:
+            raise Refused(
+                f"Object {oid} in proposed/ is a {kind} larger than {MAX_OBJECT >> 20} MiB; "
+                "begin from a history without it.",
+                code="too-large",
+            )
+    return known
+
+
+def _resolve(known: Mapping[str, tuple[str, int]], prefix: str, oversize: Mapping[str, int]) -> str:
     """The one commit whose name begins so."""
-    matches = git.run("rev-parse", f"--disambiguate={prefix}", limit=1 << 20).decode().split()
-    kinds = _describe(git, matches)
-    commits = [oid for oid, (kind, _) in kinds.items() if kind == "commit"]
+    kinds = {oid: kind for oid, (kind, _) in known.items() if oid.startswith(prefix)}
+    commits = sorted(oid for oid, kind in kinds.items() if kind == "commit")
     if len(commits) == 1:
         return commits[0]
     if commits:
@@ -76,94 +98,73 @@ def _resolve(git: Git, prefix: str, quarantine: Quarantine) -> str:
             f"'{prefix}' begins several commits ({some}); give more digits.", code="ambiguous-commit"
         )
     if kinds:
-        kind, _ = next(iter(kinds.values()))
+        kind = next(iter(kinds.values()))
         raise Refused(f"'{prefix}' names a {kind}, not a commit; give a commit.", code="unknown-commit")
-    if any(oid.startswith(prefix) for oid in quarantine.oversize):
+    if any(oid.startswith(prefix) for oid in oversize):
         raise Refused(f"'{prefix}' is larger than {MAX_OBJECT >> 20} MiB; no commit is.", code="too-large")
     raise Refused(
-        f"No commit in proposed/ begins with '{prefix}'; commit there first, "
+        f"No commit in the config repository (proposed/) begins with '{prefix}'; commit there first, "
         "then give what 'git rev-parse HEAD' prints.",
         code="unknown-commit",
     )
 
 
-def _describe(git: Git, oids: list[str]) -> dict[str, tuple[str, int]]:
-    """Kind and size of objects, without unpacking them."""
-    if not oids:
-        return {}
-    raw = git.run("cat-file", "--batch-check", "--buffer", data="".join(f"{oid}\n" for oid in oids).encode())
-    found = {}
-    for line in raw.decode().splitlines():
-        oid, *rest = line.split()
-        if len(rest) != 2:
-            raise GitFailed(f"object {oid} is missing")
-        found[oid] = (rest[0], int(rest[1]))
-    return found
-
-
-def _new_objects(git: Git, sha: str) -> dict[str, str]:
-    """Objects that the commit needs and ``applied/`` has not, with a path where they have one."""
-    for oid, (kind, size) in _all(git).items():
-        # git takes these into memory whole, however they are bounded later.
-        if kind != "blob" and size > MAX_OBJECT:
-            raise Refused(
-                f"Object {oid} in proposed/ is a {kind} larger than {MAX_OBJECT >> 20} MiB; "
-                "begin from a history without it.",
-                code="too-large",
-            )
+def _new_objects(
+    git: Git, sha: str, known: Mapping[str, tuple[str, int]], oversize: Mapping[str, int]
+) -> list[str]:
+    """Objects that the commit needs and ``applied/`` has not: all there, none too large, not too many."""
+    walk = ("rev-list", "--objects", "--no-object-names", "--missing=print", sha, "--not", "--all")
     try:
-        raw = git.run("rev-list", "--objects", sha, "--not", "--all", limit=MAX_OBJECTS * 200)
+        new = git.run(*walk, limit=(MAX_OBJECTS + 1) * 42).decode().split()
     except TooMuch:
         raise _too_many() from None
-    lines = [line.partition(" ") for line in raw.decode(errors="replace").split("\n") if line]
-    if len(lines) > MAX_OBJECTS:
+    if len(new) > MAX_OBJECTS or sum(known.get(oid, ("", 0))[0] == "commit" for oid in new) > MAX_COMMITS:
         raise _too_many()
-    return {oid: path for oid, _, path in lines}
-
-
-def _all(git: Git) -> dict[str, tuple[str, int]]:
-    """Kind and size of every object in reach."""
-    raw = git.run(
-        "cat-file",
-        "--batch-check=%(objectname) %(objecttype) %(objectsize)",
-        "--batch-all-objects",
-        "--unordered",
-        limit=64 * 1024 * 1024,
-    )
-    lines = (line.split() for line in raw.decode().splitlines())
-    return {oid: (kind, int(size)) for oid, kind, size in lines}
-
-
-def _check_sizes(git: Git, new: dict[str, str]) -> None:
-    kinds = _describe(git, list(new))
-    if sum(kind == "commit" for kind, _ in kinds.values()) > MAX_COMMITS:
-        raise _too_many()
-    for oid, (_, size) in kinds.items():
+    for name in new:
+        oid = name.removeprefix("?")
+        size = oversize.get(oid) or known.get(oid, ("", 0))[1]
         if size > MAX_OBJECT:
-            place = ascii(new[oid])[1:-1][:120] or oid
             raise Refused(
-                f"{place} is larger than {MAX_OBJECT >> 20} MiB in this commit's history; keep it in state/ instead "
-                "and begin from a history without it.",
+                f"{_place(git, sha, oid)} is larger than {MAX_OBJECT >> 20} MiB in this commit or its history; "
+                "keep it in state/ instead, and begin from a history without it.",
                 code="too-large",
             )
+        if oid not in known:
+            raise _not_whole(sha, f"object {oid} is missing")
+    return new
+
+
+def _place(git: Git, sha: str, oid: str) -> str:
+    """Where an object lies in a commit's history, for a refusal; only lists of folders are read for it."""
+    try:
+        raw = git.run(
+            "log", "--raw", "--no-abbrev", "--no-renames", "-m", "--root", "--format=", sha, "--not", "--all"
+        )
+    except TooMuch as failure:
+        raw = failure.heard
+    for line in raw.decode(errors="replace").split("\n"):
+        facts, _, path = line.partition("\t")
+        if oid in facts.split():
+            return ascii(path)[:122]
+    return f"Object {oid}"
 
 
 def _bring(git: Git, own: Git, new: list[str]) -> None:
     """Copy objects into ``applied/``. What comes in is read and named anew, and checked by git's own rules."""
     if not new:
         return
-    pack = git.run(
-        "pack-objects",
-        "--stdout",
-        "-q",
-        "--window=0",
-        data="".join(f"{oid}\n" for oid in new).encode(),
-        limit=MAX_PACKS,
-    )
-    if len(new) <= _LOOSE:
-        own.run("unpack-objects", "-q", "--strict", data=pack)
-    else:
-        own.run("index-pack", "--stdin", "--strict", "--threads=1", data=pack)
+    wanted = "".join(f"{oid}\n" for oid in new).encode()
+    pack = git.run("pack-objects", "--stdout", "-q", "--window=0", data=wanted, limit=MAX_PACKS)
+    try:
+        if len(new) <= _LOOSE:
+            own.run("unpack-objects", "-q", "--strict", data=pack)
+        else:
+            own.run("index-pack", "--stdin", "--strict", "--threads=1", data=pack)
+    except GitFailed as failure:
+        raise Refused(
+            f"This commit holds what git itself would not write ({failure.reason}); make it anew with git.",
+            code="bad-repository",
+        ) from None
 
 
 def summary(git: Git, sha: str) -> str:
@@ -181,16 +182,10 @@ def shown(text: str) -> str:
     return "".join(char if char.isprintable() else " " for char in text.strip())[:_MAX_SUMMARY].rstrip()
 
 
-def _not_whole(prefix: str, failure: GitFailed, quarantine: Quarantine) -> Refused:
-    if (large := next((oid for oid in quarantine.oversize if oid in failure.reason), None)) is not None:
-        return Refused(
-            f"Commit {prefix} holds object {large}, which is larger than {MAX_OBJECT >> 20} MiB; "
-            "keep it in state/ instead and begin from a history without it.",
-            code="too-large",
-        )
+def _not_whole(commit: str, reason: str) -> Refused:
     return Refused(
-        f"Commit {prefix} cannot be taken over ({failure.reason}); objects that are elsewhere (a shallow or partial "
-        "clone, alternates) do not count: run 'git fsck' in proposed/ and mend it, or clone applied/ anew.",
+        f"Commit {commit} cannot be taken over ({reason}); objects that are elsewhere (a shallow or partial clone, "
+        "alternates) do not count: run 'git fsck' in proposed/ and mend it, or clone applied/ anew.",
         code="bad-repository",
     )
 

@@ -113,30 +113,36 @@ class Quarantine:
         except OSError:
             raise _odd(f"proposed/.git/objects/{fan}", "folder") from None
         try:
-            for rest in self._names(at, _LOOSE):
-                if not (self._own / fan / rest).exists():
-                    self._copy_loose(at, fan, rest)
+            own = _listed(self._own / fan)
+            names = [rest for rest in self._names(at, _LOOSE) if rest not in own]
+            self._count += len(names)
+            if self._count > MAX_OBJECTS:
+                raise _beyond(f"more than {MAX_OBJECTS} objects")
+            if names:
+                (self.objects / fan).mkdir(mode=0o700)
+            for rest in names:
+                self._copy_loose(at, fan, rest)
         finally:
             os.close(at)
 
     def _copy_loose(self, at: int, fan: str, rest: str) -> None:
         try:
-            size = os.stat(rest, dir_fd=at, follow_symlinks=False).st_size
             # More than this a sound object within MAX_OBJECT cannot take.
             stored = files.read_file(rest, MAX_OBJECT + 64 * 1024, at=at)
+            if stored is None:
+                info = os.stat(rest, dir_fd=at, follow_symlinks=False)
         except FileNotFoundError:
             return
         if stored is None:
-            if stat.S_ISREG(os.stat(rest, dir_fd=at, follow_symlinks=False).st_mode):
-                self.oversize[fan + rest] = size
-                return
-            raise _odd(f"proposed/.git/objects/{fan}/{rest}", "file")
-        self._count += 1
+            if not stat.S_ISREG(info.st_mode):
+                raise _odd(f"proposed/.git/objects/{fan}/{rest}", "file")
+            self.oversize[fan + rest] = info.st_size
+            return
         self._stored += len(stored)
-        if self._count > MAX_OBJECTS or self._stored > MAX_LOOSE:
-            raise _beyond(f"more than {MAX_OBJECTS} objects or {MAX_LOOSE >> 20} MiB of them")
+        if self._stored > MAX_LOOSE:
+            raise _beyond(f"more than {MAX_LOOSE >> 20} MiB of loose objects")
         if self._sound(fan + rest, stored):
-            _keep(self.objects / fan, rest, stored)
+            _keep(f"{self.objects}/{fan}/{rest}", stored)
 
     def _sound(self, name: str, stored: bytes) -> bool:
         """Whether to take it: unpacked within bounds and not beyond, it must be what its name says."""
@@ -189,8 +195,9 @@ class Quarantine:
         self._count += int.from_bytes(found[8:12], "big")
         if self._count > MAX_OBJECTS:
             raise _beyond(f"more than {MAX_OBJECTS} objects")
-        _keep(self.objects / "pack", name, found)
-        return self.objects / "pack" / name
+        kept = self.objects / "pack" / name
+        _keep(str(kept), found)
+        return kept
 
     def _index(self, pack: Path, git: Git) -> None:
         try:
@@ -227,12 +234,18 @@ def _open_objects(proposed: Path) -> int:
     return at
 
 
-def _keep(folder: Path, name: str, content: bytes) -> None:
+def _listed(folder: Path) -> frozenset[str]:
     try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        files.write_file(folder / name, content)
+        return frozenset(entry.name for entry in folder.iterdir())
+    except FileNotFoundError:
+        return frozenset()
+
+
+def _keep(path: str, content: bytes) -> None:
+    try:
+        files.write_file(path, content)
     except OSError as error:
-        raise Broken(f"{folder} cannot be written: {error.strerror}; make room there.") from None
+        raise Broken(f"{path} cannot be written: {error.strerror}; make room there.") from None
 
 
 def _odd(place: str, kind: str) -> Refused:
