@@ -52,7 +52,7 @@ async def test_the_process_stays_warm_for_the_next_turn_and_is_let_go_afterwards
         r.hive.work(2, "two")
         await r.ended(2)
         assert first is not None and r.claude() == first
-        await eventually_async(lambda: r.family() == {}, 10)
+        await eventually_async(lambda: r.family() == {}, 30)
         r.hive.work(3, "three")
         await r.ended(3)
         overs = [r.host.over(n) for n in (1, 2, 3)]

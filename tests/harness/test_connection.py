@@ -96,7 +96,7 @@ async def test_a_host_that_is_cut_off_in_the_middle_of_a_burst_gets_everything_o
 
         p.hive.on_report = hang_up
         p.say(*(str(n) for n in range(100)))
-        await eventually_async(lambda: p.outbox.settled, 10)
+        await eventually_async(lambda: p.outbox.settled, 30)
         assert p.host.troubles() == [str(n) for n in range(100)]
         assert len(p.hive.hellos) == 4
 

@@ -93,10 +93,10 @@ async def test_the_operators_environment_is_read_at_each_start_and_the_agents_pr
         assert await results(r, 1, show) == ["eu-central-1 alice alice@hyperhive.invalid"]
         system = str(r.api.requests[-1]["system"])
         assert system.index("You are part of a hive") < system.index("You count herons.")
-        await eventually_async(lambda: r.claude() is None, 10)
+        await eventually_async(lambda: r.claude() is None, 30)
         file.write_text("AWS_REGION=us-east-1\n")
         assert (await results(r, 2, show))[0].startswith("us-east-1 ")
-        await eventually_async(lambda: r.claude() is None, 10)
+        await eventually_async(lambda: r.claude() is None, 30)
         asked = len(r.api.requests)
         file.unlink()
         r.hive.work(3, "go")
@@ -159,10 +159,10 @@ async def test_servers_that_do_not_start_are_told_once_and_those_that_do_are_use
         missing = "there is no program 'no-such-program' on its PATH"
         both = {"flaky": "it ended before it answered", "missing": missing}
         await eventually_async(lambda: told() and told()[-1] == both)
-        await eventually_async(lambda: r.claude() is None, 10)
+        await eventually_async(lambda: r.claude() is None, 30)
         count = len(told())
         await results(r, 2, Use("mcp__well__twice", {"text": "a"}))
-        await eventually_async(lambda: r.claude() is None, 10)
+        await eventually_async(lambda: r.claude() is None, 30)
         flaky.touch()
         await results(r, 3, Use("mcp__flaky__twice", {"text": "b"}))
         await eventually_async(lambda: told()[-1] == {"missing": missing})

@@ -48,7 +48,7 @@ async def test_it_ends_when_the_socket_ends_though_stdin_stays_open(tmp_path: Pa
 
     server = await asyncio.start_unix_server(hang_up, tmp_path / "s")
     async with pump(tmp_path / "s") as process:
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.wait(), 30) == 0
         assert process.stdin is not None
         process.stdin.close()
     server.close()
@@ -65,7 +65,7 @@ async def test_it_ends_when_stdin_ends_though_the_socket_stays_open(tmp_path: Pa
     server = await asyncio.start_unix_server(sit, tmp_path / "s")
     async with pump(tmp_path / "s") as process:
         began = time.monotonic()
-        await asyncio.wait_for(process.communicate(b""), 10)
+        await asyncio.wait_for(process.communicate(b""), 30)
         assert time.monotonic() - began < 5
     released.set()
     server.close()
@@ -79,8 +79,8 @@ async def test_it_waits_for_a_socket_that_is_late(tmp_path: Path) -> None:
     async with pump(tmp_path / "s") as process:
         server = await asyncio.start_unix_server(greet, tmp_path / "s")
         assert process.stdout is not None and process.stdin is not None
-        assert await asyncio.wait_for(process.stdout.read(), 10) == b"hello"
-        await asyncio.wait_for(process.wait(), 10)
+        assert await asyncio.wait_for(process.stdout.read(), 30) == b"hello"
+        await asyncio.wait_for(process.wait(), 30)
         process.stdin.close()
         server.close()
 
@@ -117,7 +117,7 @@ async def test_it_goes_over_to_a_daemon_that_was_started_again(tmp_path: Path) -
         async def call(*messages: dict[str, object]) -> dict[str, object]:
             assert process.stdin is not None and process.stdout is not None
             process.stdin.write(encoded(*messages))
-            answer: dict[str, object] = json.loads(await asyncio.wait_for(process.stdout.readline(), 10))
+            answer: dict[str, object] = json.loads(await asyncio.wait_for(process.stdout.readline(), 30))
             return answer
 
         assert (await call(INITIALIZE))["result"] == {"by": 1}
@@ -125,7 +125,7 @@ async def test_it_goes_over_to_a_daemon_that_was_started_again(tmp_path: Path) -
         assert (lost["id"], "error" in lost) == ("a", True)
         assert (await call({"jsonrpc": "2.0", "id": 2, "method": "again"}))["result"] == {"by": 2}
         process.stdin.close()
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.wait(), 30) == 0
     opening = ["initialize", "notifications/initialized"]
     assert heard == [*((1, m) for m in (*opening, "lost")), *((2, m) for m in (*opening, "again"))]
     server.close()

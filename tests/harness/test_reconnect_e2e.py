@@ -50,7 +50,7 @@ async def test_the_hives_tools_work_again_in_the_same_turn_after_the_host_was_aw
         await r.down()
         await r.up()
         await r.connected()
-        await eventually_async(lambda: r.mcp.connections == 2, 10)
+        await eventually_async(lambda: r.mcp.connections == 2, 30)
         (tmp_path / "state" / "gate").touch()
         await r.ended(1)
         assert r.mcp.calls == ["whoami", "whoami"]
