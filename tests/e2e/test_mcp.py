@@ -72,10 +72,10 @@ async def test_an_update_shows_as_rebuilding_from_its_first_moment_to_its_last(r
     assert told["ok"], told
     shown = await watching
     # A change is shown with its events, never before or after: nothing in between but rebuilding.
-    begun, over = shown.index("rebuilding"), shown.index("rebuilt")
+    begun, over = shown.index("rebuilding"), shown.index("config_applied")
     assert shown[begun + 1] == "transient_set"
     assert set(shown[begun : over - 1]) == {"rebuilding", "transient_set"}
-    assert shown[over - 1 :] == [None, "rebuilt", "transient_cleared"]
+    assert shown[over - 1 :] == [None, "config_applied", "rebuilt", "transient_cleared"]
     assert real.agent("alice")["transient"] is None
     assert real.agent("alice")["model"] == "opus"
     assert in_order(real.events(after), {"kind": "rebuilt", "agent": "alice", "ok": True})
