@@ -129,17 +129,19 @@ class Cgroups:
 
     @staticmethod
     def _enable(base: Path, controller: str) -> None:
-        try:
-            _write(base, "cgroup.subtree_control", f"+{controller}")
-        except OSError as error:
-            members = {int(word) for word in _words(base / "cgroup.procs")}
-            if error.errno != errno.EBUSY or not members <= _ours():
-                raise
-            (base / _LEAF).mkdir(exist_ok=True)
-            for pid in members:
-                with suppress(ProcessLookupError):
-                    _write(base / _LEAF, "cgroup.procs", str(pid))
-            _write(base, "cgroup.subtree_control", f"+{controller}")
+        """Switch a controller on for the groups below; what is ours makes room first."""
+        for last in (False, False, False, True):
+            try:
+                _write(base, "cgroup.subtree_control", f"+{controller}")
+                break
+            except OSError as error:
+                members = {int(word) for word in _words(base / "cgroup.procs")}
+                if error.errno != errno.EBUSY or last or not members <= _ours():
+                    raise
+                (base / _LEAF).mkdir(exist_ok=True)
+                for pid in members:
+                    with suppress(ProcessLookupError):
+                        _write(base / _LEAF, "cgroup.procs", str(pid))
 
 
 def size(text: str) -> int:

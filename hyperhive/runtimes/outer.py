@@ -10,6 +10,7 @@ Usage: outer.py make [--cgroup FILE]... [--stage HOST PLACE]... [--hub] -- COMMA
 """
 
 import ctypes
+import errno
 import json
 import os
 import sys
@@ -54,7 +55,8 @@ def main(argv: list[str]) -> int:
         return show(int(argv[2]), int(argv[3])) if argv[1] == "show" else make(argv[2:])
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        os.write(2, f"{where}{error.strerror}\n".encode())
+        what = "needs Linux 5.12 or newer" if error.errno == errno.ENOSYS else error.strerror
+        os.write(2, f"{where}{what}\n".encode())
         return 1
 
 
@@ -127,22 +129,13 @@ def show(pid: int, ticks: int) -> int:
     if not os.path.ismount(HUB):
         return NO_HUB
     missing: list[str] = []
-    sources: dict[str, tuple[Share, int]] = {}
+    here = set(shown(HUB))
+    right = {share.inside for share in shares if share.inside in here and is_right(share)}
+    for inside in here - right:
+        call(LIBC.umount2(f"{HUB}/{inside}".encode(), MNT_DETACH | UMOUNT_NOFOLLOW), inside)
     for share in shares:
-        try:
-            sources[share.inside] = (share, open_plain(share))
-        except OSError:
+        if share.inside not in right and not attach(share):
             missing.append(share.host)
-    right: set[str] = set()
-    for inside in list(shown(HUB)):
-        if inside in sources and is_right(inside, *sources[inside]):
-            right.add(inside)
-        else:
-            call(LIBC.umount2(f"{HUB}/{inside}".encode(), MNT_DETACH | UMOUNT_NOFOLLOW), inside)
-    for inside, (share, source) in sources.items():
-        if inside not in right:
-            attach(share, source)
-        os.close(source)
     tidy(HUB)
     json.dump(missing, sys.stdout)
     return 0
@@ -186,31 +179,45 @@ def shown(hub: str, below: str = "") -> "list[str]":
     return found
 
 
-def is_right(inside: str, share: Share, source: int) -> bool:
+def is_right(share: Share) -> bool:
     """Whether what is shown there is this folder, as writable as it should be."""
-    there, here = os.stat(f"{HUB}/{inside}"), os.fstat(source)  # noqa: PTH116 - a cheap start
-    if (there.st_dev, there.st_ino) != (here.st_dev, here.st_ino):
+    try:
+        source = open_plain(share)
+    except OSError:
         return False
-    closed = not share.writable or bool(os.fstatvfs(source).f_flag & os.ST_RDONLY)
-    return bool(os.statvfs(f"{HUB}/{inside}").f_flag & os.ST_RDONLY) == closed
+    try:
+        there, here = os.stat(f"{HUB}/{share.inside}"), os.fstat(source)  # noqa: PTH116 - a cheap start
+        closed = not share.writable or bool(os.fstatvfs(source).f_flag & os.ST_RDONLY)
+    finally:
+        os.close(source)
+    same = (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
+    return same and bool(os.statvfs(f"{HUB}/{share.inside}").f_flag & os.ST_RDONLY) == closed
 
 
-def attach(share: Share, source: int) -> None:
-    """Mount it in the hub, all flags set before anybody sees it."""
-    place = f"{HUB}/{share.inside}"
-    os.makedirs(place, exist_ok=True)  # noqa: PTH103 - a cheap start
+def attach(share: Share) -> bool:
+    """Mount it in the hub, all flags set before anybody sees it; whether it is a folder at all."""
+    try:
+        source = open_plain(share)
+    except OSError:
+        return False
     flags = OPEN_TREE_CLONE | os.O_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE
-    tree = call(LIBC.syscall(SYS_OPEN_TREE, source, b"", flags), share.host)
+    try:
+        tree = call(LIBC.syscall(SYS_OPEN_TREE, source, b"", flags), share.host)
+    finally:
+        os.close(source)
     try:
         attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (0 if share.writable else MOUNT_ATTR_RDONLY)
         wanted = (ctypes.c_uint64 * 4)(attributes, 0, MS_PRIVATE, 0)
-        empty_path = AT_EMPTY_PATH | AT_RECURSIVE
-        call(LIBC.syscall(SYS_MOUNT_SETATTR, tree, b"", empty_path, ctypes.byref(wanted), 32), share.host)
+        whole = AT_EMPTY_PATH | AT_RECURSIVE
+        call(LIBC.syscall(SYS_MOUNT_SETATTR, tree, b"", whole, ctypes.byref(wanted), 32), share.host)
+        place = f"{HUB}/{share.inside}"
+        os.makedirs(place, exist_ok=True)  # noqa: PTH103 - a cheap start
         call(
             LIBC.syscall(SYS_MOVE_MOUNT, tree, b"", AT_FDCWD, place.encode(), MOVE_MOUNT_F_EMPTY_PATH), place
         )
     finally:
         os.close(tree)
+    return True
 
 
 def tidy(hub: str) -> None:

@@ -24,7 +24,7 @@ def make(name: str) -> Runtime:
     runtime: Runtime
     match name:
         case "fake":
-            return FakeRuntime()
+            return FakeRuntime(holds=frozenset({"memory"}))
         case "process":
             runtime = Process()
         case _:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 import textwrap
@@ -113,7 +114,7 @@ def test_git_works_there_as_in_a_folder_of_its_own(walled: Lab) -> None:
     git = shutil.which("git")
     if git is None:
         pytest.skip("git is not installed")
-    handle = lab_handle = walled.start(replace(walled.spec(IDLE), shares=True))
+    handle = walled.start(replace(walled.spec(IDLE), shares=True))
     binds = _folders(walled)
     for bind in (binds[0], binds[2]):
         subprocess.run((git, "init", "-q", "-b", "main", str(bind.host)), check=True)
@@ -122,7 +123,7 @@ def test_git_works_there_as_in_a_folder_of_its_own(walled: Lab) -> None:
         "cd /agents/bob/config && git add note && git -c user.name=m -c user.email=m@h commit -qm first &&"
         "git remote add applied ../applied && git fetch -q applied && git -C /agents/bob/applied status -s"
     )
-    done = _inside(walled, lab_handle, script)
+    done = _inside(walled, handle, script)
 
     assert done.returncode == 0, done.stderr
     assert "?? note" in done.stdout
@@ -209,8 +210,13 @@ def test_hundreds_of_agents_are_shown_at_once_and_quickly(walled: Lab) -> None:
     spec = replace(walled.spec(IDLE), shares=True)
     handle = walled.start(spec)
     binds = tuple(bind for n in range(200) for bind in _folders(walled, f"agent-{n}"))
+    usual = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, usual[1]))
     began = time.monotonic()
-    walled.runtime.share(spec.folder, handle, binds)
+    try:
+        walled.runtime.share(spec.folder, handle, binds)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, usual)
     took = time.monotonic() - began
 
     assert _inside(walled, handle, "cat /agents/*/*/note | wc -c").stdout.strip() == str(200 * 18)
