@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from hyperhive.actors.approving import back_to_draft
+from hyperhive.actors.approving import back_to_draft, withdraw_all
 from hyperhive.actors.builder import Generation
 from hyperhive.actors.job import Job
 from hyperhive.domain.approvals import Kind, State
@@ -100,14 +100,15 @@ def is_first_build(job: Job, record: AgentRecord) -> bool:
 
 
 def record_unborn(tx: Tx, name: str, job: Job, note: str) -> list[ApprovalView]:
-    """The first build of a draft failed: it is a draft again. The approval, whose tags may be behind."""
+    """The first build of a draft failed: it is a draft again. The approvals whose tags may be behind."""
     view = record_end(tx, name, job, ok=False, note=note, made=None)
+    others = withdraw_all(tx, name, "the agent could not be built")
     end_agent(tx, name, keep=False)
     if view is not None:
         back_to_draft(tx, view.id)
     for event in outcome(name, job.kind, ok=False, note=note, by=job.by, revision=""):
         tx.emit(event)
-    return [] if view is None else [view]
+    return others if view is None else [view, *others]
 
 
 def end_agent(tx: Tx, name: str, *, keep: bool, size: int | None = None) -> None:

@@ -357,6 +357,20 @@ def test_what_the_operator_spawns_meanwhile_settles_the_request_for_it(rig: Rig)
         rig.spawn("bob")
 
 
+def test_what_was_asked_of_an_agent_that_never_came_up_is_withdrawn(rig: Rig) -> None:
+    draft(rig, "alice")
+    first = submit(rig, Kind.SPAWN_COMMIT, "alice", commit(rig, "alice", OPUS))
+    gate_ = threading.Event()
+    rig.runtime.hang_next, rig.runtime.fail_next_start = gate_, "no room"
+    decide(rig, first.id)
+    change = submit(rig, Kind.APPLY_COMMIT, "alice", commit(rig, "alice", HAIKU))
+    gate_.set()
+    eventually(lambda: rig.tree.board.snapshot.drafts)
+    assert (state(rig, first.id), state(rig, change.id)) == (State.FAILED, State.WITHDRAWN)
+    for view in (first, change):
+        eventually(lambda view=view: tagged(rig, "alice", view.id) == expected(rig, view.id))  # type: ignore[misc]  # binds
+
+
 # -- when something fails in between
 
 
@@ -428,7 +442,7 @@ def test_a_kept_name_can_be_thought_out_anew_and_stays_kept_when_that_is_discard
     eventually(lambda: rig.tree.board.snapshot.kept)
     since = rig.tree.board.snapshot.kept[0].since
     assert draft(rig, "alice").kept
-    assert rig.tree.board.snapshot.kept == ()
+    assert not rig.tree.board.snapshot.kept
     discard(rig, "alice")
     kept = rig.tree.board.snapshot.kept
     assert [(view.name, view.since) for view in kept] == [("alice", since)]
