@@ -41,6 +41,8 @@ class Deploying:
             make, drop = image(view.model_copy(update={"state": State.DEPLOYED, "sha": made.commit}))
             self.repos.tag(name, make=make, drop=drop, main=made.commit)
             job.log.say(Step.DEPLOYED, f"deployed/{view.id}, main is {made.commit[:12]}")
+        elif made.commit and made.commit == self.repos.first(name) and self.repos.main(name) is None:
+            self.repos.begin(name)
         elif made.again and made.commit and made.commit != self.repos.main(name):
             self.repos.tag(name, make={}, main=made.commit)
             job.log.say(Step.DEPLOYED, f"main is {made.commit[:12]}")

@@ -42,8 +42,10 @@ def read_file(path: str | Path, limit: int, *, at: int | None = None) -> bytes |
     return None if len(found) > limit else bytes(found)
 
 
-def write_file(path: str | Path, content: bytes, *, at: int | None = None, mode: int = 0o600) -> None:
-    """Make a file that is not there yet.
+def write_file(
+    path: str | Path, content: bytes, *, at: int | None = None, mode: int = 0o600, durable: bool = False
+) -> None:
+    """Make a file that is not there yet; ``durable``: its content is on the disk when this returns.
 
     Raises:
         FileExistsError: something is there.
@@ -54,6 +56,8 @@ def write_file(path: str | Path, content: bytes, *, at: int | None = None, mode:
         rest = memoryview(content)
         while rest:
             rest = rest[os.write(fd, rest) :]
+        if durable:
+            os.fsync(fd)
     finally:
         os.close(fd)
 

@@ -103,6 +103,21 @@ class Repositories:
         """The first commit, if the agent may be built from it while ``main`` has none."""
         return refs.read_ref(self._paths(name).git, refs.FIRST)
 
+    def begin(self, name: str) -> None:
+        """Let ``main`` begin with the first commit, where that is allowed and it has none. Starts no process.
+
+        Raises:
+            Broken: the disk refuses.
+        """
+        paths = self._known(name)
+        with self._locked(name):
+            if self.first(name) is None or self.main(name) is not None:
+                return
+            try:
+                self._skeleton.begin(paths.git)
+            except OSError as error:
+                raise Broken(f"{error.filename or paths.git} cannot be written: {error.strerror}.") from None
+
     def pin(self, name: str, ref: str) -> Pinned:
         """Bring a commit of ``proposed/`` into ``applied/`` and keep it there.
 

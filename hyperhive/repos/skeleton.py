@@ -63,6 +63,7 @@ class Skeleton:
         self.first, stored_commit = _object(b"commit", commit)
         stored = {blob: stored_blob, tree: stored_tree, self.first: stored_commit}
         self._objects = {f"objects/{sha[:2]}/{sha[2:]}": content for sha, content in stored.items()}
+        self._blob = blob
         common = {"HEAD": b"ref: refs/heads/main\n", "info/attributes": _ATTRIBUTES, **self._objects}
         self._applied = {**common, "config": _CORE.encode()}
         self._proposed = {
@@ -104,6 +105,12 @@ class Skeleton:
             _complete(git, place, content)
         _complete(git, "refs/hyperhive/first", f"{self.first}\n".encode())
 
+    def begin(self, git: Path) -> None:
+        """Let ``main`` of an applied repository begin with the first commit, its files as they are beside it."""
+        _complete(git, "index", _index(self._blob, CONFIG_FILE.encode()))
+        _complete(git, "hyperhive-checkout", f"{self.first}\n".encode())
+        _complete(git, "refs/heads/main", f"{self.first}\n".encode(), durable=True)
+
 
 def _make(scratch: Path, content: Mapping[str, bytes]) -> None:
     files.remove(scratch)
@@ -122,13 +129,13 @@ def _make(scratch: Path, content: Mapping[str, bytes]) -> None:
         files.write_file(f"{base}/{place}", data)
 
 
-def _complete(git: Path, place: str, content: bytes) -> None:
-    """Write a file whole where it is missing."""
+def _complete(git: Path, place: str, content: bytes, *, durable: bool = False) -> None:
+    """Write a file whole where it is missing; ``durable``: whole after a power loss, too."""
     path = git / place
     if path.exists() and path.stat().st_size:
         return
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = git / "hyperhive.tmp"
     files.remove(draft)
-    files.write_file(draft, content)
+    files.write_file(draft, content, durable=durable)
     draft.rename(path)

@@ -1,0 +1,32 @@
+"""``main`` of an agent that began with the first config."""
+
+import subprocess
+from pathlib import Path
+
+from hyperhive.repos.repositories import Repositories
+
+
+def git(folder: Path, *words: str) -> str:
+    done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_main_begins_with_the_first_commit_once_it_is_deployed(tmp_path: Path) -> None:
+    repos = Repositories(home=tmp_path)
+    repos.prepare("alice", first=True)
+    assert repos.main("alice") is None
+    repos.begin("alice")
+    repos.begin("alice")
+    applied = tmp_path / "agents/alice/applied"
+    assert repos.main("alice") == repos.first("alice") == git(applied, "rev-parse", "main")
+    assert git(applied, "log", "--format=%s") == "Begin with the first config"
+    git(applied, "fsck", "--strict")
+    repos.prepare("alice", first=True)
+    assert git(applied, "ls-files") == "agent.toml"
+
+
+def test_a_draft_does_not_begin_with_the_first_commit(tmp_path: Path) -> None:
+    repos = Repositories(home=tmp_path)
+    repos.prepare("bob", first=False)
+    repos.begin("bob")
+    assert repos.main("bob") is None
