@@ -51,12 +51,13 @@ class BuildLog:
         self._cut = False
 
     def begin(self, text: str) -> None:
-        """Begin the file anew; what was said before this is not kept."""
+        """Begin a new file, by which who follows the log knows; what was said before this is not kept."""
         if self._path is None:
             return
         self._begun, self._written, self._cut = self._clock(), 0, False
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         with contextlib.suppress(OSError):
+            self._path.unlink(missing_ok=True)
             os.close(os.open(self._path, flags, 0o600))
         self.say(Step.BEGUN, text)
 

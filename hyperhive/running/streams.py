@@ -2,10 +2,14 @@
 
 import asyncio
 import contextlib
+import os
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO, Self
 
 from hyperhive.actors.board import Board
+from hyperhive.actors.build_log import Step
 from hyperhive.actors.hub import encode
 from hyperhive.actors.ports import Frame, Watches
 from hyperhive.bridge import Bridge, Feed
@@ -16,6 +20,9 @@ HEARTBEAT = 15.0
 """Seconds of silence after which a comment goes out."""
 _PAGE = 1000
 _MAX_LOG_STEP = 256 * 1024
+_MAX_LOG = 1024 * 1024
+_LAST = re.compile(rb"\[ *[0-9.]+ s\] " + Step.DONE.value.encode())
+"""How the last line of a build's log begins."""
 
 OPENING = b": hyperhive\n\n"
 BEAT = b": beat\n\n"
@@ -150,23 +157,24 @@ async def follow_until(
 ) -> AsyncIterator[str]:
     """All lines of the file at ``path``, and what is appended, until nothing more comes.
 
+    While more is to come, a file that has ended already is the last one's, and the next one takes its place.
+
     Args:
         going_on: whether more may come; asked in a thread.
         changed: says when to ask that again.
     """
-    with _growth(path, bridge, watches) as grown:
-        growing = _Growing(path, at=0)
+    with _growth(path, bridge, watches) as grown, _Whole(path) as whole:
         while True:
             grown.clear()
             last = not await asyncio.to_thread(going_on)  # before the look: what it said at its end is in it
-            lines, more = await growing.read()
-            for line in lines:
-                yield line
-            if more:
-                continue
+            more, ended = await asyncio.to_thread(whole.read)
+            if last or not ended:
+                for line in whole.take():
+                    yield line
             if last:
                 return
-            await _either(grown, changed)
+            if not more:
+                await _either(grown, changed)
 
 
 async def _either(grown: asyncio.Event, changed: asyncio.Queue[frozenset[str]]) -> None:
@@ -205,6 +213,66 @@ class _Growing:
         *lines, rest = (self._rest + data).split(b"\n")
         self._rest = rest[-_MAX_LOG_STEP:]
         return [line.decode(errors="replace") for line in lines], bool(data)
+
+
+class _Whole:
+    """A log from its first line on, and the ones that take its place. Nobody can reuse the number of an open file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: BinaryIO | None = None
+        self._rest = b""
+        self._lines: list[str] = []
+        self._shown = False
+        self._ended = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def take(self) -> list[str]:
+        """The lines that were read and not taken yet."""
+        lines, self._lines = self._lines, []
+        self._shown = self._shown or bool(lines)
+        return lines
+
+    def read(self) -> tuple[bool, bool]:
+        """Read on; whether there was anything, and whether the log has ended. Blocks."""
+        more = self._read_on()
+        if self._file is None or self._replaced():
+            more = self._read_on() or more  # what it still said before the other took its place
+            if self._ended and not self._shown:
+                self._lines.clear()
+            more = self._open() or more
+        return more, self._ended
+
+    def _replaced(self) -> bool:
+        assert self._file is not None
+        try:
+            now = self._path.stat()
+        except OSError:
+            return False
+        mine = os.fstat(self._file.fileno())
+        return (now.st_dev, now.st_ino) != (mine.st_dev, mine.st_ino)
+
+    def _open(self) -> bool:
+        if self._file is not None:
+            self._file.close()
+        self._file, self._rest, self._shown, self._ended = None, b"", False, False
+        with contextlib.suppress(OSError):
+            self._file = self._path.open("rb")
+        return self._read_on()
+
+    def _read_on(self) -> bool:
+        data = self._file.read(_MAX_LOG) if self._file is not None else b""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        self._lines += [line.decode(errors="replace") for line in lines]
+        if lines:
+            self._ended = _LAST.match(lines[-1]) is not None
+        return bool(data)
 
 
 def _size(path: Path) -> int:

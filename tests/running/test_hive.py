@@ -1,42 +1,18 @@
 """The façade over a running tree: refusals, waiting that is cancelled, streams that resume."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
-from hyperhive.bridge import Bridge
 from hyperhive.domain.events import Paused
 from hyperhive.errors import Invalid, Unknown
 from hyperhive.hive import Action
-from hyperhive.running.hive import RunningHive
 from hyperhive.running.streams import RESYNC, event_stream
-from tests.actors.rig import Quiet, Rig
+from tests.running.conftest import Running
 from tests.waiting import eventually_async
 
 
-@pytest.fixture
-async def hive(tmp_path: Path) -> AsyncIterator[tuple[RunningHive, Rig]]:
-    rig, bridge = Rig(tmp_path), Bridge()
-    bridge.open()
-    with Quiet():
-        rig.up()
-        rig.settled("manager")
-        running = RunningHive(
-            tree=rig.tree,
-            database=rig.database,
-            bridge=bridge,
-            watcher=rig.watcher,
-            runtime=rig.runtime,
-            repos=rig.repos,
-        )
-        yield running, rig
-        bridge.close()
-        rig.end()
-
-
-async def test_what_does_not_exist_or_cannot_be_is_refused_at_the_door(hive: tuple[RunningHive, Rig]) -> None:
+async def test_what_does_not_exist_or_cannot_be_is_refused_at_the_door(hive: Running) -> None:
     running, _ = hive
     with pytest.raises(Unknown, match="there are: manager"):
         await running.operate(Action.START, "nobody", by="operator")
@@ -48,7 +24,7 @@ async def test_what_does_not_exist_or_cannot_be_is_refused_at_the_door(hive: tup
         await running.purge("ghost", by="operator")
 
 
-async def test_a_cancelled_recv_loses_nothing(hive: tuple[RunningHive, Rig]) -> None:
+async def test_a_cancelled_recv_loses_nothing(hive: Running) -> None:
     running, rig = hive
     waiting = asyncio.create_task(running.recv("operator", wait=100))
     await eventually_async(lambda: rig.tree.room.waiting.get("operator"))
@@ -60,7 +36,7 @@ async def test_a_cancelled_recv_loses_nothing(hive: tuple[RunningHive, Rig]) -> 
     assert [message.body for message in got] == ["still here"]
 
 
-async def test_a_stream_resumes_without_gap_and_says_when_it_cannot(hive: tuple[RunningHive, Rig]) -> None:
+async def test_a_stream_resumes_without_gap_and_says_when_it_cannot(hive: Running) -> None:
     running, rig = hive
     for _ in range(30):
         rig.write(lambda tx: tx.emit(Paused(agent="x")))
