@@ -95,6 +95,9 @@ class ContainerWatch:
         """One look at login and revision: the axes that result, and what is to be told of them."""
         core, shared = self._core, self._core.shared
         current = shared.builder.current(core.name, record)
+        job = core.memory.job
+        if job is not None and current in job.aims:
+            current = None  # it becomes what is recorded when the job ends; until then there is nothing to tell
         seen = Observation(
             login=shared.credentials.login(core.name, core.paths, record.rejected_login),
             revision=revision_axis(record.built_revision, current),

@@ -48,6 +48,8 @@ class JobMaking:
         job.log, job.first = BuildLog(core.paths.build_log), self.may_be_first()
         if back is not None:
             job.back = self._generation(back)
+            if job.back is not None:
+                job.aimed(sources.revision(job.back.commit))
         elif kind in (Transient.SPAWNING, Transient.REBUILDING):
             job.approval = self.approved()
             sha = job.approval.sha if job.approval is not None else None
