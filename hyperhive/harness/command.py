@@ -58,14 +58,14 @@ def provided(file: Path) -> dict[str, str]:
     """The variables in a file of the operator's.
 
     Raises:
-        Invalid: it cannot be read, or holds what it may not; names the file, and no value.
+        Invalid: it cannot be read, or holds what it may not; names no value.
     """
     try:
         raw = records.read(file, limit=MAX_ENVIRONMENT + 1)
     except OSError as error:
-        reason = error.strerror or "no regular file"
-        raise Invalid(f"the environment file {file.name} cannot be read: {reason}.") from None
-    return parse(raw.decode(errors="replace"), file=file.name)
+        reason = error.strerror or "it is no file"
+        raise Invalid(f"the environment file cannot be read: {reason}.") from None
+    return parse(raw.decode(errors="replace"), file="the environment file")
 
 
 def environment(
@@ -83,14 +83,7 @@ def environment(
         for key, value in own.items()
         if key == CONTAINER_MARK or not (key == "CLAUDECODE" or key.startswith(("HYPERHIVE_", "PYTHON")))
     }
-    identity = {
-        "GIT_AUTHOR_NAME": launch.agent,
-        "GIT_AUTHOR_EMAIL": f"{launch.agent}@hyperhive.invalid",
-        "GIT_COMMITTER_NAME": launch.agent,
-        "GIT_COMMITTER_EMAIL": f"{launch.agent}@hyperhive.invalid",
-    }
     return {
-        **identity,
         **kept,
         **{key: value for key, value in provided.items() if not (fixed and _leads_elsewhere(key))},
         **given,

@@ -45,7 +45,7 @@ class Scripted:
     starts: list[tuple[str | None, dict[str, str]]] = field(default_factory=list)
     signals: list[str] = field(default_factory=list)
     known: set[str] = field(default_factory=lambda: {"s1"})
-    refuses: str | None = None
+    refuses: ClaudeFailed | str | None = None
     hangs: bool = False
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     closed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -75,8 +75,11 @@ class ScriptedClaude:
     async def start(self, *, session: str | None, env: Mapping[str, str]) -> bool:
         """See ``Claude``."""
         self._script.starts.append((session, dict(env)))
-        if self._script.refuses is not None:
-            raise ClaudeFailed(self._script.refuses)
+        match self._script.refuses:
+            case ClaudeFailed() as refusal:
+                raise refusal
+            case str() as words:
+                raise ClaudeFailed(words)
         if self._script.hangs:
             await self._killed.wait()
             raise ClaudeFailed("killed")

@@ -1,4 +1,4 @@
-"""An MCP server in stdio framing with the tools ``twice`` and ``other``; it ends at once where its file is missing."""
+"""An MCP server with the tools ``twice`` and ``other``, on stdio; it ends at once where its file is missing."""
 
 import json
 import sys

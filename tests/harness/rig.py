@@ -93,6 +93,8 @@ class Rig:
         file.write_text(self.launch.model_dump_json())
         log = (self.folder / "log").open("ab")
         env = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "LANG": "C.UTF-8"}
+        for who in ("AUTHOR", "COMMITTER"):
+            env |= {f"GIT_{who}_NAME": "Alice", f"GIT_{who}_EMAIL": "alice@hive"}
         with log:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "hyperhive.harness", str(file), stdout=log, stderr=log, env=env

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from hyperhive.domain.agent_config import ExtraMcpServer
 from hyperhive.domain.launch import Launch
 from hyperhive.domain.turns import MAX_ITEM, Outcome, TurnItem, TurnState
 from hyperhive.domain.wire import (
     Compact,
     Interrupt,
+    McpServers,
     Report,
     StateChanged,
     Trouble,
@@ -22,7 +24,17 @@ from hyperhive.domain.wire import (
     Welcome,
 )
 from hyperhive.harness import turn as turns
-from hyperhive.harness.claude import ApiError, Began, Context, Limited, NotCompacted, Noted, Phase
+from hyperhive.harness.claude import (
+    ApiError,
+    Began,
+    Context,
+    Limited,
+    McpServer,
+    NotCompacted,
+    Noted,
+    NotProvided,
+    Phase,
+)
 from hyperhive.harness.keeper import Keeper
 from hyperhive.harness.loop import TurnLoop
 from hyperhive.harness.usage import CostMeter
@@ -294,6 +306,26 @@ async def test_states_are_told_when_they_change(tmp_path: Path) -> None:
         await b.turn(1)
         states = [r.state for r in b.told.reports if isinstance(r, StateChanged)]
         assert states == [TurnState.OFFLINE, TurnState.THINKING]
+
+
+async def test_what_the_operator_has_to_mend_is_no_failure_of_the_messages(tmp_path: Path) -> None:
+    async with bench(tmp_path) as b:
+        b.script.refuses = NotProvided("Claude Code was not started: the environment file cannot be read.")
+        over = await b.turn(1)
+        assert (over.outcome, over.note) == (Outcome.OFFLINE, str(b.script.refuses))
+        b.script.refuses = None
+        assert (await b.turn(2)).outcome is Outcome.DONE
+
+
+async def test_servers_that_do_not_start_are_told_beside_the_turn(tmp_path: Path) -> None:
+    servers = {"weather": ExtraMcpServer(command="weather-mcp")}
+    async with bench(tmp_path, extra_mcp_servers=servers) as b:
+        b.script.servers = [(McpServer("weather", "failed", "Connection closed"),)]
+        await b.turn(1)
+        told = McpServers(failed={"weather": "it ended before it answered"})
+        await eventually_async(lambda: told in b.told.reports)
+        await b.turn(2)
+        assert b.told.reports.count(told) == 1
 
 
 async def test_the_hives_tools_missing_is_told_once(tmp_path: Path) -> None:

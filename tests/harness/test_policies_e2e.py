@@ -89,8 +89,8 @@ async def test_the_operators_environment_is_read_at_each_start_and_the_agents_pr
     own = {"environment": str(file), "prompt": "You count herons.", "warm": 0.2}
     async with rig(tmp_path, claude=claude, **own) as r:
         await r.start()
-        show = bash("echo $AWS_REGION $GIT_AUTHOR_NAME $GIT_COMMITTER_EMAIL")
-        assert await results(r, 1, show) == ["eu-central-1 alice alice@hyperhive.invalid"]
+        show = bash("echo $AWS_REGION $GIT_AUTHOR_NAME")
+        assert await results(r, 1, show) == ["eu-central-1 Alice"]
         system = str(r.api.requests[-1]["system"])
         assert system.index("You are part of a hive") < system.index("You count herons.")
         await eventually_async(lambda: r.claude() is None, 30)
@@ -103,7 +103,7 @@ async def test_the_operators_environment_is_read_at_each_start_and_the_agents_pr
         await r.ended(3)
         over = r.host.over(3)
         assert over is not None and over.outcome is Outcome.OFFLINE, "its message waits for the operator"
-        assert over.note.startswith("Claude Code was not started: the environment file bedrock.env cannot")
+        assert over.note.startswith("Claude Code was not started: the environment file cannot be read")
         assert len(r.api.requests) == asked
 
 
@@ -129,7 +129,7 @@ async def test_the_manager_edits_and_commits_the_configs_of_others(
             ),
         )
         assert file.read_text() == 'model = "haiku"\n' and (config / "prompt.md").read_text() == "Count."
-        assert "Author: alice <alice@hyperhive.invalid>" in said[-1]
+        assert "Author: Alice <alice@hive>" in said[-1]
 
 
 async def test_servers_that_do_not_start_are_told_once_and_those_that_do_are_used(
