@@ -1,5 +1,6 @@
 """AgentActor: one per container. It owns its tick, its three axes, its seed, and its one operation at a time."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,9 +24,11 @@ from hyperhive.domain.policy import Failures
 from hyperhive.domain.records import AgentRecord
 from hyperhive.domain.turns import Outcome
 from hyperhive.domain.watch import step
-from hyperhive.errors import Broken
+from hyperhive.errors import Broken, HiveError
 from hyperhive.runtimes.log import bound
 from hyperhive.store.database import Tx
+
+log = logging.getLogger(__name__)
 
 MAX_STASH = 10_000
 """Messages that may wait until the record was read."""
@@ -161,7 +164,7 @@ class AgentActor(Actor):
         self._core.on_lost = lambda: self._core.later("tick", 1.0, self._look_again)
         self._core.on_stuck = self._life.recovery.revive
         left = self._memory.job
-        self._shared.builder.prepare(self._name, first=self._life.may_be_first())
+        self._prepare()
         self._turns.begin()
         self._seed()
         self._watch_files()
@@ -171,6 +174,17 @@ class AgentActor(Actor):
         self._life.resume(left)
         self._tick()
         self._core.show()
+
+    def _prepare(self) -> None:
+        """Make what is missing. What is built runs on without repositories; a build says what is wrong with them."""
+        shared, new = self._shared, not self._core.paths.proposed.is_dir()
+        shared.builder.folders(self._name)
+        try:
+            shared.builder.prepare(self._name, first=self._life.may_be_first())
+        except HiveError as error:
+            log.error("The config repositories of '%s' are not whole: %s", self._name, error.message)
+        if new:
+            shared.operations.desk.soon()
 
     def handle(self, message: Any) -> None:
         """Deal with one message."""

@@ -106,6 +106,10 @@ class Builder:
         self._environments.check(config)
         return config
 
+    def folders(self, name: str) -> None:
+        """Make what of an agent's folders is missing, besides its repositories."""
+        self._layout.agent(name).create()
+
     def prepare(self, name: str, *, first: bool = True) -> None:
         """Make an agent's folders and repositories; what is there stays. Runs no process.
 
@@ -113,7 +117,7 @@ class Builder:
             first: it may be built from the first config as long as nothing was deployed.
         """
         paths = self._layout.agent(name)
-        paths.create()
+        self.folders(name)
         self._environments.prepare()
         self._repos.prepare(name, first=first)
         if first and not paths.config.exists() and self._repos.main(name) is None:

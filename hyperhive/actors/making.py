@@ -1,12 +1,14 @@
 """Makes the Job of an operation: what it is to build, from which approval, or what it goes back to."""
 
+import contextlib
+
 from hyperhive.actors.build_log import BuildLog
 from hyperhive.actors.builder import Generation
 from hyperhive.actors.core import Core
 from hyperhive.actors.job import Job
 from hyperhive.domain.axes import Transient
 from hyperhive.domain.views import ApprovalView
-from hyperhive.errors import Refused
+from hyperhive.errors import Broken, Refused
 from hyperhive.store.database import Reader
 
 _BUILDS = frozenset({Transient.SPAWNING, Transient.STARTING, Transient.RESTARTING, Transient.REBUILDING})
@@ -53,7 +55,8 @@ class JobMaking:
         elif kind in (Transient.SPAWNING, Transient.REBUILDING):
             job.approval = self.approved()
             sha = job.approval.sha if job.approval is not None else None
-            job.aim_at(sources.at(sha) if sha is not None else sources.aim(core.name, core.record))
+            with contextlib.suppress(Broken):  # the build itself says then what cannot be read
+                job.aim_at(sources.at(sha) if sha is not None else sources.aim(core.name, core.record))
         return job
 
     def joins(self, job: Job, back: int | None) -> bool:

@@ -152,6 +152,9 @@ class Operations:
         return ". ".join(filter(None, (said, *(text.rstrip(".") for text in made.warnings)))), made
 
     def _change(self, job: Job, record: AgentRecord, run: bool, ended: threading.Event) -> Generation:
+        self.builder.prepare(record.name, first=job.first)
+        if job.kind is Transient.SPAWNING:
+            self.desk.soon()
         self.deploying.begun(job, record)
         made = job.back or self._build(job, record)
         if not self.builder.here(record.name, made.number):
@@ -202,9 +205,7 @@ class Operations:
     def _launch(self, job: Job, record: AgentRecord, generation: int) -> None:
         paths = self.layout.agent(record.name)
         job.check()
-        self.builder.prepare(record.name, first=job.first)
-        if job.kind is Transient.SPAWNING:
-            self.desk.soon()
+        self.builder.folders(record.name)
         self.doors.open(record.name, role_of(record.name))
         found = self.runtime.find(paths.container, record.handle)
         if found is not None:

@@ -61,7 +61,7 @@ def test_a_commit_that_does_not_come_up_fails_and_the_old_generation_runs(rig: R
     assert (view.state, view.outcome) == (State.FAILED, "no such image; went back to generation 1")
     shown = rig.settled("alice")
     assert (shown.model, shown.generation, shown.revision) == ("sonnet", 1, "up-to-date")
-    assert rig.repos.main("alice") is None
+    assert rig.repos.main("alice") == before.built_commit
     assert set(tags(rig, "alice")) == {"proposal/1", "approved/1", "failed/1"}
     said = git(
         rig.layout.agent("alice").applied, "for-each-ref", "--format=%(contents)", "refs/tags/failed/1"
@@ -196,6 +196,26 @@ def test_agents_are_spawned_by_the_operator_without_a_git_process_each(
     for number in range(5):
         rig.spawn(f"a{number}")
     assert ran == []  # the first commit was read when the manager was built
+
+
+def test_an_agent_whose_repository_is_damaged_runs_on_and_its_build_says_what_is_wrong(rig: Rig) -> None:
+    rig.spawn("alice")
+    ended(rig, approve(rig, "alice", OPUS).id)
+    main = rig.layout.agent("alice").applied / ".git/refs/heads/main"
+    commit = main.read_text()
+    rig.down()
+    main.write_text("nonsense")
+    rig.up()
+    eventually(lambda: rig.view("alice").container == "running")
+    assert rig.view("alice").model == "opus"
+    assert rig.operate(Transient.RESTARTING, "alice").get(20).ok
+    result = rig.operate(Transient.REBUILDING, "alice").get(20)
+    assert not result.ok
+    assert "holds no commit; restore it" in result.note
+    assert rig.restarts("alice") == 0
+    main.write_text(commit)
+    rig.operate(Transient.REBUILDING, "alice").get(20)
+    eventually(lambda: rig.view("alice").revision == "up-to-date")
 
 
 # -- going back
