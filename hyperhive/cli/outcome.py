@@ -57,26 +57,13 @@ def wait(hive: Daemon, snapshot: State, accepted: list[Outcome]) -> Iterator[Out
             yield outcome
     if not open_:
         return
-    failures: dict[str, str] = {}
-    notes: dict[str, str] = {}
-    under_way = {agent["name"]: agent["transient"] for agent in snapshot["agents"]}
+    told = _Told(under_way={agent["name"]: agent["transient"] for agent in snapshot["agents"]})
     for event in _events(hive, int(snapshot["seq"]), time.monotonic() + DEADLINE):
         name = event["agent"]
         if name not in open_:
             continue
-        if (failure := _failure(event)) is not None:
-            failures[name] = failure
-        match event["kind"]:
-            case "rebuilt" | "spawned" if event["ok"]:
-                notes[name] = event["note"]
-            case "transient_set":  # what went wrong before was another operation's, which this one waited for
-                under_way[name] = event["transient"]
-                failures.pop(name, None)
-                notes.pop(name, None)
-            case "transient_cleared" if under_way.get(name) in (None, open_[name].transient):
-                yield _ended(hive, open_.pop(name), failures.get(name), notes.get(name, ""))
-            case "destroyed":
-                yield _ended(hive, open_.pop(name), None)
+        if told.ends(event, open_[name].transient):
+            yield _ended(hive, open_.pop(name), told.failures.get(name), told.notes.get(name, ""))
         if not open_:
             return
     for outcome in open_.values():
@@ -84,6 +71,38 @@ def wait(hive: Daemon, snapshot: State, accepted: list[Outcome]) -> Iterator[Out
             ok=False,
             note=f"still {outcome.transient} after {DEADLINE:.0f} s; see 'hyperhive events --follow'",
         )
+
+
+class _Told:
+    """What events tell of the operations that are waited for.
+
+    Args:
+        under_way: what was under way with each agent before.
+    """
+
+    def __init__(self, *, under_way: dict[str, Any]) -> None:
+        self.failures: dict[str, str] = {}
+        self.notes: dict[str, str] = {}
+        self._under_way = under_way
+
+    def ends(self, event: dict[str, Any], transient: str | None) -> bool:
+        """Take note of an event; whether it ends the operation that is ``transient``."""
+        name = event["agent"]
+        if (failure := _failure(event)) is not None:
+            self.failures[name] = failure
+        match event["kind"]:
+            case "rebuilt" | "spawned" if event["ok"]:
+                self.notes[name] = event["note"]
+            case "transient_set":  # what was told before was another operation's, which this one waited for
+                self._under_way[name] = event["transient"]
+                self.failures.pop(name, None)
+                self.notes.pop(name, None)
+            case "transient_cleared":
+                return self._under_way.get(name) in (None, transient)
+            case "destroyed":
+                self.failures.pop(name, None)
+                return True
+        return False
 
 
 def _events(hive: Daemon, after: int, deadline: float) -> Iterator[dict[str, Any]]:

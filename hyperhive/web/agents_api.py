@@ -102,7 +102,7 @@ class AgentsApi:
         return _accepted(operated, waited=wait > 0)
 
     async def build(self, request: Request) -> Response:
-        name = self._known(request)
+        name = self._known(request, drafts=True)
         if not asked.flag(request, "follow"):
             return PlainTextResponse(await self._hive.build_log(name))
         return self._follow(request, _ended(_frames("build", self._hive.follow_build(name))))
@@ -125,11 +125,16 @@ class AgentsApi:
 
         return operate
 
-    def _known(self, request: Request) -> str:
-        """The name in the path, of an agent that exists: a stream cannot refuse once it has begun."""
-        name = asked.name(request)
-        if self._hive.snapshot().agent(name) is None:
-            known = ", ".join(agent.name for agent in self._hive.snapshot().agents) or "none"
+    def _known(self, request: Request, *, drafts: bool = False) -> str:
+        """The name in the path, of what exists: a stream cannot refuse once it has begun.
+
+        Args:
+            drafts: a draft will do too; it may have been built, and failed.
+        """
+        name, snapshot = asked.name(request), self._hive.snapshot()
+        found = drafts and any(draft.name == name for draft in snapshot.drafts)
+        if not found and snapshot.agent(name) is None:
+            known = ", ".join(agent.name for agent in snapshot.agents) or "none"
             raise Unknown(f"There is no agent '{name}'; there are: {known}.", code="unknown-agent")
         return name
 

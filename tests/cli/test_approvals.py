@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from hyperhive.domain.agent_config import DEFAULT
 from hyperhive.domain.approvals import Kind
 from hyperhive.domain.events import Audit
 from hyperhive.domain.views import DraftView, KeptView
@@ -36,7 +37,8 @@ def test_pending_tells_what_waits_how_large_how_old_and_until_when(served: Serve
     id = _propose(served, ttl=86_400)
     head, row, hint = type_("pending").out.splitlines()
     assert head.split() == ["ID", "KIND", "AGENT", "CHANGES", "ASKED", "BY", "AGE", "EXPIRES", "SUMMARY"]
-    assert row.split()[:6] == [str(id), "apply-commit", "alice", "+3", "-3", "manager"]
+    removed = len(DEFAULT.splitlines())
+    assert row.split()[:6] == [str(id), "apply-commit", "alice", "+3", f"-{removed}", "manager"]
     assert "Use opus — It thinks" in row
     assert "never" not in row
     assert "\x1b" not in row

@@ -144,7 +144,7 @@ class FakeApprovals(FakeState):
         draft = self._draft(name)
         for approval in self._of(name):
             if approval.state is State.PENDING:
-                self._resolve(approval, State.WITHDRAWN, by=by, note="The draft was discarded.")
+                self._resolve(approval, State.WITHDRAWN, by=by, note="the draft was discarded")
         self._set(drafts=tuple(d for d in self._snapshot.drafts if d.name != name), told="drafts")
         self.repositories.pop(name, None)
         self.publish(DraftDiscarded(agent=name, by=by))
@@ -181,12 +181,15 @@ class FakeApprovals(FakeState):
         self, kind: Kind, name: str, sha: str | None, *, by: str, note: str, ttl: float | None
     ) -> ApprovalView:
         repository, before = self.repository(name), self._of(name)
+        for waits in before:
+            if waits.state is State.PENDING and (waits.kind, waits.sha) == (kind, sha):
+                return waits
+        goes_on = bool(before) and before[-1].state in (State.PENDING, State.REVISE)
         id = max((a.id for a in self.approvals()), default=0) + 1
         for older in before:
             if older.state is State.PENDING:
-                self._resolve(older, State.SUPERSEDED, by=by, note=f"Approval {id} takes its place.")
-        last = before[-1] if before else None
-        thread = (last.thread or last.id) if last is not None and last.state is State.REVISE else id
+                self._resolve(older, State.SUPERSEDED, by=by, note="superseded by a newer submission")
+        thread = (before[-1].thread or before[-1].id) if goes_on else id
         asked = ApprovalView(
             id=id, kind=kind, agent=name, requested_by=by, requested=now(), sha=sha, description=note,
             summary=repository.commits[sha].summary if sha else "", thread=thread, base=repository.main,
@@ -230,7 +233,7 @@ class FakeApprovals(FakeState):
         self._begin(name, "spawning")
 
     def _resolve(self, found: ApprovalView, to: State, *, by: str, note: str) -> ApprovalView:
-        state = advance(found.id, found.state, to, by=found.by)
+        state = advance(found.id, found.state, to, by=found.by, when=found.decided)
         fields = {"state": state, "by": by, "note": note, "decided": now(), "where": origin.where()}
         decided = found.model_copy(update=fields)
         self._record(decided)

@@ -201,11 +201,11 @@ class FakeState(Hive):
 
     async def build_log(self, name: str) -> str:
         self._note("build_log", name=name)
-        self._agent(name)
+        self._buildable(name)
         return "".join(f"{line}\n" for line in self.builds_of.get(name, []))
 
     async def follow_build(self, name: str) -> AsyncIterator[str]:
-        self._agent(name)
+        self._buildable(name)
         log, at = self.builds_of.setdefault(name, []), 0
         while True:
             for line in log[at:]:
@@ -246,6 +246,10 @@ class FakeState(Hive):
             known = ", ".join(agent.name for agent in self._snapshot.agents) or "none"
             raise Unknown(f"There is no agent '{name}'; there are: {known}.", code="unknown-agent")
         return found
+
+    def _buildable(self, name: str) -> None:
+        if all(draft.name != name for draft in self._snapshot.drafts):
+            self._agent(name)
 
     def _part(self, part: str) -> Any:
         return json.loads(self.snapshot_json())[part]

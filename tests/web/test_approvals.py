@@ -31,9 +31,9 @@ async def test_a_proposal_is_sent_back_resubmitted_and_approved_on_one_thread(
     ]
     assert (await operator.post(f"/api/approvals/{second}/approve")).json()["state"] == "approved"
     again = await operator.post(f"/api/approvals/{second}/deny")
-    assert (again.status_code, again.json()["detail"]) == (
-        409,
-        f"Approval {second} was decided already: approved by operator.",
+    assert again.status_code == 409
+    assert again.json()["detail"].startswith(
+        f"Approval {second} was decided already: approved by operator at "
     )
     hive.settle("worker-01")
     assert (await operator.get("/api/agent-config/worker-01")).text == 'model = "haiku"\n'
