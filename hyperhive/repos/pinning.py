@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hyperhive.errors import Refused
 from hyperhive.repos.git import Git, GitFailed, TooMuch, TooSlow
+from hyperhive.repos.housekeeping import tidy
 from hyperhive.repos.quarantine import MAX_OBJECT, MAX_OBJECTS, MAX_PACKS, Quarantine
 from hyperhive.repos.refs import PINS, Transaction
 from hyperhive.repos.tree import check_tree, list_tree, read_config
@@ -62,6 +63,7 @@ class Pinning:
         transaction = Transaction(git=own, folder=folder)
         transaction.move(f"{PINS}/{sha}", sha)
         transaction.commit()
+        tidy(own, folder)
         return Pinned(sha=sha, summary=summary(own, sha), config=config)
 
 

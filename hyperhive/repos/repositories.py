@@ -154,7 +154,7 @@ class Repositories:
         Raises:
             Refused: the file is longer than ``limit`` bytes, or there is no such commit.
         """
-        if not path.isprintable():
+        if not path.isprintable() or {"", ".", ".."} & set(path.split("/")):
             return None
         git = self._git(self._known(name))
         with _here(sha):

@@ -54,9 +54,9 @@ class WorkTree:
         try:
             before = self._files(old) if old is not None else {}
             after = self._files(sha)
-            self._write(before, after)
             for path in sorted(before.keys() - after.keys(), reverse=True):
                 self._remove(path, before[path])
+            self._write(before, after)
             self._index(sha)
             self._replace(self.folder / ".git" / "HEAD", _HEAD, 0o600)
             self._replace(self._mark, f"{sha}\n".encode(), 0o600)
@@ -72,23 +72,14 @@ class WorkTree:
 
     def _write(self, before: dict[str, Entry], after: dict[str, Entry]) -> None:
         found = {path: _read(self.folder / path) for path in after}
-        wanted = []
-        for path, entry in after.items():
-            there = found[path]
-            if there is None or _oid(there) != entry.oid:
-                known = before.get(path)
-                untouched = known is not None and known.oid == entry.oid
-                if not (untouched and there is not None):
-                    wanted.append(entry)
+        wanted = [entry for path, entry in after.items() if _is_due(found[path], before.get(path), entry)]
         for entry, content in zip(wanted, self._contents(wanted), strict=True):
             target = self.folder / entry.path
             self._make_room(target.parent)
-            known = before.get(entry.path)
-            there = found[entry.path]
-            if target.is_symlink() or (target.exists() and not target.is_file()):
-                files.remove(target)
-            elif there is not None and (known is None or _oid(there) != known.oid):
-                target.rename(target.with_name(f"{target.name}.edited"))
+            there, known = found[entry.path], before.get(entry.path)
+            edited = there is not None and there != content and (known is None or _differs(there, known))
+            if edited or target.is_dir():
+                _set_aside(target)
             self._replace(target, content, 0o700 if entry.mode == "100755" else 0o600)
 
     def _contents(self, entries: list[Entry]) -> list[bytes]:
@@ -99,23 +90,21 @@ class WorkTree:
         found, begin = [], 0
         for entry in entries:
             end = raw.index(b"\n", begin)
-            size = int(raw[begin:end].split()[-1])
-            found.append(raw[end + 1 : end + 1 + size])
-            if len(found[-1]) != entry.size:
-                raise GitFailed(f"object {entry.oid} is not whole")
-            begin = end + 2 + size
+            if raw[begin:end] != f"{entry.oid} blob {entry.size}".encode():
+                raise GitFailed(f"object {entry.oid} is missing or broken")
+            found.append(raw[end + 1 : end + 1 + entry.size])
+            begin = end + 2 + entry.size
         return found
 
     def _make_room(self, folder: Path) -> None:
-        """Make the folders down to ``folder``; what is in their way and no folder goes."""
-        missing = []
-        while folder != self.folder:
-            missing.append(folder)
-            folder = folder.parent
-        for step in reversed(missing):
-            if step.is_symlink() or not step.is_dir():
-                files.remove(step)
-                step.mkdir(mode=0o700)
+        """Make the folders down to ``folder``; what is in their way is set aside, a link removed."""
+        steps = [folder, *folder.parents]
+        for step in reversed(steps[: steps.index(self.folder)]):
+            if step.is_symlink():
+                step.unlink()
+            elif step.exists() and not step.is_dir():
+                _set_aside(step)
+            step.mkdir(mode=0o700, exist_ok=True)
 
     def _remove(self, path: str, entry: Entry) -> None:
         """Remove a file that the new commit has no more, and folders that are empty by that."""
@@ -123,8 +112,8 @@ class WorkTree:
         there = _read(target)
         if there is None:
             return
-        if _oid(there) != entry.oid:
-            target.rename(target.with_name(f"{target.name}.edited"))
+        if _differs(there, entry):
+            _set_aside(target)
             return
         target.unlink()
         folder = target.parent
@@ -163,5 +152,27 @@ def _read(path: Path) -> bytes | None:
         return None
 
 
-def _oid(content: bytes) -> str:
-    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+def _differs(content: bytes | None, entry: Entry) -> bool:
+    if content is None:
+        return True
+    head = b"blob %d\0" % len(content)
+    return hashlib.sha1(head + content, usedforsecurity=False).hexdigest() != entry.oid
+
+
+def _is_due(there: bytes | None, known: Entry | None, entry: Entry) -> bool:
+    """Whether a file is to be written: not when it is so already, or edited while no commit changed it."""
+    if known is not None and known.mode != entry.mode:
+        return True
+    if there is not None and known is not None and known.oid == entry.oid:
+        return False
+    return _differs(there, entry)
+
+
+def _set_aside(path: Path) -> None:
+    """Keep what the operator has there under another name."""
+    aside = path.with_name(f"{path.name}.edited")
+    if path.is_symlink():
+        path.unlink()
+        return
+    files.remove(aside)
+    path.rename(aside)

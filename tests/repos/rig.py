@@ -53,6 +53,10 @@ class Proposer:
             target = self.folder / path
             if content is None:
                 target.unlink()
+                for folder in target.parents:
+                    if folder == self.folder or any(folder.iterdir()):
+                        break
+                    folder.rmdir()
             else:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(content)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from hyperhive.errors import Invalid, Refused
-from hyperhive.repos import Tag
+from hyperhive.repos import Tag, pinning, quarantine
 from hyperhive.repos.quarantine import MAX_OBJECT
 from tests.repos.rig import CONFIG, NAME, Proposer, Rig, entry, run_git
 
@@ -99,15 +99,20 @@ def _one(mode: str, name: bytes) -> Callable[[Rig], str]:
     return make
 
 
-def _deep(rig: Rig, depth: int = 20) -> str:
+def _deep(rig: Rig) -> str:
     oid = rig.proposer.tree(("100644", b"f", _blob(rig)))
-    for _ in range(depth):
+    for _ in range(20):
         oid = rig.proposer.tree(("40000", b"d", oid))
     return rig.proposer.commit_with(("40000", b"d", oid))
 
 
 def _abyss(rig: Rig) -> str:
-    return _deep(rig, 5_000)
+    """Folders in folders, deep enough for who goes down by recursion."""
+    stream = b"commit refs/heads/deep\ncommitter m <m@b> 1 +0000\ndata 1\nx\n"
+    stream += b"M 644 inline %sf\ndata 1\nx\n" % (b"d/" * 2_500)
+    stream += b"M 644 inline agent.toml\ndata %d\n%s\n" % (len(CONFIG), CONFIG)
+    rig.proposer.git("fast-import", "--quiet", data=stream)
+    return rig.proposer.git("rev-parse", "deep")
 
 
 def _wide(rig: Rig) -> str:
@@ -436,14 +441,6 @@ def _giant_tree(rig: Rig) -> str:
     return rig.proposer.head()
 
 
-def _many_objects(rig: Rig) -> str:
-    folder = _dot_git(rig) / "objects/00"
-    folder.mkdir(exist_ok=True)
-    for n in range(20_100):
-        os.close(os.open(folder / f"{n:038x}", os.O_WRONLY | os.O_CREAT))
-    return rig.proposer.head()
-
-
 def _shallow(rig: Rig) -> str:
     for n in range(3):
         rig.proposer.commit({"agent.toml": CONFIG, "n": b"%d" % n})
@@ -487,7 +484,6 @@ REPOSITORIES: dict[str, tuple[Callable[[Rig], str], str]] = {
     "a bomb that lies": (_lying_bomb, "is corrupt"),
     "a bomb of deltas": (_delta_bomb, r"pack-b{40}\.pack cannot be read"),
     "a giant folder's list": (_giant_tree, r"is a tree larger than 1 MiB|cannot be read"),
-    "too many objects": (_many_objects, "more than 20000 objects"),
     "a shallow clone": (_shallow, "shallow or partial clone"),
     "borrowed objects": (_alternates, "No commit in the config repository .* begins with"),
 }
@@ -499,6 +495,42 @@ def test_a_repository_that_is_not_sound_is_refused(rig: Rig, what: str) -> None:
     sha = make(rig)
     message = refusal(rig, sha)
     assert re.search(says, message), message
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_repository_with_more_objects_than_the_limit_is_refused(
+    rig: Rig, packed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quarantine, "MAX_OBJECTS", 40)
+    sha = rig.proposer.commit({"agent.toml": CONFIG, **{f"f{n}": b"%d" % n for n in range(41)}})
+    if packed:
+        rig.proposer.git("gc", "-q")
+    assert "more than 40 objects" in refusal(rig, sha)
+
+
+@pytest.mark.parametrize(("bound", "says"), [("MAX_LOOSE", "loose objects"), ("MAX_UNPACKED", "unpacked")])
+def test_a_repository_with_more_bytes_than_the_limit_is_refused(
+    rig: Rig, bound: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quarantine, bound, 100_000)
+    sha = rig.proposer.commit({"agent.toml": CONFIG, "a": os.urandom(60_000), "b": os.urandom(60_000)})
+    assert says in refusal(rig, sha)
+
+
+def test_packs_with_more_bytes_than_the_limit_are_refused(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quarantine, "MAX_PACKS", 50_000)
+    sha = rig.proposer.commit({"agent.toml": CONFIG, "a": os.urandom(60_000)})
+    rig.proposer.git("gc", "-q")
+    assert "of packs" in refusal(rig, sha)
+
+
+def test_a_history_of_more_commits_than_the_limit_is_refused(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pinning, "MAX_COMMITS", 3)
+    for _ in range(4):
+        sha = rig.proposer.commit({"agent.toml": CONFIG})
+    assert "or 3 commits" in refusal(rig, sha)
 
 
 def test_replaced_and_grafted_objects_are_taken_for_what_they_are(rig: Rig) -> None:

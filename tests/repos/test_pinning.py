@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from hyperhive.errors import Invalid, Refused
-from hyperhive.repos import Pinned
+from hyperhive.repos import Pinned, Tag, housekeeping
 from hyperhive.repos.quarantine import Quarantine
 from tests.repos.rig import CONFIG, NAME, Rig
 
@@ -102,6 +102,19 @@ def test_a_history_of_many_objects_can_be_pinned(rig: Rig) -> None:
     sha = rig.proposer.git("rev-parse", "long")
     assert rig.repos.pin(NAME, sha).config == CONFIG.decode()
     assert rig.git("rev-list", "--count", sha) == "300"
+    assert rig.clean()
+
+
+def test_many_objects_are_packed_in_time(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    shas = [
+        rig.repos.pin(NAME, rig.proposer.commit({"agent.toml": CONFIG, "n": b"%d" % n})).sha for n in range(3)
+    ]
+    rig.repos.tag(NAME, make={"proposal/1": Tag(shas[0])}, main=shas[1])
+    monkeypatch.setattr(housekeeping, "LOOSE", -1)
+    shas.append(rig.repos.pin(NAME, rig.proposer.commit({"n": b"last"})).sha)
+    assert not list((rig.applied / ".git/objects").glob("[0-9a-f][0-9a-f]/*"))
+    assert [rig.repos.read(NAME, sha, "n", 10) for sha in shas] == [b"0", b"1", b"2", b"last"]
+    assert (rig.repos.main(NAME), rig.ref("refs/tags/proposal/1")) == (shas[1], shas[0])
     assert rig.clean()
 
 

@@ -1,0 +1,81 @@
+"""git is run within bounds of time, memory and output, whatever it does."""
+
+from pathlib import Path
+
+import pytest
+
+from hyperhive.errors import Broken
+from hyperhive.repos import Repositories
+from hyperhive.repos.git import Git, GitFailed, TooMuch, TooSlow
+from tests.repos.rig import NAME, Rig, run_git
+from tests.waiting import eventually
+
+
+def script(folder: Path, body: str) -> Git:
+    """A git that does as told."""
+    program = folder / "git"
+    program.write_text(f"#!/bin/sh\n{body}\n")
+    program.chmod(0o700)
+    return Git(program=str(program), folder=folder)
+
+
+def test_one_that_hangs_is_killed_with_what_it_started(tmp_path: Path) -> None:
+    git = script(tmp_path, f"sleep 1000 & echo $! > '{tmp_path}/child'; wait")
+    with pytest.raises(TooSlow):
+        git.run("status", deadline=0.5)
+    child = Path("/proc") / (tmp_path / "child").read_text().strip()
+    eventually(
+        lambda: not child.exists() or "Z" in (child / "stat").read_text().rpartition(")")[2].split()[0]
+    )
+
+
+def test_one_that_does_not_stop_talking_is_killed(tmp_path: Path) -> None:
+    with pytest.raises(TooMuch) as much:
+        script(tmp_path, "exec yes").run("log", limit=1000)
+    assert much.value.heard.startswith(b"y\ny\n")
+
+
+def test_one_that_complains_without_end_is_heard_no_further(tmp_path: Path) -> None:
+    with pytest.raises(TooSlow):
+        script(tmp_path, "exec yes >&2").run("log", deadline=0.5)
+
+
+def test_one_that_does_not_listen_is_no_obstacle(tmp_path: Path) -> None:
+    assert script(tmp_path, "echo done").run("log", data=bytes(1 << 22)) == b"done\n"
+
+
+def test_what_it_is_given_and_says_is_not_bound_to_a_pipes_size(tmp_path: Path) -> None:
+    data = bytes(range(256)) * 4096
+    assert script(tmp_path, "exec cat").run("log", data=data, limit=len(data)) == data
+
+
+def test_its_first_error_is_the_reason(tmp_path: Path) -> None:
+    git = script(tmp_path, "echo 'error: object x: bad\033[2J' >&2; echo 'fatal: it failed' >&2; exit 128")
+    with pytest.raises(GitFailed) as failed:
+        git.run("log")
+    assert failed.value.reason == "object x: bad?[2J"
+
+
+def test_its_memory_is_bounded(tmp_path: Path) -> None:
+    limits = script(tmp_path, "sleep 0.2; cat /proc/self/limits").run("log").decode()
+    row = next(line for line in limits.splitlines() if line.startswith("Max address space"))
+    assert row.split()[3] == str(1 << 30)
+
+
+def test_without_git_one_is_told_to_install_it(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    repos = Repositories(home=rig.home)
+    with pytest.raises(Broken, match="git is not installed; install it"):
+        repos.pin(NAME, "a" * 40)
+    repos.prepare("bob", first=True)
+
+
+def test_an_odd_home_is_no_obstacle(tmp_path: Path) -> None:
+    home = tmp_path / 'a:b "c" ü'
+    repos = Repositories(home=home)
+    repos.prepare(NAME, first=True)
+    rig = Rig(repos=repos, home=home)
+    sha = rig.proposer.commit({"agent.toml": b'model = "haiku"\n'})
+    repos.tag(NAME, make={}, main=repos.pin(NAME, sha).sha)
+    assert repos.main(NAME) == sha
+    assert run_git(rig.applied, "status", "--porcelain") == ""
