@@ -104,14 +104,18 @@ class Repositories:
         return refs.read_ref(self._paths(name).git, refs.FIRST)
 
     def begin(self, name: str) -> None:
-        """Let ``main`` begin with the first commit, where that is allowed and it has none. Starts no process.
+        """Let ``main`` begin with the first commit, where that is allowed and it has none. Rarely starts a process.
 
         Raises:
             Broken: the disk refuses.
         """
         paths = self._known(name)
         with self._locked(name):
-            if self.first(name) is None or self.main(name) is not None:
+            first = self.first(name)
+            if first is None or self.main(name) is not None:
+                return
+            if first != self._skeleton.first:  # an earlier hyperhive made it
+                self.tag(name, make={}, main=first)
                 return
             try:
                 self._skeleton.begin(paths.git)

@@ -1,6 +1,7 @@
 """A pinned commit stays what it was, whatever the proposer does afterwards."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -135,6 +136,21 @@ def test_what_a_killed_daemon_left_in_quarantine_is_swept(rig: Rig) -> None:
     assert rig.clean()
     left.__enter__()
     rig.repos.pin(NAME, rig.proposer.commit({"agent.toml": CONFIG}))
+    assert rig.clean()
+
+
+def test_several_can_pin_tag_and_read_at_once(rig: Rig) -> None:
+    shas = [rig.proposer.commit({"agent.toml": CONFIG, "n": b"%d" % n}) for n in range(6)]
+
+    def propose(number: int) -> str:
+        sha = rig.repos.pin(NAME, shas[number]).sha
+        rig.repos.tag(NAME, make={f"proposal/{number}": Tag(sha), f"denied/{number}": Tag(sha, "no")})
+        return rig.repos.diff(NAME, None, sha)
+
+    with ThreadPoolExecutor(6) as pool:
+        diffs = list(pool.map(propose, range(6)))
+    assert all(f"\n+{number}\n" in diff for number, diff in enumerate(diffs))
+    assert [rig.ref(f"refs/tags/proposal/{number}") for number in range(6)] == shas
     assert rig.clean()
 
 
