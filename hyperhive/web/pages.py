@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from hyperhive.domain.events import stamp
-from hyperhive.domain.views import HiveSnapshot, MessageView
+from hyperhive.domain.views import ApprovalView, HiveSnapshot, MessageView
 from hyperhive.errors import HiveError
 from hyperhive.hive import Hive
 from hyperhive.web import history as past
@@ -26,6 +26,8 @@ RECENT_EVENTS = 200
 """Events that the log begins with."""
 RECENT_MESSAGES = 100
 """Messages that the flow begins with."""
+FEW_ROUNDS = 20
+"""Approvals whose earlier rounds the first paint tells."""
 VIEWS = ("agents", "messages", "events")
 TABS = ("turns", "logs", "messages", "config", "build", "facts")
 
@@ -45,6 +47,7 @@ async def hive_page(request: Request) -> HTMLResponse:
             "breadth": standing.breadth(snapshot.agents),
             "groups": standing.groups(snapshot.agents),
             "waiting": standing.waiting(snapshot),
+            "earlier": await _earlier(hive, snapshot),
             "beginning": standing.beginning(snapshot, messages),
         },
     )
@@ -69,6 +72,7 @@ async def agent_page(request: Request) -> HTMLResponse:
             "stand": standing.of(agent),
             "tab": _one_of(request.query_params.get("tab"), TABS, TABS[0]),
             "waiting": [item for item in waiting if item.agent == name],
+            "earlier": await _earlier(hive, snapshot),
             "waiting_count": len(waiting),
         },
     )
@@ -149,6 +153,12 @@ def ago(moment: datetime, now: datetime | None = None) -> str:
     return "now" if words == "0 s" else f"{words} ago"
 
 
+def until(moment: datetime, now: datetime | None = None) -> str:
+    """The time to ``moment``: ``in 3 min``."""
+    now = now or datetime.now(UTC)
+    return "now" if moment <= now else f"in {lasted(now, moment)}"
+
+
 def lasted(moment: datetime, now: datetime | None = None) -> str:
     """The time since ``moment``: ``12 s``, ``3 min``, ``2 h 5 min``, ``3 d``. ``static/js/time.js`` says the same."""
     seconds = max(0, int(((now or datetime.now(UTC)) - moment).total_seconds()))
@@ -160,6 +170,12 @@ def lasted(moment: datetime, now: datetime | None = None) -> str:
     if hours < 24:
         return f"{hours} h {minutes % 60} min" if minutes % 60 else f"{hours} h"
     return f"{days} d"
+
+
+def ordinal(count: int) -> str:
+    """``2nd``."""
+    end = "th" if count % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(count % 10, "th")
+    return f"{count}{end}"
 
 
 def size(count: int) -> str:
@@ -194,6 +210,20 @@ async def _messages(hive: Hive, peer: str | None) -> tuple[MessageView, ...]:
         return await hive.messages(peer=peer, limit=RECENT_MESSAGES)
     except HiveError:
         return ()
+
+
+async def _earlier(hive: Hive, snapshot: HiveSnapshot) -> dict[int, tuple[ApprovalView, ...]]:
+    """The earlier rounds of what waits, the last one first; by the id of what waits."""
+    found: dict[int, tuple[ApprovalView, ...]] = {}
+    later = [one for one in snapshot.approvals if one.thread not in (0, one.id)]
+    for one in later[:FEW_ROUNDS]:
+        try:
+            found[one.id] = tuple(
+                other for other in reversed(await hive.approval(one.id)) if other.id < one.id
+            )
+        except HiveError:
+            continue
+    return found
 
 
 async def _recent(hive: Hive, seq: int) -> Markup:
@@ -240,5 +270,7 @@ def _environment() -> Environment:
         weight=lambda cards: sum(len(card.agents) or 1 for card in cards),
         now=lambda: stamp(datetime.now(UTC)),
     )
-    environment.filters.update(ago=ago, lasted=lasted, size=size, stamp=stamp, words=standing.words)
+    environment.filters.update(
+        ago=ago, lasted=lasted, until=until, size=size, ordinal=ordinal, stamp=stamp, words=standing.words
+    )
     return environment

@@ -70,6 +70,7 @@ _ACTIONS = {
     "answer": "answer its question",
     "cancel": "dismiss its question",
     "login": "log it in",
+    "shell": "open a shell in it",
 }
 
 

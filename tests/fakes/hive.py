@@ -50,7 +50,7 @@ class FakeHive(FakeApprovals):
             raise Refused(f"There is already an agent '{name}'; choose another name.", code="exists")
         if any(draft.name == name for draft in self._snapshot.drafts):
             raise Refused(f"'{name}' is a draft; propose a commit of it, or discard it.", code="exists")
-        self._set(kept=tuple(kept for kept in self._snapshot.kept if kept.name != name))
+        self._set(kept=tuple(kept for kept in self._snapshot.kept if kept.name != name), told="kept")
         self.replace(agent_view(name, container="stopped", pid=None, ready=False, generation=0, commit=""))
         return self._begin(name, "spawning")
 

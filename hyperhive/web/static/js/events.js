@@ -4,6 +4,8 @@ import { h, icon } from "./dom.js";
 import { when } from "./time.js";
 
 export const you = (who) => (who === "operator" ? "you" : who);
+const WHAT = { spawn: "the new agent", "spawn-commit": "the new agent from a draft", "apply-commit": "the config change" };
+const DECIDED = { revise: "sent back for a revision", superseded: "superseded by a newer one" };
 const bad = (text, note) => ["fault", text, note];
 
 /** kind → (event) => [tone, words after the agent's name, note] */
@@ -23,7 +25,12 @@ const SAID = {
   paused: () => ["off", "was paused"],
   resumed: () => ["fine", "was resumed"],
   approval_requested: (e) => ["attention", `waits for your approval (${e.approval}, no. ${e.id})`],
-  approval_resolved: (e) => [e.decision === "approved" ? "fine" : "off", `${e.approval} no. ${e.id}: ${e.decision}`, e.note],
+  approval_resolved: (e) => [e.decision === "approved" ? "fine" : "off", `: ${WHAT[e.approval] ?? "the request"} (no. ${e.id}) was ${DECIDED[e.decision] ?? e.decision}${e.by && e.decision !== "expired" ? ` by ${you(e.by)}` : ""}`, e.note],
+  draft_created: (e) => ["off", `was begun as a draft by ${you(e.by)}`],
+  draft_discarded: (e) => ["off", `was discarded as a draft by ${you(e.by)}`],
+  config_applied: (e) => ["fine", `is built from ${e.sha.slice(0, 7)} now`, e.tag],
+  mcp_server_failed: (e) => ["attention", `could not start the MCP server ${e.server}`, e.error],
+  audit: (e) => ["off", `: ${you(e.by)} asked to ${e.action}`, [e.where, e.note].filter(Boolean).join(", ")],
   question_asked: (e) => ["attention", `asked you question no. ${e.id}`],
   question_answered: (e) => ["fine", `got an answer from ${you(e.by)}`, e.answer],
   message_sent: (e) => ["off", `wrote to ${you(e.to)}`],
@@ -44,19 +51,25 @@ export function sentence(event) {
 export function systemWords(body) {
   try {
     const { who, text, note } = sentence(JSON.parse(body));
-    return `${who} ${text}${note ? `: ${note}` : ""}`;
+    return `${who}${gap(text)}${text}${note ? `: ${note}` : ""}`;
   } catch {
     return body;
   }
 }
 
-/** What no list shows: what ended an operation has been told in its own words just before. */
-export const told = ({ kind }) => kind !== "transient_cleared";
+/** What follows a name: words after a space, a colon at once. */
+const gap = (text) => (text.startsWith(":") ? "" : " ");
+
+/**
+ * What no list shows: what ended an operation has been told in its own words just before, and what was asked for will
+ * be told by what comes of it; the history has it all.
+ */
+export const told = ({ kind }) => kind !== "transient_cleared" && kind !== "audit";
 
 /** An event as a line of the log. */
 export function eventItem(event, fresh = false) {
   const { tone, who, text, note } = sentence(event);
-  const words = h("p", {}, h("span", { class: "name" }, who), ` ${text}`, note ? h("span", { class: "event-note" }, note) : null);
+  const words = h("p", {}, h("span", { class: "name" }, who), `${gap(text)}${text}`, note ? h("span", { class: "event-note" }, note) : null);
   return h("li", { class: `event${fresh ? " fresh" : ""}`, "data-seq": event.seq }, icon(tone, `tone-${tone}`), words, when(event.ts, "clock"));
 }
 

@@ -8,9 +8,12 @@ import { when } from "./time.js";
 
 const LOOK_BACK = 200; // decisions in which an agent's earlier proposals are looked for
 const GRANTED = new Set(["approved", "building", "deployed", "failed"]);
-const ORDINAL = ["", "1st", "2nd", "3rd"];
-
-const ordinal = (count) => ORDINAL[count] ?? `${count}th`;
+/** 1st, 2nd, 3rd, 4th, 11th, 21st … */
+function ordinal(count) {
+  const tens = count % 100;
+  const end = tens > 10 && tens < 14 ? "th" : (["th", "st", "nd", "rd"][count % 10] ?? "th");
+  return `${count}${end}`;
+}
 
 export class Rounds {
   /** @param head gets "2nd round". */
