@@ -114,12 +114,7 @@ class _Daemon:
             listener = stack.enter_context(contextlib.closing(_bind(settings)))
             runtime = choose(settings.runtime, all_runtimes())
             claude, _ = find_claude(settings.claude, cache=settings.home / "claude-versions.json")
-            database = Database(settings.home / "hive.sqlite", now=_now)
-            database.open()
-            stack.callback(database.close)
-            watcher = Watcher()
-            watcher.start()
-            stack.callback(watcher.stop)
+            database, watcher = self._opened(stack), self._watching(stack)
             bridge = Bridge()
             bridge.open()
             stack.callback(bridge.close)
@@ -152,6 +147,18 @@ class _Daemon:
             await self._serve(stack, hive, claude, listener)
 
     # -- parts
+
+    def _opened(self, stack: contextlib.AsyncExitStack) -> Database:
+        database = Database(self._settings.home / "hive.sqlite", now=_now)
+        database.open()
+        stack.callback(database.close)
+        return database
+
+    def _watching(self, stack: contextlib.AsyncExitStack) -> Watcher:
+        watcher = Watcher()
+        watcher.start()
+        stack.callback(watcher.stop)
+        return watcher
 
     async def _mode(self, stack: contextlib.AsyncExitStack) -> Mode:
         settings = self._settings

@@ -115,7 +115,8 @@ def propose(args: Args) -> int:
     view = daemon().json("POST", "/api/approvals", body)
     if args.on("json"):
         return print_json(view)
-    changes = f"+{view['added']} -{view['removed']} in {view['files']} files"
+    files = "1 file" if view["files"] == 1 else f"{view['files']} files"
+    changes = f"+{view['added']} -{view['removed']} in {files}"
     line(f"Approval {view['id']} ({safe(view['kind'])} of {safe(view['agent'])}): pending, {changes}.")
     line(f"'hyperhive diff {view['id']}' shows it, 'hyperhive approve {view['id']}' lets it take effect.")
     return 0
