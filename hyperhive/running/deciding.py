@@ -11,7 +11,7 @@ from hyperhive.domain.approvals import Against, Kind, State
 from hyperhive.domain.diff import Diff, parse
 from hyperhive.domain.names import check_name
 from hyperhive.domain.views import ApprovalView, DraftView, QuestionView
-from hyperhive.errors import Unknown
+from hyperhive.errors import Refused, Unknown
 from hyperhive.repos.repositories import Repositories
 from hyperhive.running.asking import Asking
 
@@ -128,7 +128,17 @@ class Deciding:
                 earlier = reader.approvals.last_of(view.agent, before=view.id)
             case Against.APPROVED:
                 earlier = reader.approvals.last_approved(view.agent, before=view.id)
-        return earlier.sha if earlier is not None else None
+        return self._there(view.agent, earlier.sha) if earlier is not None else None
+
+    def _there(self, name: str, sha: str | None) -> str | None:
+        """``sha``, unless it went with the folders of an earlier one of that name."""
+        if sha is None:
+            return None
+        try:
+            self._repos.summary(name, sha)
+        except Refused:
+            return None
+        return sha
 
 
 def _first_config() -> str:

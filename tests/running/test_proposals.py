@@ -94,6 +94,19 @@ async def test_a_one_shot_spawn_shows_the_first_config(hive: Running) -> None:
     assert taken_back.state is State.WITHDRAWN
 
 
+async def test_what_went_with_a_discarded_draft_is_nothing_to_compare_with(hive: Running) -> None:
+    running, rig = hive
+    for config in (OPUS, HAIKU):
+        await running.request_draft("alice", by="manager")
+        sha = _commit(rig, "alice", config, "Begin")
+        asked = await running.request_commit(Kind.SPAWN_COMMIT, "alice", sha, by="manager")
+        text = await running.approval_diff(asked.id, against=Against.PROPOSAL)
+        assert "new file mode" in text
+        await running.discard_draft("alice", by="manager")
+    with pytest.raises(Unknown, match="no config repository"):
+        await running.approval_diff(asked.id)
+
+
 async def test_a_rollback_goes_back_to_what_was_built(hive: Running) -> None:
     running, rig = hive
     await _made(hive)
