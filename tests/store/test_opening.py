@@ -174,3 +174,26 @@ def test_a_database_that_cannot_be_written_is_told(path: Path) -> None:
         reader.run("DELETE FROM meta")
     assert caught.value.code == "read-only"
     reader.close()
+
+
+def test_what_was_approved_before_approvals_were_built_counts_as_deployed(path: Path) -> None:
+    old = opening.open_writer(path, opening.migrations()[:1])
+    for state in ("approved", "pending", "denied"):
+        old.run(
+            "INSERT INTO approvals (kind, agent, requested_by, requested, state)"
+            " VALUES ('spawn', ?, 'manager', 0, ?)",
+            *(state, state),
+        )
+    old.close()
+    database = Database(path)
+    database.open()
+    try:
+        reader = database.reader()
+        assert reader.approvals.to_build("approved") is None
+        assert [(view.id, view.state.value, view.thread) for view in reader.approvals.decided(None, 9)] == [
+            (3, "denied", 3),
+            (1, "deployed", 1),
+        ]
+        assert [view.id for view in reader.approvals.pending()] == [2]
+    finally:
+        database.close()
