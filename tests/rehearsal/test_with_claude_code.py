@@ -81,14 +81,28 @@ say = "Hello {agent}, you said: {body}"
 GIVE_UP = {"CLAUDE_CODE_MAX_RETRIES": "0"}
 
 SERVER = """
-from mcp.server import MCPServer
-server = MCPServer("hyperhive")
-@server.tool()
-def send(to: str, body: str) -> str:
-    "Send a message."
-    return f"{to} got {body}"
-server.run()
+import json, sys
+text = {"type": "string"}
+schema = {"type": "object", "properties": {"to": text, "body": text}, "required": ["to", "body"]}
+tool = {"name": "send", "description": "Send a message.", "inputSchema": schema}
+for line in sys.stdin:
+    asked = json.loads(line)
+    params = asked.get("params") or {}
+    match asked["method"]:
+        case "initialize":
+            result = {"protocolVersion": params["protocolVersion"], "capabilities": {"tools": {}},
+                      "serverInfo": {"name": "hyperhive", "version": "1"}}
+        case "tools/list":
+            result = {"tools": [tool]}
+        case "tools/call":
+            said = "{to} got {body}".format(**params["arguments"])
+            result = {"content": [{"type": "text", "text": said}]}
+        case _:
+            result = {}
+    if "id" in asked:
+        print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": result}), flush=True)
 """
+"""One tool, there at once: Claude Code does not wait long for a server that takes its time."""
 
 
 @dataclass(slots=True)
@@ -174,9 +188,10 @@ async def test_a_login_by_token_is_known_and_its_limit_tells_when_it_ends(claude
 
 @pytest.mark.parametrize("always", [True, False])
 async def test_tools_of_the_hive_are_used_deferred_or_not(claude: Claude, always: bool) -> None:
-    server = {"command": sys.executable, "args": ["-c", SERVER], "alwaysLoad": always}
+    server = {"command": sys.executable, "args": ["-I", "-S", "-c", SERVER], "alwaysLoad": always}
     servers = json.dumps({"mcpServers": {"hyperhive": server}})
-    run = await claude.run("deliver", "--strict-mcp-config", "--mcp-config", servers)
+    patient = {"MCP_CONNECTION_NONBLOCKING": "0", "MCP_TIMEOUT": "50000"}  # or it asks too early
+    run = await claude.run("deliver", "--strict-mcp-config", "--mcp-config", servers, env=patient)
     assert run.calls()[-1] == "mcp__hyperhive__send"
     assert run.result["result"] == "Sent: bob got hello"
 
@@ -196,7 +211,7 @@ async def test_the_built_in_piece_of_work_is_done_in_the_agents_folder(tmp_path:
     rehearsal = Rehearsal(scenario=builtin())
     try:
         claude = Claude(path=bundled_claude(), home=tmp_path, base=await rehearsal.start())
-        server = {"command": sys.executable, "args": ["-c", SERVER], "alwaysLoad": True}
+        server = {"command": sys.executable, "args": ["-I", "-S", "-c", SERVER], "alwaysLoad": True}
         servers = json.dumps({"mcpServers": {"hyperhive": server}})
         asked = prompt(("manager", "The operator asks: how is the machine?"))
         run = await claude.run(asked, "--strict-mcp-config", "--mcp-config", servers)
