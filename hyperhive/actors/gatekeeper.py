@@ -1,5 +1,6 @@
 """Gatekeeper: what only the operator can settle. Questions, approvals and drafts, and their deadlines."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,10 +14,10 @@ from hyperhive.actors.petitions import Decide, Discard, Draft, Submit, Withdraw
 from hyperhive.actors.ports import Timers
 from hyperhive.actors.proposals import Proposals
 from hyperhive.actors.questions import Ask, Close
-from hyperhive.actors.reply import IGNORE, Reply
+from hyperhive.actors.reply import Reply
 from hyperhive.actors.store import Write
 from hyperhive.domain.names import check_name
-from hyperhive.errors import Unknown
+from hyperhive.errors import HiveError, Unknown
 from hyperhive.store.database import Database, Tx
 
 __all__ = ("KEPT", "Ask", "Close", "Decide", "Discard", "Draft", "Gatekeeper", "Submit", "Sweep", "Withdraw")
@@ -32,8 +33,8 @@ KEPT = {
 """How many of the newest of each the record keeps; ``decisions``: among how many events those of the operator."""
 HOUSEKEEPING = 3600.0
 """Seconds between two times of dropping the rest."""
-MEASURING = 60.0
-"""Seconds between two times of measuring the drafts."""
+TIDYING = 60.0
+"""Seconds between two times of measuring the drafts and mending tags."""
 _SWEEP = 3600.0
 
 
@@ -48,8 +49,8 @@ class KeepHouse:
 
 
 @dataclass(frozen=True, slots=True)
-class MeasureDrafts:
-    """See how large the drafts are by now."""
+class Tidy:
+    """See how large the drafts are by now, and make the tags that could not be made."""
 
 
 class Gatekeeper(Actor):
@@ -84,10 +85,10 @@ class Gatekeeper(Actor):
 
     def begin(self) -> None:
         """Make good what an earlier daemon left half done, sweep what fell due, keep the record within bounds."""
-        self._clerk.run(self._proposals.recover)
+        self._beside(self._proposals.recover)
         self._sweep()
         self._keep_house()
-        self._measure()
+        self._tidy()
 
     def handle(self, message: Any) -> None:
         """Deal with one message."""
@@ -115,11 +116,16 @@ class Gatekeeper(Actor):
                 self._sweep()
             case KeepHouse():
                 self._keep_house()
-            case MeasureDrafts():
-                self._measure()
+            case Tidy():
+                self._tidy()
 
-    def _run(self, name: str, work: Callable[[], Any], reply: Reply[Any] = IGNORE) -> None:
+    def _run(self, name: str, work: Callable[[], Any], reply: Reply[Any]) -> None:
         self._clerk.run(work, reply, key=name)
+
+    def _beside(self, work: Callable[[], None], name: str | None = None) -> None:
+        """Work that nobody waits for; there is another time for it if the clerk has no room now."""
+        with contextlib.suppress(HiveError):
+            self._clerk.run(work, key=name)
 
     def _whose(self, id: int) -> str:
         view = self._database.reader().approvals.get(id)
@@ -136,7 +142,7 @@ class Gatekeeper(Actor):
         self._store.tell(Write(questions.expire))
         reader = self._database.reader()
         for view in reader.approvals.due(self._now()):
-            self._run(view.agent, lambda id=view.id: self._proposals.expire(id))  # type: ignore[misc]  # binds
+            self._beside(lambda id=view.id: self._proposals.expire(id), view.agent)  # type: ignore[misc]  # binds
         due = [reader.questions.next_deadline(), reader.approvals.next_deadline()]
         waits = [(moment - self._now()).total_seconds() for moment in due if moment is not None]
         wait = min(_SWEEP, max(1.0, min(waits, default=_SWEEP)))
@@ -146,10 +152,9 @@ class Gatekeeper(Actor):
         self._store.tell(Write(prune))
         self._timers.after(HOUSEKEEPING, lambda: self.address.tell(KeepHouse()))
 
-    def _measure(self) -> None:
-        if self._database.reader().drafts.all():
-            self._clerk.run(self._proposals.measure_all)
-        self._timers.after(MEASURING, lambda: self.address.tell(MeasureDrafts()))
+    def _tidy(self) -> None:
+        self._beside(self._proposals.tidy)
+        self._timers.after(TIDYING, lambda: self.address.tell(Tidy()))
 
 
 def prune(tx: Tx) -> None:

@@ -21,7 +21,7 @@ from hyperhive.actors.tagging import image, remake
 from hyperhive.domain.approvals import Kind, State, advance
 from hyperhive.domain.names import SYSTEM, check_name
 from hyperhive.domain.views import ApprovalView, DraftView
-from hyperhive.errors import HiveError, Invalid, Refused, Unknown
+from hyperhive.errors import Deadline, HiveError, Invalid, Refused, Unknown
 from hyperhive.repos.repositories import Repositories
 from hyperhive.repos.values import Pinned
 from hyperhive.store.database import Database, Tx
@@ -32,6 +32,7 @@ T = TypeVar("T")
 
 _DURABLE = 30.0
 """Seconds that a transaction may take before whoever asked hears that nobody knows."""
+_MAX_DOUBTFUL = 1_000
 _STATES = {"approve": State.APPROVED, "deny": State.DENIED, "revise": State.REVISE}
 
 
@@ -66,6 +67,7 @@ class Proposals:
         self._check_config = check
         self._adopt = adopt
         self._rebuild = rebuild
+        self._doubtful: set[int] = set()  # approvals whose tags may not be what their rows say
 
     # -- submitting
 
@@ -214,7 +216,7 @@ class Proposals:
         name = discard.name
         waiting = self._database.reader().approvals.pending_for(name)
         root = self._layout.agent(name).root
-        doomed = root.with_name(f".purged-{name}-draft")
+        doomed = root.with_name(f".discarded-{name}")
         moved: list[Path] = []
         if doomed.exists():  # what a daemon died over
             remove_tree(doomed)
@@ -241,9 +243,11 @@ class Proposals:
             remove_tree(doomed)
         return view
 
-    def measure_all(self) -> None:
-        """Measure every draft."""
-        for view in self._database.reader().drafts.all():
+    def tidy(self) -> None:
+        """Measure every draft, and make the tags that could not be made before."""
+        reader, doubtful = self._database.reader(), list(self._doubtful)
+        self.retag(row for row in map(reader.approvals.get, doubtful) if row is not None)
+        for view in reader.drafts.all():
             self._measure(view.name)
 
     def _measure(self, name: str) -> None:
@@ -267,14 +271,14 @@ class Proposals:
         agents = self._layout.home / "agents"
         for view in reader.drafts.all():
             root = self._layout.agent(view.name).root
-            moved = root.with_name(f".purged-{view.name}-draft")
+            moved = root.with_name(f".discarded-{view.name}")
             if not root.exists() and moved.exists():
                 moved.rename(root)
             try:
                 self._make_folders(view.name)
             except (HiveError, OSError):
                 log.exception("The draft %s cannot be made whole.", view.name)
-        for left in agents.glob(".purged-*-draft"):
+        for left in agents.glob(".discarded-*"):
             remove_tree(left)
         self._desk.refresh()
 
@@ -287,12 +291,22 @@ class Proposals:
         return view
 
     def _settle(self, view: ApprovalView, to: State, by: str, note: str, op: Callable[[Tx], T]) -> T:
-        """Change a row, its tags ahead of it: whoever hears of the change finds them."""
-        self._foretell(view, to, by, note)
+        """Change a row, its tags ahead of it: whoever hears of the change finds them.
+
+        What cannot be tagged cannot be approved; all else must not wait for a repository that is damaged.
+        """
+        try:
+            self._foretell(view, to, by, note)
+        except HiveError as error:
+            if to is State.APPROVED:
+                raise
+            self._doubt(view.id, error)
         try:
             return self._write(op)
-        except HiveError:
+        except HiveError as error:
             self.retag([view])
+            if isinstance(error, Deadline):
+                self._doubt(view.id, error)
             raise
 
     def _foretell(self, view: ApprovalView, to: State, by: str, note: str) -> None:
@@ -301,15 +315,22 @@ class Proposals:
         if make:
             self._repos.tag(view.agent, make=make, drop=drop)
 
+    def _doubt(self, id: int, error: HiveError) -> None:
+        log.warning("Approval %d is not tagged as it is recorded, and will be tried again: %s", id, error)
+        if len(self._doubtful) < _MAX_DOUBTFUL:
+            self._doubtful.add(id)
+
     def retag(self, views: Iterable[ApprovalView]) -> None:
-        """Make tags as the rows are now; what cannot be is made with the next change, or by the next daemon."""
+        """Make tags as the rows are now; what cannot be made is tried again in a while."""
         for view in views:
+            self._doubtful.discard(view.id)
             row = self._database.reader().approvals.get(view.id)
             try:
                 if row is not None:
                     remake(self._repos, row)
             except HiveError as error:
-                log.warning("Approval %d is not tagged: %s", view.id, error.message)
+                if self._layout.agent(view.agent).root.exists():  # else they are gone with the agent
+                    self._doubt(view.id, error)
 
     def retag_last(self, name: str) -> None:
         """Make the tags of a name's newest approval: something else may have settled it."""

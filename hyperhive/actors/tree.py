@@ -1,7 +1,6 @@
 """The tree: every actor of a hive, made here and kept alive by the supervisor."""
 
 import contextlib
-import difflib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,7 +18,7 @@ from hyperhive.actors.entry import insert_agent
 from hyperhive.actors.gatekeeper import Gatekeeper
 from hyperhive.actors.hub import Committed, EventHub
 from hyperhive.actors.layout import Layout
-from hyperhive.actors.observer import read_regular, with_logins
+from hyperhive.actors.observer import with_logins
 from hyperhive.actors.ports import Frames
 from hyperhive.actors.proposals import Proposals
 from hyperhive.actors.reply import Reply
@@ -28,7 +27,6 @@ from hyperhive.actors.roster import Failed, Post, Roster
 from hyperhive.actors.store import Store, Write
 from hyperhive.actors.supervisor import Add, Remove, Root
 from hyperhive.actors.watcher import Watcher
-from hyperhive.domain.agent_config import DEFAULT, MAX_CONFIG
 from hyperhive.domain.axes import Container, Transient
 from hyperhive.domain.events import AgentQuarantined
 from hyperhive.domain.names import MANAGER, check_name
@@ -144,13 +142,6 @@ class Tree:
     def layout(self) -> Layout:
         """Where the agents' folders are."""
         return self._shared.layout
-
-    def spawn_diff(self, name: str) -> str:
-        """What a spawn would bring: its first config as a unified diff."""
-        kept = read_regular(self.layout.agent(name).config, MAX_CONFIG)
-        text = kept.decode(errors="replace") if kept is not None else DEFAULT
-        lines = difflib.unified_diff([], text.splitlines(), "/dev/null", f"{name}/agent.toml", lineterm="")
-        return "\n".join(lines) + "\n"
 
     def metrics(self) -> list[tuple[str, dict[str, str], float]]:
         """Samples of the tree: mailboxes, restarts, commits, agents."""

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Callable
 
 from hyperhive.actors.agent import Pause, Resume
+from hyperhive.actors.approving import withdraw_all
 from hyperhive.actors.job import Result
 from hyperhive.actors.observer import with_logins
 from hyperhive.actors.removal import remove_tree
@@ -137,6 +138,7 @@ class Commanding:
                 raise Refused(f"There is an agent '{name}' again; destroy it with purge.", code="exists")
             if tx.drafts.get(name) is not None:
                 raise Refused(f"'{name}' is a draft again; discard that first.", code="draft-exists")
+            withdraw_all(tx, name, "what was kept was purged")
             tx.agents.forget(name)
             tx.generations.forget(name)
             tx.show_whole(Kept, lambda: Kept(with_logins(tx.agents.kept(), layout)))

@@ -12,7 +12,7 @@ from hyperhive.actors.reply import Waiter
 from hyperhive.domain.approvals import Kind, State
 from hyperhive.domain.axes import Transient
 from hyperhive.domain.views import ApprovalView
-from hyperhive.errors import Broken, Invalid, Refused, Unknown
+from hyperhive.errors import Broken, HiveError, Invalid, Refused, Unknown
 from tests.actors.petitioner import (
     approval,
     commit,
@@ -395,6 +395,21 @@ def test_a_decision_that_could_not_be_recorded_is_none_and_leaves_no_tag(rig: Ri
     deployed(rig, view.id)
 
 
+def test_a_damaged_repository_holds_up_no_refusal_and_is_tagged_once_it_is_mended(rig: Rig) -> None:
+    rig.spawn("alice")
+    view = submit(rig, Kind.APPLY_COMMIT, "alice", commit(rig, "alice", OPUS))
+    head = rig.layout.agent("alice").applied / ".git/HEAD"
+    whole = head.read_text()
+    head.unlink()
+    with pytest.raises(HiveError):
+        decide(rig, view.id)
+    assert state(rig, view.id) is State.PENDING
+    assert decide(rig, view.id, "deny", "no").state is State.DENIED
+    head.write_text(whole)
+    rig.watcher.advance(61)
+    eventually(lambda: tagged(rig, "alice", view.id) == expected(rig, view.id))
+
+
 def test_a_restart_makes_the_tags_of_what_waits_again(rig: Rig) -> None:
     rig.spawn("alice")
     view = submit(rig, Kind.APPLY_COMMIT, "alice", commit(rig, "alice", OPUS))
@@ -468,7 +483,7 @@ def test_a_draft_outlives_the_daemon_and_is_made_whole(rig: Rig) -> None:
     root = rig.layout.agent("alice").root
     (root / "state/notes.md").write_text("mine")
     rig.down()
-    root.rename(root.with_name(".purged-alice-draft"))  # a daemon was killed in the middle of a discard
+    root.rename(root.with_name(".discarded-alice"))  # a daemon was killed in the middle of a discard
     rig.up()
     eventually(lambda: (root / "state/notes.md").exists())
     assert [view.name for view in rig.tree.board.snapshot.drafts] == ["alice"]
