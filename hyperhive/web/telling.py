@@ -177,3 +177,6 @@ _SAID: dict[str, Callable[[Event], _Words]] = {
     "turn_started": _plain("working", "began turn {turn}, woken by {from}"),
     "turn_ended": _plain("off", "ended turn {turn}", "note"),
 }
+
+KINDS = frozenset(_SAID)
+"""The kinds of event that have a sentence of their own."""

@@ -9,9 +9,9 @@ from playwright.sync_api import Browser, Page, expect
 from hyperhive.domain import events
 from hyperhive.domain.messages import Message
 from hyperhive.domain.turns import TurnItem
-from tests.e2e.browser import scenes
+from tests.e2e.browser import proposals, scenes
 from tests.e2e.browser.conftest import Open, Serve, Watch
-from tests.e2e.browser.test_live import connected
+from tests.e2e.browser.test_live import connected, row
 from tests.fakes.hive import FakeHive
 
 pytestmark = pytest.mark.e2e
@@ -100,6 +100,26 @@ def test_a_phone_scrolls_in_one_direction(serve: Serve, open_page: Open) -> None
         assert wider_than(page, 390) == [], path
 
 
+def test_a_phone_scrolls_in_one_direction_where_one_decides(serve: Serve, open_page: Open) -> None:
+    for hive, paths in (
+        (proposals.many(), ("/", "/agents/alice")),
+        (proposals.huge(50), ("/",)),
+        (proposals.generations(), ("/agents/alice?tab=config", "/agents/alice?tab=build")),
+        (proposals.decided(), ("/history", "/history?view=trail")),
+    ):
+        served = serve(hive)
+        page = open_page(served, width=390, height=844)
+        for path in paths:
+            page.goto(served.url + path)
+            connected(page)
+            page.eval_on_selector_all(
+                "button.card-toggle[aria-expanded=false]", "all => all.forEach(one => one.click())"
+            )
+            expect(page.get_by_text("Loading").locator("visible=true")).to_have_count(0)
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+            assert wider_than(page, 390) == [], path
+
+
 def wider_than(page: Page, width: int) -> list[str]:
     """Visible elements that stick out to the right, save in what scrolls sideways by itself."""
     found: list[str] = page.evaluate(
@@ -180,7 +200,7 @@ def test_axe_finds_nothing_serious_in_what_opens(serve: Serve, open_page: Open, 
     page = open_page(serve(scenes.few()))
     connected(page)
     page.locator('[data-name="alice"] .row-open').click()
-    page.get_by_role("button", name="History").click()
+    page.get_by_role("button", name="Events", exact=True).click()
     assert faults(page, axe) == []
     page.keyboard.press("Control+k")
     page.keyboard.type("al")
@@ -194,10 +214,51 @@ def test_axe_finds_nothing_serious_in_what_opens(serve: Serve, open_page: Open, 
     assert faults(page, axe) == []
 
 
+def test_axe_finds_nothing_serious_where_one_decides(serve: Serve, open_page: Open, axe: str) -> None:
+    served = serve(proposals.many())
+    page = open_page(served)
+    connected(page)
+    page.get_by_role("button", name="Read the diff").first.click()
+    expect(page.locator(".diff[data-whole]")).to_be_visible()
+    page.locator("#kept summary").click()
+    row(page, "alice").locator(".row-open").click()
+    for tab in ("Config", "Build"):
+        row(page, "alice").get_by_role("button", name=tab, exact=True).click()
+        assert faults(page, axe) == [], tab
+    page.get_by_role("button", name="Deny…").first.click()
+    assert faults(page, axe) == []
+    page.get_by_role("button", name="New draft").click()
+    assert faults(page, axe) == []
+
+
+def test_axe_finds_nothing_serious_in_rounds_generations_and_history(
+    serve: Serve, open_page: Open, axe: str
+) -> None:
+    for hive, paths in (
+        (proposals.rounds(), ("/", "/agents/alice")),
+        (proposals.generations(), ("/agents/alice?tab=config", "/agents/alice?tab=build")),
+        (proposals.decided(), ("/history", "/history?view=trail", "/history?agent=Nobody")),
+    ):
+        served = serve(hive)
+        page = open_page(served)
+        for path in paths:
+            page.goto(served.url + path)
+            connected(page)
+            expect(page.get_by_text("Loading").locator("visible=true")).to_have_count(0)
+            assert faults(page, axe) == [], path
+
+
 @pytest.mark.parametrize("scene", ["empty", "unconfined", "fifty", "failing"])
 def test_axe_finds_nothing_serious_on_a_phone(serve: Serve, open_page: Open, axe: str, scene: str) -> None:
     page = open_page(serve(scenes.SCENES[scene]()), width=390, height=844)
     connected(page)
+    assert faults(page, axe) == []
+
+
+def test_axe_finds_nothing_serious_in_a_diff_on_a_phone(serve: Serve, open_page: Open, axe: str) -> None:
+    page = open_page(serve(proposals.one()), width=390, height=844)
+    connected(page)
+    expect(page.locator(".l").first).to_be_visible()
     assert faults(page, axe) == []
 
 

@@ -9,6 +9,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from hyperhive.domain.approvals import Kind
 from hyperhive.domain.turns import TurnState
 from hyperhive.domain.views import AgentView, MessageView, TurnView
 from hyperhive.errors import Broken
@@ -77,6 +78,40 @@ def test_no_file_of_the_pages_outgrows_its_budget() -> None:
     assert [file.name for file in files if len(file.read_text().splitlines()) >= 400] == []
 
 
+async def test_what_waits_for_approval_reads_at_first_paint_with_its_rounds() -> None:
+    hive = FakeHive(snapshot("manager", "alice"))
+    sha = hive.commit("alice", {"agent.toml": 'model = "opus"\n'}, summary="Think harder")
+    first = await hive.request_commit(Kind.APPLY_COMMIT, "alice", sha, by="manager", note="It is <hard>.")
+    await hive.decide(first.id, decision="revise", note="Say why.", by="operator")
+    sha = hive.commit("alice", {"prompt.md": "Think.\n"}, summary="Think harder, for the audit")
+    await hive.request_commit(Kind.APPLY_COMMIT, "alice", sha, by="manager", ttl=7200.5)
+    hive.replace(hive.snapshot().agents[1].model_copy(update={"commit": "88ad01e" + "0" * 33}))
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", (await get(hive)).text.split("<aside")[0]))
+    for words in (
+        "Config change alice 2nd round",
+        "expires in 2 h",
+        "Think harder, for the audit",
+        "You asked: Say why.",
+        f"asked by manager {sha[:7]} 2 files +2",
+        "What alice runs has changed since this was proposed",
+    ):
+        assert words in text
+    assert f'href="/api/approvals/{first.id + 1}/diff"' in (await get(hive, "/agents/alice")).text
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(0, "0 B"), (999, "999 B"), (2_100, "2.1 kB"), (48_300_000, "48 MB"), (999_960, "1.0 MB")],
+)
+def test_sizes_are_short_words(count: int, words: str) -> None:
+    assert pages.size(count) == words
+
+
+@pytest.mark.parametrize(("count", "words"), [(2, "2nd"), (3, "3rd"), (4, "4th"), (11, "11th"), (22, "22nd")])
+def test_rounds_are_counted_in_words(count: int, words: str) -> None:
+    assert pages.ordinal(count) == words
+
+
 async def test_the_page_comes_even_when_the_store_cannot_tell() -> None:
     hive = FakeHive(busy_snapshot(3))
     hive.fail_with = Broken("The disk is full.")
@@ -106,6 +141,9 @@ async def test_the_view_in_the_url_is_the_view_of_the_first_paint() -> None:
         ("/", "/"),
         ("/?q=stale", "/?q=stale"),
         ("/agents/alice?tab=logs", "/agents/alice?tab=logs"),
+        ("/history", "/history"),
+        ("/history?view=trail", "/history?view=trail"),
+        ("/history.evil", "/"),
         ("//evil.example/", "/"),
         ("/\\evil.example", "/"),
         ("/agents/\\..\\evil", "/"),
