@@ -8,7 +8,7 @@ from hyperhive.actors.job import Job
 from hyperhive.domain.approvals import Kind, State
 from hyperhive.domain.axes import Transient
 from hyperhive.domain.events import ConfigApplied
-from hyperhive.domain.operations import outcome
+from hyperhive.domain.operations import FAILED_BUILD, outcome
 from hyperhive.domain.records import AgentRecord
 from hyperhive.domain.views import ApprovalView
 from hyperhive.store.database import Tx
@@ -54,14 +54,15 @@ def record_end(
 
 
 def ended(record: AgentRecord, *, ok: bool, note: str, made: Generation | None) -> AgentRecord:
-    """The agent's row after an operation."""
+    """The agent's row after an operation, which its transient still names."""
+    error = f"{FAILED_BUILD}{note}" if record.transient is Transient.REBUILDING else note
     record = replace(
         record,
         transient=None,
         transient_since=None,
         transient_by=None,
         transient_generation=None,
-        last_error=None if ok else note,
+        last_error=None if ok else error,
     )
     if made is None:
         return record

@@ -15,6 +15,7 @@ from hyperhive.domain.launch import role_of
 from hyperhive.domain.mcp_servers import settle
 from hyperhive.domain.messages import MAX_BATCH, Message
 from hyperhive.domain.names import OPERATOR, SYSTEM
+from hyperhive.domain.operations import FAILED_BUILD
 from hyperhive.domain.parts import Inbox, InboxDepth
 from hyperhive.domain.records import AgentRecord
 from hyperhive.domain.turns import COUNTED, Outcome, TurnState, TurnUsage
@@ -274,7 +275,10 @@ class TurnLoop:
         record = replace(record, session=over.session or record.session)
         if over.outcome is Outcome.DONE:
             self._core.memory.turn_failures = 0
-            record = replace(record, last_error=None)
+            if not (record.last_error or "").startswith(
+                FAILED_BUILD
+            ):  # a turn of what still runs mends no build
+                record = replace(record, last_error=None)
         elif over.note:
             record = replace(record, last_error=over.note)
         events: tuple[HelperEvent, ...] = ()

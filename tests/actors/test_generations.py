@@ -61,6 +61,7 @@ def test_a_commit_that_does_not_come_up_fails_and_the_old_generation_runs(rig: R
     assert (view.state, view.outcome) == (State.FAILED, "no such image; went back to generation 1")
     shown = rig.settled("alice")
     assert (shown.model, shown.generation, shown.revision) == ("sonnet", 1, "up-to-date")
+    assert shown.last_error == "Rebuild failed: no such image; went back to generation 1"
     assert rig.repos.main("alice") == before.built_commit
     assert set(tags(rig, "alice")) == {"proposal/1", "approved/1", "failed/1"}
     said = git(
@@ -72,6 +73,7 @@ def test_a_commit_that_does_not_come_up_fails_and_the_old_generation_runs(rig: R
     assert "config_applied" not in rig.told("alice")
     later = ended(rig, approve(rig, "alice", HAIKU).id)
     assert later.state is State.DEPLOYED
+    assert rig.settled("alice").last_error is None
 
 
 def test_what_is_approved_for_a_stopped_agent_is_built_and_not_started(rig: Rig) -> None:
