@@ -2,12 +2,13 @@
 
 import logging
 from dataclasses import dataclass
+from typing import TypedDict
 
 from hyperhive.actors.build_log import Step
 from hyperhive.actors.builder import Generation
 from hyperhive.actors.job import Job
 from hyperhive.actors.tagging import image, remake
-from hyperhive.domain.approvals import State
+from hyperhive.domain.approvals import Kind, State
 from hyperhive.domain.records import AgentRecord
 from hyperhive.domain.views import ApprovalView
 from hyperhive.errors import HiveError
@@ -32,7 +33,7 @@ class Deploying:
         view = job.approval.model_copy(update={"state": State.BUILDING})
         make, drop = image(view)
         job.log.say(Step.TAGGED, f"building/{view.id} is {view.sha[:12] if view.sha else None}")
-        self.repos.tag(record.name, make=make, drop=drop, main=self._recorded(job, record))
+        self.repos.tag(record.name, make=make, drop=drop, **self._recorded(job, record))
 
     def deployed(self, job: Job, record: AgentRecord, made: Generation) -> None:
         """What was made runs, or would: ``main`` is its commit, with its tags in one step."""
@@ -51,13 +52,13 @@ class Deploying:
         """It came to nothing: the tags say why, and ``main`` is where it was. The record is the truth, so if this
         fails too, nothing is lost."""
         try:
-            main = self._recorded(job, record)
+            back = self._recorded(job, record)
             if job.approval is not None:
                 view = job.approval.model_copy(update={"state": State.FAILED, "outcome": reason})
                 make, drop = image(view)
-                self.repos.tag(record.name, make=make, drop=drop, main=main)
-            elif main is not None:
-                self.repos.tag(record.name, make={}, main=main)
+                self.repos.tag(record.name, make=make, drop=drop, **back)
+            elif back:
+                self.repos.tag(record.name, make={}, **back)
         except HiveError as error:
             log.error("The tags of '%s' could not be written: %s", record.name, error.message)
 
@@ -68,9 +69,22 @@ class Deploying:
         except HiveError as error:
             log.error("Approval %d is not tagged: %s", view.id, error.message)
 
-    def _recorded(self, job: Job, record: AgentRecord) -> str | None:
-        """Where ``main`` is to go back to, if this operation moved it; ``None``: it stays."""
-        change = job.approval or job.back
+    def _recorded(self, job: Job, record: AgentRecord) -> "_Main":
+        """Where ``main`` is to go back to, if this operation moved it, perhaps in an earlier daemon."""
+        change, deployed = job.approval or job.back, record.built_commit
         goal = change.commit if isinstance(change, Generation) else change and change.sha
-        moved = goal is not None and goal != record.built_commit and self.repos.main(record.name) == goal
-        return record.built_commit if moved and record.built_commit else None
+        first = job.approval is not None and job.approval.kind is Kind.SPAWN_COMMIT
+        if not deployed and first:
+            deployed = job.deployed
+        if goal is None or goal == deployed or self.repos.main(record.name) != goal:
+            return {}
+        if deployed:
+            return {"main": deployed}
+        return {"unborn": True} if first else {}
+
+
+class _Main(TypedDict, total=False):
+    """What is to be done about ``main``, see ``Repositories.tag``."""
+
+    main: str
+    unborn: bool

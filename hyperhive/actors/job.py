@@ -67,6 +67,7 @@ class Job:
         approval: the approved change that it carries out.
         back: the recorded generation that it goes back to.
         first: whether the first config may be built.
+        deployed: the commit of the newest generation that is recorded, an earlier incarnation's too.
         size: bytes that a destroyed agent left.
         recorded: numbers of the generations that are recorded.
         log: what it says while it runs.
@@ -88,6 +89,7 @@ class Job:
     back: Generation | None = None
     recorded: frozenset[int] = frozenset()
     first: bool = True
+    deployed: str = ""
     size: int | None = None
     log: BuildLog = field(default_factory=lambda: BuildLog(None))
     aims: frozenset[str] = frozenset()

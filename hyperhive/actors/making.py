@@ -45,8 +45,9 @@ class JobMaking:
         job = Job(kind=kind, by=by, tell=core.address.tell)
         if kind not in _BUILDS:
             return job
-        generations = self._reader.generations
-        job.recorded = frozenset(view.number for view in generations.of(core.name))
+        views = self._reader.generations.of(core.name)
+        job.recorded = frozenset(view.number for view in views)
+        job.deployed = views[0].commit if views else ""
         job.log, job.first = BuildLog(core.paths.build_log), self.may_be_first()
         if back is not None:
             job.back = self._generation(back)

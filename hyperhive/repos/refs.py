@@ -94,6 +94,10 @@ class Transaction:
         """Point a ref to a commit; ``old``: only if it points there now."""
         self._lines.append(f"update {ref} {sha}" + (f" {old}" if old is not None else ""))
 
+    def remove(self, ref: str, *, old: str) -> None:
+        """Remove a ref that points to ``old``."""
+        self._lines.append(f"delete {ref} {old}")
+
     def drop(self, tag: str) -> None:
         """Remove a tag."""
         self._lines.append(f"delete refs/tags/{_check_tag(tag)}")

@@ -185,6 +185,7 @@ class Repositories:
         drop: Iterable[str] = (),
         main: str | None = None,
         expect_main: str | EllipsisType | None = ...,
+        unborn: bool = False,
     ) -> None:
         """Make and drop tags, and move ``main`` with its work tree, in one transaction. Once or twice is the same.
 
@@ -192,6 +193,7 @@ class Repositories:
             make: tags by name, e.g. ``deployed/3``.
             main: where ``main`` goes; ``None``: it stays.
             expect_main: where ``main`` must be now (or at ``main`` already); ``None``: nowhere; absent: anywhere.
+            unborn: ``main`` has no commit any more, for nothing is deployed; its files stay.
 
         Raises:
             Refused: ``main`` is somewhere else; nothing was changed.
@@ -212,6 +214,8 @@ class Repositories:
                 transaction.make(tag, value)
             if main is not None and main != now:
                 transaction.move(refs.MAIN, refs.check_sha(main), old=now or _NONE)
+            elif unborn and now is not None:
+                transaction.remove(refs.MAIN, old=now)
             transaction.commit()
             if main is not None:
                 self._tree(paths).bring(main)

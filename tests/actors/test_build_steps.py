@@ -9,12 +9,12 @@ import pytest
 
 from hyperhive.actors.build_log import BuildLog, Step
 from hyperhive.actors.builder import Generation
-from hyperhive.domain.approvals import State
+from hyperhive.domain.approvals import Kind, State
 from hyperhive.domain.approvals import tags as tags_of
 from hyperhive.domain.axes import Transient
 from hyperhive.repos.repositories import Repositories
 from hyperhive.repos.values import Tag
-from tests.actors.proposing import approval, approve, ended, tags
+from tests.actors.proposing import approval, approve, draft, ended, tags
 from tests.actors.rig import Rig
 from tests.waiting import eventually
 
@@ -178,6 +178,23 @@ def test_going_back_to_a_generation_is_finished_by_the_next_daemon(
     whole(rig, 2)
     assert rig.repos.main("alice") == approval(rig, 1).sha == rig.view("alice").commit
     assert "container_crash" not in rig.told("alice")
+
+
+def test_a_draft_whose_daemon_died_as_it_was_deployed_and_that_fails_then_is_a_draft_as_before(
+    rig: Rig, death: Callable[[str], Death]
+) -> None:
+    draft(rig, "alice")
+    die_at(rig, death("tagged"), lambda: approve(rig, "alice", OPUS, Kind.SPAWN_COMMIT))
+    assert rig.repos.main("alice") is not None
+    rig.runtime.fail_next_start = "no such image"
+    rig.up()
+    assert ended(rig, 1).state is State.FAILED
+    eventually(lambda: rig.tree.board.snapshot.drafts)
+    assert rig.repos.main("alice") is None
+    assert set(tags(rig, "alice")) == set(tags_of(1, State.FAILED))
+    assert ended(rig, approve(rig, "alice", HAIKU, Kind.SPAWN_COMMIT).id).state is State.DEPLOYED
+    whole(rig, 1)
+    agreeing(rig, 2)
 
 
 def test_two_approved_changes_are_both_carried_out_by_the_next_daemon(
