@@ -302,8 +302,7 @@ class Rig:
 
     def crash_actor(self, name: str, error: BaseException | None = None) -> None:
         """Make the agent's actor fail on its next message."""
-        actor = self.address(name).actor
-        assert isinstance(actor, AgentActor)
+        actor = self._at_work(name)
         problem = error or RuntimeError("a bug")
 
         def fail() -> None:
@@ -311,11 +310,17 @@ class Rig:
 
         self.address(name).tell(Then(actor._core, fail))
 
+    def _at_work(self, name: str) -> AgentActor:
+        """The agent's actor, once it has read its record."""
+        eventually(lambda: (actor := self.address(name).actor) is not None and actor._begun)
+        actor = self.address(name).actor
+        assert isinstance(actor, AgentActor)
+        return actor
+
     @contextmanager
     def busy(self, name: str) -> Iterator[None]:
         """Keep the agent's actor from handling what it is told meanwhile."""
-        actor, held, gate = self.address(name).actor, threading.Event(), threading.Event()
-        assert isinstance(actor, AgentActor)
+        actor, held, gate = self._at_work(name), threading.Event(), threading.Event()
 
         def hold() -> None:
             held.set()
