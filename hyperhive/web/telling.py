@@ -32,7 +32,7 @@ _STATES = {
     State.APPROVED: ("fine", "Approved"),
     State.BUILDING: ("fine", "Approved"),
     State.DEPLOYED: ("fine", "Approved"),
-    State.FAILED: ("fault", "Approved, but it failed"),
+    State.FAILED: ("fault", "Approved"),
     State.DENIED: ("off", "Denied"),
     State.REVISE: ("off", "Sent back for a revision"),
     State.WITHDRAWN: ("off", "Withdrawn"),

@@ -248,7 +248,7 @@ def test_tabs_live_in_the_url_and_in_the_arrows(serve: Serve, open_page: Open) -
     page.get_by_role("tab", name="Logs").focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
-    expect(page.locator("#config-text")).to_contain_text("model =")
+    expect(page.locator("#panel-config pre")).to_contain_text("model =")
     expect(page).to_have_url(re.compile("tab=config"))
 
 

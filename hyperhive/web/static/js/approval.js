@@ -64,6 +64,7 @@ export class Approval extends Card {
     const { item } = this.item;
     this.diff = new DiffView({ id: item.id, label: `Changes of ${item.agent}` });
     this.place.append(this.diff.element);
+    this.diff.outdated(this.store.agents.get(item.agent)?.commit ?? "");
     this.diff.load();
     this.rounds.comparable().then((against) => this.diff.offer(against));
     return true;
@@ -105,6 +106,7 @@ export class Approval extends Card {
   settle(decided, dismiss) {
     this.settled = true;
     setAttr(this.element, "data-settled", "");
+    this.head.querySelector(".deadline")?.remove();
     show(this.acts, false);
     show(this.warning, false);
     show(this.error, false);

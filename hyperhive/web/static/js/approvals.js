@@ -19,7 +19,7 @@ const STATES = {
   approved: ["fine", "Approved"],
   building: ["fine", "Approved"],
   deployed: ["fine", "Approved"],
-  failed: ["fault", "Approved, but it failed"],
+  failed: ["fault", "Approved"],
   denied: ["off", "Denied"],
   revise: ["off", "Sent back for a revision"],
   withdrawn: ["off", "Withdrawn"],
@@ -39,7 +39,7 @@ export function wait({ state, kind, requested_by: who }) {
 export function decidedBy({ state, by, where, decided, note }) {
   const [tone, word] = STATES[state] ?? ["off", state];
   const who = by && state !== "expired" ? ` by ${you(by)}` : "";
-  const door = where ? `, ${through(where)}` : "";
+  const door = `${where ? `, ${through(where)}` : ""}${state === "failed" ? ", but it failed" : ""}`;
   return [icon(tone, `tone-${tone}`), h("span", {}, h("b", {}, `${word}${who}`), door, decided ? [", ", when(decided)] : "", note ? `: “${note}”` : "")];
 }
 

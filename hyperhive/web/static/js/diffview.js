@@ -56,12 +56,13 @@ export class DiffView {
 
   /** What runs is another commit than the diff was made against. */
   outdated(commit) {
-    const old = this.against === "running" && this.diff && commit && this.diff.base !== commit;
-    show(this.stale, Boolean(old));
+    this.runs = commit;
+    this.readAt ??= commit;
+    show(this.stale, Boolean(this.against === "running" && this.diff && commit !== this.readAt));
   }
 
   async load() {
-    const { against } = this;
+    const { against, runs } = this;
     this.token = {};
     const mine = this.token;
     setText(this.note, this.diff ? "Loading" : "Loading the diff");
@@ -74,6 +75,7 @@ export class DiffView {
     }
     if (mine !== this.token) return;
     this.diff = diff;
+    this.readAt = runs;
     show(this.stale, false);
     await this.draw(diff, mine);
   }
