@@ -14,7 +14,7 @@ from hyperhive.actors.job import Job
 from hyperhive.actors.layout import Layout
 from hyperhive.actors.measure import measure
 from hyperhive.actors.ports import Doors
-from hyperhive.actors.removal import remove_tree as remove_tree
+from hyperhive.actors.removal import remove_tree
 from hyperhive.domain.axes import Transient
 from hyperhive.domain.launch import role_of
 from hyperhive.domain.names import MANAGER

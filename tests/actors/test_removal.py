@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.actors.operations import remove_tree
+from hyperhive.actors.removal import remove_tree
 from hyperhive.errors import Broken
 
 
