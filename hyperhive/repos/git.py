@@ -1,6 +1,7 @@
 """git itself, run so that nothing but our own arguments decides what it does, and never without bounds."""
 
 import contextlib
+import math
 import os
 import resource
 import selectors
@@ -41,6 +42,8 @@ _CONFIG = (
     "core.bigFileThreshold=4m",
     "core.filesRefLockTimeout=1000",
     "core.packedRefsTimeout=1000",
+    "core.packedGitLimit=256m",  # what is mapped counts as memory, however large the packs are
+    "core.packedGitWindowSize=16m",
     "core.pager=cat",
     "credential.helper=",
     "diff.renameLimit=400",
@@ -48,6 +51,7 @@ _CONFIG = (
     "i18n.logOutputEncoding=UTF-8",
     "log.showSignature=false",
     "maintenance.auto=false",
+    "pack.packSizeLimit=192m",  # below what one file may have
     "pack.threads=1",
     "pack.windowMemory=64m",
     "protocol.allow=never",
@@ -101,10 +105,14 @@ class Git:
         program: the git binary; ``None``: git is not installed.
         folder: the ``.git`` folder, one of ours.
         objects: another object folder that is read and written instead of the repository's own.
+        until: when all calls together must have ended, by the monotonic clock, in seconds.
     """
 
-    def __init__(self, *, program: str | None, folder: Path, objects: Path | None = None) -> None:
+    def __init__(
+        self, *, program: str | None, folder: Path, objects: Path | None = None, until: float = math.inf
+    ) -> None:
         self._program = program
+        self._until = until
         self._environment = {**_ENVIRONMENT, "GIT_DIR": str(folder)}
         if objects is not None:
             self._environment["GIT_OBJECT_DIRECTORY"] = str(objects)
@@ -128,13 +136,14 @@ class Git:
             GitFailed: it ended with an error; ``TooMuch`` and ``TooSlow`` when it was killed.
             Broken: git cannot be run at all.
         """
-        end = time.monotonic() + deadline
+        end = min(time.monotonic() + deadline, self._until)
         process = self._start(arguments, environment or {})
         try:
             out, said = _exchange(process, data, limit, end)
             status = process.wait(max(0.0, end - time.monotonic()))
         except subprocess.TimeoutExpired:
-            raise TooSlow(f"git {arguments[0]} took longer than {deadline:g} s") from None
+            late = f"longer than {deadline:g} s" if end < self._until else "too long with what was before it"
+            raise TooSlow(f"git {arguments[0]} took {late}") from None
         finally:
             _end(process)
         if status != 0:

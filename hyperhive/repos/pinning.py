@@ -1,5 +1,6 @@
 """Brings one commit of a proposer's repository into an applied one, checked, and nothing else."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from hyperhive.repos.values import Pinned
 
 MAX_COMMITS = 5_000
 """Commits that one proposal brings."""
+MAX_SECONDS = 60.0
+"""Seconds that one proposal may take git, all its calls together."""
 _LOOSE = 500
 _MAX_INVENTORY = 64 * 1024 * 1024
 _MAX_SUMMARY = 200
@@ -40,10 +43,10 @@ class Pinning:
         Raises:
             Refused: with what, why and what to do; nothing was kept.
         """
-        folder = self.applied / ".git"
+        folder, until = self.applied / ".git", time.monotonic() + MAX_SECONDS
         own = Git(program=self.program, folder=folder)
         with Quarantine(folder=self.scratch, own=folder / "objects") as quarantine:
-            git = Git(program=self.program, folder=folder, objects=quarantine.objects)
+            git = Git(program=self.program, folder=folder, objects=quarantine.objects, until=until)
             try:
                 quarantine.fill(self.proposed, git)
                 known = _inventory(git)

@@ -13,7 +13,7 @@ from typing import Self
 
 from hyperhive.errors import Broken, Refused
 from hyperhive.repos import files
-from hyperhive.repos.git import Git, GitFailed
+from hyperhive.repos.git import Git, GitFailed, TooSlow
 
 MAX_OBJECT = 1024 * 1024
 """Bytes of one object, unpacked: a file, or a folder's list."""
@@ -76,6 +76,7 @@ class Quarantine:
 
         Raises:
             Refused: there is no ordinary repository, or it is beyond the bounds, or an object is not sound.
+            TooSlow: its packs take too long to unpack.
             Broken: the disk refuses.
         """
         at = _open_objects(proposed)
@@ -202,6 +203,8 @@ class Quarantine:
     def _index(self, pack: Path, git: Git) -> None:
         try:
             git.run("index-pack", "--threads=1", str(pack))
+        except TooSlow:
+            raise
         except GitFailed as failure:
             raise Refused(
                 f"proposed/.git/objects/pack/{pack.name} cannot be read ({failure.reason}); "

@@ -22,6 +22,8 @@ _TAG = re.compile(r"[a-z][a-z-]{0,30}/[0-9]{1,18}")
 _MAX_REF = 1024
 _MAX_PACKED = 64 * 1024 * 1024
 _MAX_MESSAGE = 8 * 1024
+_LATEST = 253_402_300_799
+"""The last second of year 9999."""
 _NOBODY = "hyperhive"
 
 
@@ -107,6 +109,14 @@ class Transaction:
         target = self._annotate(tag, value) if value.message else check_sha(value.sha)
         self._lines.append(f"update refs/tags/{_check_tag(tag)} {target}")
 
+    def tags(self, make: Mapping[str, Tag], drop: Iterable[str]) -> None:
+        """Make these tags and drop those; one that is in both is made."""
+        for tag in drop:
+            if tag not in make:
+                self.drop(tag)
+        for tag, value in make.items():
+            self.make(tag, value)
+
     def commit(self) -> None:
         """Carry them out.
 
@@ -149,8 +159,9 @@ class Transaction:
     def _date(self, sha: str) -> datetime:
         try:
             raw = self._git.run("rev-list", "-1", "--format=%ct", check_sha(sha))
-            return datetime.fromtimestamp(int(raw.split()[-1]), UTC)
-        except (GitFailed, ValueError, IndexError, OverflowError, OSError) as error:
+            # Whoever made the commit wrote its date, too: any number.
+            return datetime.fromtimestamp(min(max(0, int(raw.split()[-1])), _LATEST), UTC)
+        except (GitFailed, ValueError, IndexError) as error:
             raise Broken(f"Commit {sha} in {self._folder} cannot be read: {error}.") from None
 
 

@@ -15,7 +15,7 @@ from hyperhive.repos import files, refs
 from hyperhive.repos.git import Git, GitFailed, TooMuch, find_git
 from hyperhive.repos.pinning import Pinning, shown, summary
 from hyperhive.repos.skeleton import CONFIG_FILE, Skeleton
-from hyperhive.repos.tree import list_tree, read_config
+from hyperhive.repos.tree import PROMPT_FILE, list_tree, read_config
 from hyperhive.repos.values import Commit, Pinned, Tag
 from hyperhive.repos.worktree import WorkTree
 
@@ -27,6 +27,10 @@ _NONE = "0" * 40
 _LOCKS = 64
 _LOCK_DEADLINE = 120.0
 _DIFF = ("diff-tree", "-r", "-M", "--no-ext-diff", "--no-textconv", "--no-color")
+
+
+_FIRST = f"{CONFIG_FILE}\n{PROMPT_FILE}\n".encode()
+"""Nobody can push these out of a diff with what is long and sorts before them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,11 +211,7 @@ class Repositories:
             transaction = refs.Transaction(git=git, folder=paths.git)
             if expect_main is not ... and now != main:
                 refs.check_main(now, expect_main)
-            for tag in drop:
-                if tag not in make:
-                    transaction.drop(tag)
-            for tag, value in make.items():
-                transaction.make(tag, value)
+            transaction.tags(make, drop)
             if main is not None and main != now:
                 transaction.move(refs.MAIN, refs.check_sha(main), old=now or _NONE)
             elif unborn and now is not None:
@@ -249,17 +249,18 @@ class Repositories:
             return sha
 
     def diff(self, name: str, base: str | None, sha: str, *, limit_bytes: int = MAX_DIFF) -> str:
-        """A unified diff of all files; a last line says so when it is cut off.
+        """A unified diff of all files; a last line says so when it is cut off. What decides comes first.
 
         Args:
             base: compared with this commit; ``None``: with nothing.
         """
         git = self._git(self._known(name))
         ends = (_EMPTY_TREE if base is None else refs.check_sha(base), refs.check_sha(sha))
-        formats = ("-p", "--full-index", "--src-prefix=a/", "--dst-prefix=b/")
+        formats = ("-p", "-O/dev/stdin", "--full-index", "--src-prefix=a/", "--dst-prefix=b/")
         with _here(sha):
             try:
-                return git.run(*_DIFF, *formats, *ends, "--", limit=limit_bytes).decode(errors="replace")
+                raw = git.run(*_DIFF, *formats, *ends, "--", data=_FIRST, limit=limit_bytes)
+                return raw.decode(errors="replace")
             except TooMuch as failure:
                 whole = failure.heard[:limit_bytes].decode(errors="replace").rpartition("\n")[0]
                 return f"{whole}\n{CUT.format(limit_bytes)}\n"
@@ -281,7 +282,8 @@ class Repositories:
         if sha is None:
             return ()
         with _here(sha):
-            form = "--format=%x00%H%x00%ct%x00%an%x00%s"
+            # A subject or name may be as long as a commit; what is cut here is filled up with spaces if short.
+            form = "--format=%x00%H%x00%ct%x00%<(200,trunc)%an%x00%<(200,trunc)%s"
             raw = self._git(paths).run("rev-list", f"--max-count={limit}", form, sha, "--")
         lines = raw.decode(errors="replace").split("\n")
         return tuple(_read_commit(line) for line in lines if line.startswith("\0"))

@@ -16,6 +16,8 @@ MAX_FILES = 2_000
 MAX_DEPTH = 16
 MAX_PATH = 512
 """Bytes of one path."""
+MAX_NAME = 200
+"""Bytes of one name on it: a file system takes 255, some less, and ours adds to it."""
 MAX_TREE = 32 * 1024 * 1024
 """Bytes of all files of one commit."""
 PROMPT_FILE = "prompt.md"
@@ -25,6 +27,8 @@ MAX_PROMPT = 32 * 1024
 _SHOWN = 120
 # What HFS+ leaves out when it compares names.
 _IGNORED = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
+EDITED = ".edited"
+"""What the operator's own text is kept under, beside the file of the commit."""
 _GIT = re.compile(r"\.git|git~[0-9]+|\.gitmodules|gitmod~[0-9]+|gi7eba~[0-9]+")
 
 
@@ -112,6 +116,10 @@ def _check_path(path: str) -> None:
     if len(parts) > MAX_DEPTH:
         raise _bad(path, f"it lies deeper than {MAX_DEPTH} folders", "flatten them")
     for part in parts:
+        if len(part.encode()) > MAX_NAME:
+            raise _bad(path, f"a name on its path is longer than {MAX_NAME} bytes", "shorten it")
+        if part.casefold().endswith(EDITED):
+            raise _bad(path, f"names that end with {EDITED} are for what the operator edits", "rename it")
         if "\\" in part:
             raise _bad(path, "its name holds a backslash", "rename it")
         # First, for what hides a name is not printable either.

@@ -11,7 +11,7 @@ from hyperhive.repos import files
 from hyperhive.repos.git import Git, GitFailed
 from hyperhive.repos.quarantine import MAX_OBJECT
 from hyperhive.repos.refs import read_ref, remove_locks
-from hyperhive.repos.tree import MAX_TREE, Entry, list_tree
+from hyperhive.repos.tree import EDITED, MAX_TREE, Entry, list_tree
 
 _MARK = "hyperhive-checkout"
 _HEAD = b"ref: refs/heads/main\n"
@@ -170,7 +170,7 @@ def _is_due(there: bytes | None, known: Entry | None, entry: Entry) -> bool:
 
 def _set_aside(path: Path) -> None:
     """Keep what the operator has there under another name."""
-    aside = path.with_name(f"{path.name}.edited")
+    aside = path.with_name(f"{path.name}{EDITED}")
     if path.is_symlink():
         path.unlink()
         return
