@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 from hyperhive.domain.agent_config import Limits
 from hyperhive.runtimes import proc
 from hyperhive.runtimes.bubblewrap import Bubblewrap
+from tests.claude_versions import need_other_claude
 from tests.e2e.applied import applied, built
 from tests.e2e.browser.test_live import row
 from tests.e2e.dashboard import approval, dashboard, write
@@ -89,11 +90,7 @@ def test_a_draft_becomes_an_agent_that_lives_by_its_policies(real: RealHive, pag
     assert (real.folder("carol") / "state" / "notes.md").read_text() == "Drafted by manager.\n"
 
 
-def test_its_policies_hold_in_its_turns(real: RealHive) -> None:
-    before = real.newest()
-    assert "'carol' may not write to 'bob'; it may write to: manager" in real.ask("carol", "tell bob: psst")
-    assert '"to":"manager"' in real.ask("carol", "tell manager: hello").replace(" ", "")
-    assert [m for m in real.messages() if m["id"] > before and m["to"] == "bob"] == []
+def _policies_hold(real: RealHive) -> None:
     assert "git version" in real.ask("carol", "run: git --version")
     denied = real.ask("carol", "run: touch /state/forbidden")
     assert "ermission" in denied, denied
@@ -102,6 +99,14 @@ def test_its_policies_hold_in_its_turns(real: RealHive) -> None:
     words = proc.cmdline(claude.pid)
     assert words[words.index(b"--model") + 1] == b"opus"
     assert any(b"You report to the manager, in a few lines." in word for word in words)
+
+
+def test_its_policies_hold_in_its_turns(real: RealHive) -> None:
+    before = real.newest()
+    assert "'carol' may not write to 'bob'; it may write to: manager" in real.ask("carol", "tell bob: psst")
+    assert '"to":"manager"' in real.ask("carol", "tell manager: hello").replace(" ", "")
+    assert [m for m in real.messages() if m["id"] > before and m["to"] == "bob"] == []
+    _policies_hold(real)
 
 
 def test_a_change_goes_back_with_a_note_and_comes_again_in_the_same_thread(
@@ -200,3 +205,17 @@ def test_one_goes_back_by_a_click_and_by_command(real: RealHive, page: Page) -> 
         ("rollback", "carol", "operator"),
     ]
     assert audit[0]["where"].startswith("dashboard") and audit[1]["where"].startswith("command")
+
+
+def test_the_other_version_of_claude_code_drafts_and_lives_by_policies_too() -> None:
+    with hive(scenario=SCENARIO, env={"HYPERHIVE_CLAUDE": str(need_other_claude())}) as other:
+        other.up()
+        other.quiet()
+        after = other.seq
+        other.send("manager", f"draft carol\n{CONFIG}")
+        id = other.wait("approval_requested", after=after, agent="carol")["id"]
+        assert "+allowedRecipients" in other.cli("diff", str(id))
+        other.cli("approve", str(id))
+        told = other.wait("spawned", after=after, agent="carol")
+        assert told["ok"], told
+        _policies_hold(other)

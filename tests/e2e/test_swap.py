@@ -35,13 +35,17 @@ git clone -q . /tmp/fork && git -C /tmp/fork commit -q --allow-empty -m 'Worse' 
 git -C /tmp/fork push -q --force origin HEAD:main && rm -rf /tmp/fork
 git reflog expire --expire=now --all && git -c gc.pruneExpire=now gc -q --prune=now
 git cat-file -e "$PINNED" 2>/dev/null && echo 'STILL THERE'
+echo "swapped for $(git log -1 --format=%s main)"
+"""
+"""Rewrites the branch, from inside and by a push, and forgets what was there before."""
+
+SPOIL = """
 git update-ref refs/tags/proposal/1 HEAD
 mkdir -p .git/refs/replace && git rev-parse HEAD > ".git/refs/replace/$PINNED"
 echo "$PINNED" | tee .git/info/grafts > .git/shallow
-echo "swapped for $(git log -1 --format=%s main)"
 for object in .git/objects/??/* .git/objects/pack/*; do chmod u+w "$object"; printf 'evil' > "$object"; done
 """
-"""Rewrites the branch, points the pinned name at another commit, and spoils every object."""
+"""Says that the pinned commit is another, in every way git has, and spoils every object."""
 
 SAY = "echo propose: $(git rev-parse HEAD)"
 
@@ -172,7 +176,7 @@ def test_what_was_asked_for_is_built_whatever_became_of_it(swap: Swap) -> None:
     assert '"state":"pending"' in asked.replace(" ", ""), asked
     view = swap.pending("alice")
     assert view["sha"] == sha
-    said = swap.inside("alice", f"PINNED={sha}\n{AMEND}\n{plant(swap.canary)}\n{REACH}")
+    said = swap.inside("alice", f"PINNED={sha}\n{AMEND}\n{REACH}\n{SPOIL}\n{plant(swap.canary)}")
     assert "swapped for Worse" in said and "STILL THERE" not in said, said
     assert "tried" in said and "REACHED" not in said, said
     for against in ("running", "proposal", "approved"):
@@ -277,3 +281,31 @@ def test_a_link_in_the_work_tree_alone_is_no_obstacle_and_is_not_followed(swap: 
     assert '"pending"' in asked, asked
     view = swap.approve("alice", "rebuilt")
     swap.holds("alice", view["id"], sha, config, PROMPT)
+
+
+RACE = """
+cp -a .git ../state/odd && ln -s ../state/odd ../state/way
+setsid timeout 4 sh -c 'while :; do
+mv .git ../state/mine; mv ../state/way .git; mv .git ../state/way; mv ../state/mine .git
+mv .git/objects .git/held; ln -s /etc .git/objects; rm .git/objects; mv .git/held .git/objects
+done' < /dev/null > /dev/null 2>&1 &
+"""
+"""Swaps the repository and its objects for links and back, as fast as it can, for a while."""
+
+
+def test_a_swap_while_it_is_asked_for_is_refused_or_gives_what_was_asked_for(swap: Swap) -> None:
+    texts = [GOOD + b"# %d\n" % n for n in range(2)]
+    said = swap.inside("alice", FRESH + "".join(commit(text) + "\n" for text in texts) + RACE)
+    shas = [line.partition("propose: ")[2] for line in said.splitlines() if "propose: " in line]
+    assert len(shas) == 2, said
+    after, kept = swap.real.seq, applied(swap.real, "alice")
+    for n in range(8):
+        answer = swap.real.http.post("/api/approvals", json={"name": "alice", "commit": shas[n % 2]})
+        if answer.is_success:
+            assert answer.json()["sha"] == shas[n % 2]
+            assert kept.file(shas[n % 2], "agent.toml") == texts[n % 2]
+        else:
+            detail = answer.json()["detail"]
+            assert "proposed/" in detail and "\n" not in detail, detail
+    asked = [e for e in swap.real.events(after) if e["kind"] == "approval_requested"]
+    assert not swap.canary.exists() and len(asked) <= 8
