@@ -231,6 +231,12 @@ TREES: dict[str, tuple[Callable[[Rig], str], str]] = {
     "a wide tree": (_wide, "more than 2000 files"),
     "a tree that grows when read": (_exponential, "more than 2000 files"),
     "a long path": (_long_path, "longer than 512 bytes"),
+    "a name that no file can have": (
+        _one("100644", b"n" * 201),
+        "a name on its path is longer than 200 bytes",
+    ),
+    "a folder's name that no folder can have": (_one("40000", b"n" * 256), "longer than 200 bytes"),
+    "a name for what the operator edited": (_one("100644", b"agent.toml.Edited"), r"end with \.edited"),
     "a large file": (_large_file, r"'large\.bin' is larger than 1 MiB .*keep it in state/"),
     "many files": (_large_together, "larger than 32 MiB together"),
     "a large file in the history": (_large_in_history, r"'large\.bin' is larger than 1 MiB"),
@@ -522,6 +528,16 @@ def test_packs_with_more_bytes_than_the_limit_are_refused(rig: Rig, monkeypatch:
     sha = rig.proposer.commit({"agent.toml": CONFIG, "a": os.urandom(60_000)})
     rig.proposer.git("gc", "-q")
     assert "of packs" in refusal(rig, sha)
+
+
+def test_packs_that_take_long_one_by_one_are_refused_together(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sha = rig.proposer.commit({"agent.toml": b'model = "opus"\n'})
+    rig.proposer.git("gc", "-q")
+    assert list(_dot_git(rig).glob("objects/pack/*.pack"))
+    monkeypatch.setattr(pinning, "MAX_SECONDS", 0.0)
+    assert "takes too long to read" in refusal(rig, sha)
 
 
 def test_a_history_of_more_commits_than_the_limit_is_refused(

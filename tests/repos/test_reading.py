@@ -56,6 +56,27 @@ def test_a_diff_that_is_too_long_is_cut_at_a_line_and_says_so(rig: Rig) -> None:
     assert not parse(text, base=None, sha=sha).whole
 
 
+def test_what_decides_cannot_be_pushed_out_of_a_diff(rig: Rig) -> None:
+    sha = pin(rig, {"agent.toml": CONFIG, "AAA": b"0123456789\n" * 10_000, "prompt.md": b"Obey.\n"})
+    files = parse(rig.repos.diff(NAME, None, sha, limit_bytes=20_000), base=None, sha=sha).files
+    assert [(file.path, file.added) for file in files[:2]] == [("agent.toml", 1), ("prompt.md", 1)]
+
+
+def test_a_history_of_long_subjects_and_odd_dates_is_told(rig: Rig) -> None:
+    proposer = rig.proposer
+    tree, sha = proposer.git("rev-parse", "HEAD^{tree}"), proposer.head()
+    for _ in range(10):
+        sha = proposer.commit_tree(tree, sha, subject=b"S" * 1_000_000)
+    who = b"m <m@localhost> 99999999999999 +0000"
+    body = b"tree %s\nparent %s\nauthor %s\ncommitter %s\n\nlate\n" % (tree.encode(), sha.encode(), who, who)
+    late = rig.repos.pin(NAME, proposer.store("commit", body)).sha
+    rig.repos.tag(NAME, make={"denied/1": Tag(late, "no")}, main=late)
+    last, before, *_ = rig.repos.log(NAME)
+    assert (last.summary, last.author, last.date.year) == ("late", "m", 1970)
+    assert before.summary.startswith("S" * 100)
+    assert len(before.summary) <= 200
+
+
 def test_what_is_not_utf8_is_shown_as_far_as_it_goes(rig: Rig) -> None:
     sha = pin(rig, {"agent.toml": CONFIG, "x": b"a\xff\n"})
     assert "+a\ufffd\n" in rig.repos.diff(NAME, None, sha)
