@@ -1,6 +1,7 @@
 """The two git repositories of each agent: ``proposed/``, which the manager writes, and ``applied/``, ours alone."""
 
 import contextlib
+import logging
 import threading
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,6 +19,8 @@ from hyperhive.repos.skeleton import CONFIG_FILE, Skeleton
 from hyperhive.repos.tree import PROMPT_FILE, list_tree, read_config
 from hyperhive.repos.values import Commit, Pinned, Tag
 from hyperhive.repos.worktree import WorkTree
+
+log = logging.getLogger(__name__)
 
 MAX_DIFF = 4 * 1024 * 1024
 """Bytes of a diff shown."""
@@ -78,7 +81,7 @@ class Repositories:
             first: the agent may be built from the first commit while ``main`` has none.
 
         Raises:
-            Broken: the disk refuses.
+            Broken: the disk refuses. What the proposer did to a ``proposed/`` that is there is no reason.
         """
         paths = self._paths(name)
         with self._locked(name):
@@ -92,12 +95,23 @@ class Repositories:
                     self._skeleton.applied(paths.applied, paths.scratch)
                 if first and refs.read_ref(paths.git, refs.FIRST) is None:
                     self._skeleton.allow_first(paths.git)
-                if not _present(paths.proposed / ".git"):
-                    self._skeleton.proposed(paths.proposed, paths.scratch)
+                self._prepare_proposed(paths)
             except OSError as error:
                 raise Broken(f"{error.filename or paths.root} cannot be made: {error.strerror}.") from None
             if (sha := refs.read_ref(paths.git, refs.MAIN)) is not None:
                 self._tree(paths).bring(sha)
+
+    def _prepare_proposed(self, paths: _Paths) -> None:
+        there = paths.proposed.is_dir() and not paths.proposed.is_symlink()
+        try:
+            if not _present(paths.proposed / ".git"):
+                self._skeleton.proposed(paths.proposed, paths.scratch)
+        except OSError as error:
+            # Who writes there may close it or plant what is in the way; no build may depend on that.
+            if not there:
+                raise
+            files.remove(paths.scratch)
+            log.warning("%s is not made whole: %s", paths.proposed, error.strerror)
 
     def main(self, name: str) -> str | None:
         """The deployed commit; ``None``: none yet. Reads one file."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hyperhive.domain.agent_config import MAX_CONFIG, parse
 from hyperhive.errors import Invalid, Refused
-from hyperhive.repos.git import Git, TooMuch
+from hyperhive.repos.git import Git, GitFailed, TooMuch
 from hyperhive.repos.quarantine import MAX_OBJECT
 from hyperhive.repos.skeleton import CONFIG_FILE
 
@@ -65,6 +65,8 @@ def list_tree(git: Git, sha: str) -> list[Entry]:
 def _entry(line: bytes) -> Entry:
     facts, _, name = line.partition(b"\t")
     mode, kind, oid, size = facts.decode().split()
+    if size == "BAD":
+        raise GitFailed(f"object {oid} is missing or broken")
     try:
         path = name.decode()
     except UnicodeDecodeError:

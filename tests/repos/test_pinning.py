@@ -160,6 +160,14 @@ def test_a_check_refuses_a_commit_that_is_not_there(rig: Rig) -> None:
         rig.repos.check(NAME, sha)
 
 
+def test_a_check_refuses_a_commit_whose_file_is_lost(rig: Rig) -> None:
+    sha = rig.repos.pin(NAME, rig.proposer.commit({"agent.toml": b'model = "opus"\n'})).sha
+    blob = rig.git("rev-parse", f"{sha}:agent.toml")
+    (rig.applied / ".git/objects" / blob[:2] / blob[2:]).unlink()
+    with pytest.raises(Refused, match=f"object {blob} is missing"):
+        rig.repos.check(NAME, sha)
+
+
 def test_the_hives_own_environment_does_not_reach_git(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_DIR", "/nonexistent")
     monkeypatch.setenv("GIT_OBJECT_DIRECTORY", "/nonexistent")

@@ -1,13 +1,16 @@
 """A new agent's repositories are there at once, and stay as they are when asked for again."""
 
+import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from hyperhive.domain.agent_config import DEFAULT
-from hyperhive.errors import Broken, Invalid, Unknown
+from hyperhive.errors import Broken, Invalid, Refused, Unknown
 from hyperhive.repos import Repositories, Tag
+from tests.nobody import as_nobody
 from tests.repos.rig import NAME, Rig, run_git
 
 
@@ -106,6 +109,28 @@ def test_a_proposed_that_is_a_link_is_refused(rig: Rig, tmp_path: Path) -> None:
     with pytest.raises(Broken):
         rig.repos.prepare(NAME, first=True)
     assert list(elsewhere.iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes on another user, as only root can")
+@pytest.mark.parametrize("emptied", [False, True])
+def test_a_proposed_that_its_proposer_closed_is_in_no_builds_way(emptied: bool) -> None:
+    def close_it() -> None:
+        rig = Rig(repos=Repositories(home=Path(home)), home=Path(home))
+        rig.repos.prepare(NAME, first=True)
+        if emptied:
+            shutil.rmtree(rig.proposer.folder / ".git")
+        rig.proposer.folder.chmod(0o500 if emptied else 0)
+        try:
+            rig.repos.prepare(NAME, first=True)
+            assert not (rig.root / ".repos").exists()
+            with pytest.raises(Refused):
+                rig.repos.pin(NAME, "1234567")
+        finally:
+            rig.proposer.folder.chmod(0o700)
+
+    with tempfile.TemporaryDirectory(prefix="hive-open-") as home:
+        Path(home).chmod(0o777)
+        as_nobody(close_it)
 
 
 def test_a_daemon_killed_while_it_made_them_makes_them_again(tmp_path: Path) -> None:

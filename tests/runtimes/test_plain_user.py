@@ -2,8 +2,6 @@
 
 import os
 import subprocess
-import traceback
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,33 +13,11 @@ from hyperhive.runtimes.base import Bind, LaunchSpec, Runtime
 from hyperhive.runtimes.bubblewrap import Bubblewrap
 from hyperhive.runtimes.cgroups import Cgroups
 from hyperhive.runtimes.process import Process
+from tests.nobody import NOBODY, as_nobody
 from tests.runtimes.lab import IDLE, Lab, make
 from tests.waiting import eventually
 
-_NOBODY = 65534
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the other tests run as a plain user already")
-
-
-def _as_nobody(task: Callable[[], None]) -> None:
-    """Run ``task`` in a forked process that has given up root; its failure is this one's."""
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            os.setgroups([])
-            os.setresgid(_NOBODY, _NOBODY, _NOBODY)
-            os.setresuid(_NOBODY, _NOBODY, _NOBODY)
-            task()
-            code = 0
-        except BaseException:
-            os.write(writing, traceback.format_exc().encode()[-4000:])
-        finally:
-            os._exit(code)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as file:
-        said = file.read().decode()
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, said
 
 
 def _says(lab: Lab, spec: LaunchSpec, word: str) -> bool:
@@ -71,20 +47,20 @@ def test_a_plain_user_starts_finds_enters_and_stops(name: str, open_folder: Path
         spec = lab.spec(f"id -u; echo x > mine; {IDLE}", env={"TOKEN": "t"})
         handle = lab.start(spec)
         eventually((lab.state / "mine").exists)
-        assert (lab.state / "mine").stat().st_uid == _NOBODY
+        assert (lab.state / "mine").stat().st_uid == NOBODY
         assert runtime.find(spec.folder, None) == handle
         (spec.folder / "status").rename(spec.folder / "kept")
         assert runtime.find(spec.folder, None) == handle
         (spec.folder / "kept").rename(spec.folder / "status")
         command = runtime.enter(handle, ("/bin/sh", "-c", "touch entered; exit 4"))
         assert subprocess.run(command, timeout=20, check=False).returncode == 4
-        assert (lab.state / "entered").stat().st_uid == _NOBODY
+        assert (lab.state / "entered").stat().st_uid == NOBODY
         runtime.stop(handle, grace=5)
         assert not runtime.alive(handle)
         assert runtime.exit_note(spec.folder, handle) == "killed by SIGTERM"
         lab.close()
 
-    _as_nobody(task)
+    as_nobody(task)
 
 
 def test_a_plain_users_agent_does_not_reach_that_users_files(open_folder: Path) -> None:
@@ -106,7 +82,7 @@ def test_a_plain_users_agent_does_not_reach_that_users_files(open_folder: Path) 
         runtime.stop(handle, grace=5)
         lab.close()
 
-    _as_nobody(task)
+    as_nobody(task)
 
 
 @pytest.mark.parametrize("name", ["process", "bubblewrap"])
@@ -129,14 +105,14 @@ def test_a_plain_users_container_is_shown_folders_while_it_runs(name: str, open_
         command = runtime.enter(handle, ("/bin/sh", "-c", script))
         done = subprocess.run(command, capture_output=True, timeout=20, check=False)
         assert done.returncode == (7 if runtime.confined else 0), done.stderr
-        assert (lab.root / "config" / "mine").stat().st_uid == _NOBODY
+        assert (lab.root / "config" / "mine").stat().st_uid == NOBODY
         runtime.share(spec.folder, handle, ())
         command = runtime.enter(handle, ("/bin/sh", "-c", f"ls -A {place}"))
         assert subprocess.run(command, capture_output=True, timeout=20, check=True).stdout == b""
         runtime.stop(handle, grace=5)
         lab.close()
 
-    _as_nobody(task)
+    as_nobody(task)
 
 
 def test_a_plain_users_containers_have_each_their_own_number_of_tasks(open_folder: Path) -> None:
@@ -167,4 +143,4 @@ def test_a_plain_users_containers_have_each_their_own_number_of_tasks(open_folde
             runtime.stop(handle, grace=0)
         lab.close()
 
-    _as_nobody(task)
+    as_nobody(task)
