@@ -11,6 +11,7 @@ MAX_LOG = 256 * 1024
 """Bytes of one build's log."""
 _MAX_LINE = 2_000
 _RESERVED = 16 * 1024
+_TOLD = 5
 """Bytes that only steps may use, so that how it ended is there however much a container said."""
 
 
@@ -92,10 +93,11 @@ class BuildLog:
 
 
 class Growth:
-    """What is appended to a file from now on, in whole lines, as it comes."""
+    """What is appended to a file from now on, in whole lines, as it comes. ``last``: the newest five read."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self.last: list[str] = []
         try:
             self._at = path.stat().st_size
         except OSError:
@@ -111,7 +113,9 @@ class Growth:
             return ""
         end = len(data) if rest else data.rfind(b"\n") + 1
         self._at += end
-        return data[:end].decode(errors="replace")
+        text = data[:end].decode(errors="replace")
+        self.last = [*self.last, *text.splitlines()][-_TOLD:]
+        return text
 
 
 def _line(text: str) -> str:

@@ -22,7 +22,6 @@ from hyperhive.domain.records import AgentRecord, Handle
 from hyperhive.domain.views import ApprovalView
 from hyperhive.errors import Broken, HiveError
 from hyperhive.runtimes.base import Runtime
-from hyperhive.runtimes.log import tail
 
 log = logging.getLogger(__name__)
 
@@ -227,7 +226,7 @@ class Operations:
         except Broken as error:
             self._end(job, record, handle)
             job.log.quote(said.read(rest=True))
-            tells = " | ".join(tail(paths.log, lines=5).splitlines())[-600:]
+            tells = " | ".join(said.last)[-600:]
             raise Broken(f"{error.message}; the log ends: {tells}" if tells else error.message) from None
         job.log.say(Step.READY)
 

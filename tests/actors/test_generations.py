@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.actors.build_log import MAX_LOG, BuildLog, Step
+from hyperhive.actors.build_log import MAX_LOG, BuildLog, Growth, Step
 from hyperhive.actors.builder import KEPT_GENERATIONS
 from hyperhive.actors.reply import Waiter
 from hyperhive.actors.requests import Accepted, Operate
@@ -403,6 +403,18 @@ def test_a_build_log_that_cannot_be_written_fails_nothing(tmp_path: Path) -> Non
     log.begin("test")
     log.quote("said")
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_what_a_container_says_is_told_apart_from_what_the_one_before_it_said(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("said by the one before\n")
+    said = Growth(log)
+    assert (said.read(), said.last) == ("", [])
+    with log.open("a") as file:
+        file.write("".join(f"line {n}\n" for n in range(7)) + "Kil")
+    assert said.read() == "".join(f"line {n}\n" for n in range(7))
+    assert said.read(rest=True) == "Kil"
+    assert said.last == ["line 3", "line 4", "line 5", "line 6", "Kil"]
 
 
 # -- the end of an agent
