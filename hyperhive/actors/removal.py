@@ -2,24 +2,31 @@
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 from hyperhive.errors import Broken
 
 _REMOVE_DEADLINE = 200.0
+_TRIES = 5
 
 
 def remove_tree(path: Path) -> None:
     """Delete a folder and all in it, however deep and whatever its rights; links in it are not followed.
 
-    The system's own ``rm`` does it: what an agent can nest is deeper than Python's recursion goes.
+    The system's own ``rm`` does it: what an agent can nest is deeper than Python's recursion goes. It is tried a few
+    times, for somebody may still be at work in there.
 
     Raises:
         Broken: something of it could not be removed.
     """
-    if not path.is_symlink() and path.is_dir():
-        _quietly("chmod", "-R", "u+rwX", "--", str(path))
-    said = _quietly("rm", "-rf", "--", str(path))
+    said, until = "", time.monotonic() + _REMOVE_DEADLINE
+    for attempt in range(_TRIES):
+        if not os.path.lexists(path) or (attempt and time.monotonic() > until):
+            break
+        if not path.is_symlink() and path.is_dir():
+            _quietly("chmod", "-R", "u+rwX", "--", str(path))
+        said = _quietly("rm", "-rf", "--", str(path))
     if os.path.lexists(path):
         raise Broken(f"{path} could not be removed: {said or 'no reason given'}; remove it by hand.")
 

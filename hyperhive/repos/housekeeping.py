@@ -3,6 +3,7 @@
 import contextlib
 from pathlib import Path
 
+from hyperhive.repos import files
 from hyperhive.repos.git import Git, GitFailed
 
 LOOSE = 16
@@ -20,9 +21,12 @@ def tidy(git: Git, folder: Path) -> None:
     objects = folder / "objects"
     if _entries(objects / "17") <= LOOSE and _entries(objects / "pack") <= 2 * PACKS:
         return
+    for left in (*objects.glob("pack/tmp_*"), *objects.glob("pack/.tmp-*")):  # by one that was killed
+        files.remove(left)
     with contextlib.suppress(GitFailed):
         git.run("pack-refs", "--all", deadline=_DEADLINE)
-        git.run("repack", "-a", "-d", "-q", deadline=_DEADLINE)
+        # Looking for likenesses takes minutes where a proposer brought much that has none.
+        git.run("repack", "-a", "-d", "-q", "--window=0", deadline=_DEADLINE)
         git.run("prune-packed", "-q", deadline=_DEADLINE)
 
 

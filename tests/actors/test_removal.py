@@ -1,6 +1,7 @@
 """What an agent leaves behind is removed whole, and nothing else."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -35,3 +36,18 @@ def test_what_cannot_be_removed_is_said(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Broken, match="remove it by hand"):
         remove_tree(tmp_path / "kept")
+
+
+def test_who_is_at_work_in_there_does_not_keep_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs, doomed = tmp_path / "programs", tmp_path / "doomed"
+    programs.mkdir()
+    doomed.mkdir()
+    real = shutil.which("rm")
+    tried = programs / "tried"
+    rm = programs / "rm"
+    rm.write_text(f'#!/bin/sh\n[ -e {tried} ] && exec {real} "$@"\n: > {tried}; echo busy >&2; exit 1\n')
+    rm.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    remove_tree(doomed)
+    assert tried.exists()
+    assert not doomed.exists()

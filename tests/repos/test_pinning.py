@@ -112,8 +112,11 @@ def test_many_objects_are_packed_in_time(rig: Rig, monkeypatch: pytest.MonkeyPat
     ]
     rig.repos.tag(NAME, make={"proposal/1": Tag(shas[0])}, main=shas[1])
     monkeypatch.setattr(housekeeping, "LOOSE", -1)
+    left = rig.applied / ".git/objects/pack/tmp_pack_killed"
+    left.write_bytes(b"PACK")
     shas.append(rig.repos.pin(NAME, rig.proposer.commit({"n": b"last"})).sha)
     assert not list((rig.applied / ".git/objects").glob("[0-9a-f][0-9a-f]/*"))
+    assert not left.exists()
     assert [rig.repos.read(NAME, sha, "n", 10) for sha in shas] == [b"0", b"1", b"2", b"last"]
     assert (rig.repos.main(NAME), rig.ref("refs/tags/proposal/1")) == (shas[1], shas[0])
     assert rig.clean()
