@@ -67,6 +67,7 @@ class Job:
         approval: the approved change that it carries out.
         back: the recorded generation that it goes back to.
         first: whether the first config may be built.
+        resumed: an earlier daemon began it; nobody knows which generation's container it left running.
         deployed: the commit of the newest generation that is recorded, an earlier incarnation's too.
         size: bytes that a destroyed agent left.
         recorded: numbers of the generations that are recorded.
@@ -79,6 +80,7 @@ class Job:
         waited: it has waited for one; that time does not count against its deadline.
         over: how it ended; its actor may have failed on hearing it, or been quarantined then.
         given_up: it took too long; what it still does must not count.
+        untagged: it failed, and the tags could not be written to say so.
     """
 
     kind: Transient
@@ -89,6 +91,7 @@ class Job:
     back: Generation | None = None
     recorded: frozenset[int] = frozenset()
     first: bool = True
+    resumed: bool = False
     deployed: str = ""
     size: int | None = None
     log: BuildLog = field(default_factory=lambda: BuildLog(None))
@@ -100,10 +103,12 @@ class Job:
     waited: bool = False
     over: Done | None = None
     given_up: bool = False
+    untagged: bool = False
     planned: Handle | None = None
     started: Handle | None = None
     _settled: threading.Event = field(default_factory=threading.Event)
     _ready: bool = False
+    _gone: set[Handle] = field(default_factory=set)
 
     def aim_at(self, aim: Aim | None) -> None:
         """Build this."""
@@ -177,14 +182,16 @@ class Job:
             Broken: it ended, or did not within ``deadline`` seconds.
         """
         end = time.monotonic() + deadline
-        settled = False
-        while not settled and (left := end - time.monotonic()) > 0:
-            settled = self._settled.wait(min(left, _PULSE))
+        while not self._ready and self.started not in self._gone and (left := end - time.monotonic()) > 0:
+            self._settled.wait(min(left, _PULSE))
+            self._settled.clear()
             meanwhile()
-        if not settled:
-            raise Broken(f"the harness did not report ready within {deadline:g} s")
-        if not self._ready:
+        meanwhile()
+        if self._ready:
+            return
+        if self.started in self._gone:
             raise Broken("the container ended before its harness was ready")
+        raise Broken(f"the harness did not report ready within {deadline:g} s")
 
     # -- for the actor
 
@@ -194,6 +201,6 @@ class Job:
         self._settled.set()
 
     def leader_ended(self, handle: Handle) -> None:
-        """A container ended; if it is the one just started, nobody needs to wait for it."""
-        if handle == self.started:
-            self._settled.set()
+        """A container ended; nobody needs to wait for it. It may be heard late, when another is starting."""
+        self._gone.add(handle)
+        self._settled.set()
