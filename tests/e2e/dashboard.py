@@ -12,12 +12,13 @@ from tests.e2e.hive import RealHive
 
 
 @contextmanager
-def dashboard(real: RealHive) -> Iterator[Page]:
-    """The dashboard in real Chromium, logged in. Errors on its console fail whoever opened it."""
+def dashboard(real: RealHive, *, allowed: tuple[str, ...] = ()) -> Iterator[Page]:
+    """The dashboard in real Chromium, logged in. Errors on its console, but those allowed, fail whoever opened it."""
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if path is None:
         pytest.skip("no Chromium on PATH")
     watch = Watch()
+    watch.allowed = allowed
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM)
         page = browser.new_page(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")

@@ -40,7 +40,7 @@ def real() -> Iterator[RealHive]:
 @pytest.fixture(scope="module")
 def page(real: RealHive) -> Iterator[Page]:
     """What the operator has open all the time; nothing in it is loaded twice."""
-    with dashboard(real) as opened:
+    with dashboard(real, allowed=("409",)) as opened:
         opened.evaluate("window.loadedOnce = true")
         yield opened
 
@@ -144,6 +144,36 @@ def test_a_change_goes_back_with_a_note_and_comes_again_in_the_same_thread(
     real.quiet("manager")
 
 
+def test_what_cannot_work_any_more_is_not_approved_and_can_be_denied(real: RealHive, page: Page) -> None:
+    folder = real.home / "environments"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    (folder / "station.env").touch(mode=0o600)
+    after, main = real.seq, applied(real, "carol").main()
+    write(page, f'change carol\nenvironment = "station"\n{CHANGED}')
+    card = approval(page)
+    expect(card.locator(".l-add").get_by_text("station")).to_be_visible(timeout=SOON)
+    (folder / "station.env").unlink()
+    card.get_by_role("button", name="Approve").click()
+    id = real.wait("approval_requested", after=after, agent="carol")["id"]
+    refusal = card.get_by_role("alert")
+    expect(refusal).to_contain_text(
+        f"Approval {id} cannot be carried out and waits on: agent.toml: environment"
+    )
+    assert [view["state"] for view in real.state()["approvals"]] == ["pending"]
+    card.get_by_role("button", name="Deny…").click()
+    page.keyboard.type("There is no station.")
+    page.keyboard.press("Control+Enter")
+    denied = decided(real, after)
+    assert (denied["decision"], denied["note"], denied["tag"]) == (
+        "denied",
+        "There is no station.",
+        f"denied/{id}",
+    )
+    assert "There is no station." in applied(real, "carol").words(f"denied/{id}")
+    assert applied(real, "carol").main() == main
+    real.quiet("manager")
+
+
 def test_one_that_fails_its_build_leaves_what_ran(real: RealHive, page: Page) -> None:
     if unheld := Bubblewrap().unheld(Limits(memory="8M")):
         pytest.skip(f"nothing that passes every check fails its build here: {unheld[0]}")
@@ -158,6 +188,7 @@ def test_one_that_fails_its_build_leaves_what_ran(real: RealHive, page: Page) ->
     told = real.wait("rebuilt", after=after, agent="carol")
     assert not told["ok"]
     assert f"went back to generation {before['generation']}" in told["note"], told
+    assert "before its harness was ready" in told["note"] and "harness of carol ended" not in told["note"]
     real.shows("carol", container="running", ready=True, transient=None)
     same = ("model", "generation", "commit", "recorded_revision", "restart")
     now = real.agent("carol")
