@@ -60,6 +60,7 @@ class Deploying:
             elif back:
                 self.repos.tag(record.name, make={}, **back)
         except HiveError as error:
+            job.untagged = True
             log.error("The tags of '%s' could not be written: %s", record.name, error.message)
 
     def remake(self, view: ApprovalView) -> None:

@@ -196,6 +196,7 @@ class Lifecycle:
         core, record = self._core, self._core.record
         by = record.transient_by or SYSTEM
         job = self._making.job(kind, by, back=record.transient_generation)
+        job.resumed = True
         core.memory.job = job
         core.commit(
             record,
@@ -305,7 +306,7 @@ class Lifecycle:
     def _answered(self, job: Job, result: Result) -> None:
         for waiter in job.waiting:
             answer(waiter.set, result)
-        if job.given_up and job.approval is not None:  # its thread hangs: nobody has written the tags
+        if (job.given_up or job.untagged) and job.approval is not None:  # nobody has written the tags
             deploying, record = self._core.shared.operations.deploying, self._core.record
             self._beside(lambda: deploying.failed(job, record, result.note))
         if not self._next():

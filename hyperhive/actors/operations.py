@@ -93,7 +93,7 @@ class Operations:
         Args:
             run: whether the container should run afterwards.
         """
-        if (record.handle or not run) and self._built(job, record):
+        if (record.handle or not run) and not job.resumed and self._built(job, record):
             return "nothing to change", None
         return self._go_over(job, record, run)
 
@@ -137,6 +137,8 @@ class Operations:
         job.log.begin(f"{job.kind.value} {record.name}, asked for by {job.by}")
         with self._place(job):
             ended = threading.Event()
+            if job.resumed and run:  # what runs may be what the earlier daemon was about to go over to
+                ended.set()
             try:
                 made = self._change(job, record, run, ended)
             except Exception as error:

@@ -18,6 +18,8 @@ from tests.actors.proposing import approval, approve, draft, ended, tags
 from tests.actors.rig import Rig
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 OPUS, HAIKU = 'model = "opus"\n', 'model = "haiku"\n'
 
 STEPS = (
@@ -161,6 +163,25 @@ def test_an_approved_change_that_the_next_daemon_cannot_carry_out_leaves_what_ra
     agreeing(rig, 2)
     told = [kind for kind in rig.told("alice")[before:] if not kind.startswith("approval")]
     assert told == ["transient_set", "rebuilt", "transient_cleared"]
+
+
+@pytest.mark.parametrize("step", ["started, unrecorded", Step.STARTED, Step.DONE])
+def test_an_approved_change_that_the_next_daemon_cannot_even_build_does_not_run_on(
+    rig: Rig, death: Callable[[str], Death], step: str
+) -> None:
+    rig.spawn("alice")
+    ended(rig, approve(rig, "alice", OPUS).id)
+    rig.settled("alice")
+    file = rig.layout.environments / "bedrock.env"
+    file.touch(mode=0o600)
+    die_at(rig, death(step), lambda: approve(rig, "alice", 'environment = "bedrock"\n'))
+    file.unlink()
+    rig.up()
+    assert ended(rig, 2).outcome.endswith("went back to generation 2")
+    whole(rig, 2)
+    agreeing(rig, 2)
+    spec = [spec for spec in rig.runtime.starts if spec.name == "alice"][-1]
+    assert rig.layout.agent("alice").generations / "2" in {bind.host for bind in spec.binds}
 
 
 @pytest.mark.parametrize("step", [Step.BEGUN, Step.ENDED, "started, unrecorded", Step.DONE])
