@@ -13,6 +13,9 @@ from hyperhive.errors import Invalid
 
 MAX_CONFIG = 64 * 1024
 """Bytes of one ``agent.toml``."""
+_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_LEAST_MEMORY = _UNITS["M"]
+_MOST_MEMORY = 1024 * _UNITS["T"]
 
 
 def _text(text: str) -> str:
@@ -41,9 +44,28 @@ def _recipient(name: str) -> str:
         raise PydanticCustomError("name", "{reason}", {"reason": refusal.message.rstrip(".")}) from None
 
 
+def size(text: str) -> int:
+    """Bytes of ``4G`` and the like."""
+    return int(text[:-1]) * _UNITS[text[-1]] if text[-1] in _UNITS else int(text)
+
+
+def _memory(text: str) -> str:
+    if not _LEAST_MEMORY <= size(text) <= _MOST_MEMORY:
+        raise PydanticCustomError("memory", "nothing runs in that: give 1M to 1024T")
+    return text
+
+
+def _server(name: str) -> str:
+    """Claude Code calls a tool ``mcp__<server>__<tool>``: a name with that in it could be another server's tool."""
+    if "__" in name:
+        raise PydanticCustomError("server", "the name of a server holds no two underscores in a row")
+    return name
+
+
 _Text = Annotated[str, AfterValidator(_text)]
 _Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
-_ServerName = Annotated[str, Field(pattern=r"^[a-zA-Z][a-zA-Z0-9_-]{0,31}$")]
+_ServerName = Annotated[str, Field(pattern=r"^[a-zA-Z][a-zA-Z0-9_-]{0,31}$"), AfterValidator(_server)]
+_Memory = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,15}[KMGT]?$"), AfterValidator(_memory)]
 _ToolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_./*-]{1,128}$")]
 
 
@@ -65,8 +87,8 @@ class ExtraMcpServer(Value):
 class Limits(Value):
     """What the container may use."""
 
-    memory: str | None = Field(default=None, pattern=r"^[1-9][0-9]*[KMGT]?$")
-    cpus: float | None = Field(default=None, gt=0, le=1024)
+    memory: _Memory | None = None
+    cpus: float | None = Field(default=None, ge=0.01, le=1024)
     tasks: int | None = Field(default=None, ge=16, le=1_000_000)
 
 
@@ -117,8 +139,8 @@ def parse(text: str, *, file: str = "agent.toml") -> AgentConfig:
         key = ascii(".".join(str(part) for part in first["loc"]))[1:-1][:100] or "(file)"
         reason = "unknown key" if first["type"] == "extra_forbidden" else first["msg"]
         raise Invalid(f"{file}: {key}: {reason}.", code="bad-config") from None
-    if "hyperhive" in config.extraMcpServers:
-        raise Invalid(f"{file}: extraMcpServers.hyperhive: this name is the hive's own.", code="bad-config")
+    if own := next((name for name in config.extraMcpServers if name.lower() == "hyperhive"), None):
+        raise Invalid(f"{file}: extraMcpServers.{own}: this name is the hive's own.", code="bad-config")
     return config
 
 

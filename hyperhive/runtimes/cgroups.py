@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from hyperhive.domain.agent_config import Limits
+from hyperhive.domain.agent_config import Limits, size
 from hyperhive.domain.launch import CONTAINER_MARK
 from hyperhive.errors import Broken
 from hyperhive.runtimes import proc
@@ -26,7 +26,6 @@ _PERIOD = 100_000
 """Microseconds that a share of the processors is measured over."""
 _OUTSIDE = 1
 """Tasks in the group that are not the container's: the ``bwrap`` or leader around it."""
-_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
 class Cgroups:
@@ -142,11 +141,6 @@ class Cgroups:
                 for pid in members:
                     with suppress(ProcessLookupError):
                         _write(base / _LEAF, "cgroup.procs", str(pid))
-
-
-def size(text: str) -> int:
-    """Bytes of ``4G`` and the like."""
-    return int(text[:-1]) * _UNITS[text[-1]] if text[-1] in _UNITS else int(text)
 
 
 def _settings(limit: str, limits: Limits, version: int) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hyperhive.domain.agent_config import DEFAULT, parse
+from hyperhive.domain.agent_config import DEFAULT, parse, size
 from hyperhive.errors import Invalid
 
 WHOLE = """
@@ -50,6 +50,10 @@ def test_a_new_agents_config_says_what_holds_anyway() -> None:
         ("[limits]\ntasks = '512'", "limits.tasks: Input should be a valid integer"),
         ("[limits]\ntasks = 512.0", "limits.tasks: Input should be a valid integer"),
         ("[limits]\ncpus = nan", "limits.cpus"),
+        ("[limits]\ncpus = 0.001", "limits.cpus: Input should be greater than or equal to 0.01"),
+        ("[limits]\nmemory = '1'", "limits.memory: nothing runs in that: give 1M to 1024T"),
+        ("[limits]\nmemory = '1025T'", "limits.memory: nothing runs in that"),
+        (f"[limits]\nmemory = '{'9' * 5_000}'", "limits.memory: String should match"),
         ("[notes]\ncompactAboveKiB = true", "notes.compactAboveKiB: Input should be a valid integer"),
         ("model = 2026-01-01", "model: Input should be a valid string"),
         ("[limits]\nmemory = 2026-01-01", "limits.memory: Input should be a valid string"),
@@ -57,6 +61,14 @@ def test_a_new_agents_config_says_what_holds_anyway() -> None:
         ("allowedRecipients = ['../x']", "allowedRecipients.0: '../x' cannot name an agent"),
         ("allowedRecipients = 'alice'", "allowedRecipients"),
         ("[extraMcpServers.hyperhive]\ncommand = 'x'", "this name is the hive's own"),
+        (
+            "[extraMcpServers.HyperHive]\ncommand = 'x'",
+            "extraMcpServers.HyperHive: this name is the hive's own",
+        ),
+        (
+            "[extraMcpServers.a__b]\ncommand = 'x'",
+            "extraMcpServers.a__b.[key]: the name of a server holds no two",
+        ),
         ("[extraMcpServers.w]\nargs = []", "extraMcpServers.w.command: Field required"),
         ("a = 1\na = 2", "not TOML"),
         ("a = " + "[" * 5_000, "not TOML"),
@@ -71,6 +83,10 @@ def test_a_mistake_is_refused_with_file_key_and_reason(text: str, said: str) -> 
     assert refusal.value.message.startswith("agent.toml: ")
     assert said in refusal.value.message
     assert refusal.value.message.endswith(".")
+
+
+def test_sizes_are_read_with_their_unit() -> None:
+    assert [size(text) for text in ("512", "4K", "3M", "2G", "1T")] == [512, 4096, 3 << 20, 2 << 30, 1 << 40]
 
 
 @pytest.mark.parametrize("rule", ["", "  ", "x),Bash,Bash(y", "x)", "(x", "a\\nb", "a\\u0000b"])

@@ -12,10 +12,12 @@ from hyperhive.domain.agent_config import Limits
 from hyperhive.errors import Broken
 from hyperhive.runtimes import cgroups
 from hyperhive.runtimes.bubblewrap import Bubblewrap
-from hyperhive.runtimes.cgroups import OUT_OF_MEMORY, Cgroups, size
+from hyperhive.runtimes.cgroups import OUT_OF_MEMORY, Cgroups
 from hyperhive.runtimes.process import Process
 from tests.runtimes.lab import IDLE, Lab, make
 from tests.waiting import eventually
+
+pytestmark = pytest.mark.slow
 
 _ALL = Limits(memory="1G", cpus=1.5, tasks=64)
 
@@ -196,10 +198,6 @@ def test_memory_that_was_used_up_shows_in_either_version(file: str, one: Machine
     assert not one.cgroups.ran_out(one.container)
     one.file(f"memory/mine/hyperhive-x/{file}", _USED_UP[file])
     assert one.cgroups.ran_out(one.container)
-
-
-def test_sizes_are_read_with_their_unit() -> None:
-    assert [size(text) for text in ("512", "4K", "3M", "2G", "1T")] == [512, 4096, 3 << 20, 2 << 30, 1 << 40]
 
 
 @pytest.mark.parametrize("kind", [Bubblewrap, Process])
