@@ -1,6 +1,6 @@
 """Runs the checks: lint, format, types and imports side by side, then tests. Output only of what fails.
 
-check.py            everything that is quick: the static checks, the tests without the marker e2e
+check.py            everything that is quick: the static checks, the tests without the markers e2e and slow
 check.py --all      the static checks and all tests; further arguments go to pytest
 """
 
@@ -29,7 +29,7 @@ def main(argv: list[str]) -> int:
     every = "--all" in argv
     rest = [word for word in argv if word != "--all"]
     failed = static()
-    chosen = [] if every else ["-m", "not e2e", "-n", str(min(4, os.cpu_count() or 1)), "-q"]
+    chosen = [] if every else ["-m", "not e2e and not slow", "-n", str(min(4, os.cpu_count() or 1)), "-q"]
     code = subprocess.run(
         [BIN / "pytest", *chosen, *rest], cwd=ROOT, env=environment(), check=False
     ).returncode

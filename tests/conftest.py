@@ -1,6 +1,13 @@
 """What holds for all tests, wherever they are run."""
 
+import os
 import signal
+
+from hypothesis import settings
+
+settings.register_profile("same", derandomize=True)
+settings.register_profile("search", derandomize=False)
+settings.load_profile("search" if os.environ.get("HYPERHIVE_SEARCH") else "same")
 
 
 def pytest_configure() -> None:

@@ -32,6 +32,7 @@ def _files(folder: Path) -> Iterator[Path]:
         yield from (Path(place) / name for name in files if name.endswith(".py"))
 
 
+@cache
 def _read(path: Path) -> Module:
     text = path.read_text()
     return Module(str(path.relative_to(ROOT)), text, ast.parse(text))

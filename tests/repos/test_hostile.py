@@ -17,6 +17,8 @@ from hyperhive.repos import Tag, pinning, quarantine
 from hyperhive.repos.quarantine import MAX_OBJECT
 from tests.repos.rig import CONFIG, NAME, Proposer, Rig, entry, run_git
 
+pytestmark = pytest.mark.slow
+
 
 def refusal(rig: Rig, ref: str) -> str:
     """The refusal of a pin, which must leave nothing behind."""

@@ -10,6 +10,8 @@ from hyperhive.repos import Pinned, Tag, housekeeping
 from hyperhive.repos.quarantine import Quarantine
 from tests.repos.rig import CONFIG, NAME, Rig
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_pinned_commit_comes_with_its_subject_and_config(rig: Rig) -> None:
     sha = rig.proposer.commit(

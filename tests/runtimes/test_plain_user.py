@@ -17,7 +17,10 @@ from tests.nobody import NOBODY, as_nobody
 from tests.runtimes.lab import IDLE, Lab, make
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the other tests run as a plain user already")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.geteuid() != 0, reason="the other tests run as a plain user already"),
+]
 
 
 def _says(lab: Lab, spec: LaunchSpec, word: str) -> bool:

@@ -20,6 +20,8 @@ from hyperhive.runtimes.bubblewrap import Bubblewrap
 from tests.runtimes.lab import IDLE, Lab, make
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 _ATTEMPTS = textwrap.dedent("""
     import ctypes, json, os
 
