@@ -13,6 +13,18 @@ MOST = 500
 """Decided approvals that the daemon gives at once."""
 RECENT = 50
 """Decided approvals shown when no number is given."""
+_WORDS = {
+    "approved": "approved",
+    "building": "approved, being built",
+    "deployed": "approved, runs",
+    "failed": "approved, failed",
+    "denied": "denied",
+    "revise": "sent back",
+    "withdrawn": "withdrawn",
+    "superseded": "superseded",
+    "expired": "expired",
+}
+"""What became of an approval; a later hyperhive may say others."""
 _TONES = {"+": "good", "-": "bad", "@": "dim", "\\": "dim"}
 
 
@@ -47,7 +59,7 @@ def decided(args: Args) -> int:
         return print_json(answer["approvals"])
     rows = [
         (
-            view["id"], view["kind"], view["agent"], view["state"], view["by"], view["where"],
+            view["id"], view["kind"], view["agent"], _word(view), view["by"], view["where"],
             moment(view["decided"]), cut(view["outcome"] or view["note"] or view["summary"], 60),
         )
         for view in answer["approvals"]
@@ -57,6 +69,10 @@ def decided(args: Args) -> int:
     else:
         line("Nothing was decided yet.")
     return 0
+
+
+def _word(view: dict[str, Any]) -> str:
+    return safe(_WORDS.get(view["state"], view["state"]))
 
 
 def diff(args: Args) -> int:
@@ -92,7 +108,7 @@ def decide(args: Args) -> int:
     view = daemon().json("POST", f"/api/approvals/{number}/{args.command.name}", {"note": note})
     if args.on("json"):
         return print_json(view)
-    line(f"Approval {number} ({safe(view['kind'])} of {safe(view['agent'])}): {safe(view['state'])}.")
+    line(f"Approval {number} ({safe(view['kind'])} of {safe(view['agent'])}): {_word(view)}.")
     line(_follows(view))
     return 0
 
@@ -100,13 +116,15 @@ def decide(args: Args) -> int:
 def _follows(view: dict[str, Any]) -> str:
     """What happens now."""
     agent, asker = safe(view["agent"]), safe(view["requested_by"])
+    yours = asker == "operator"
     if view["state"] == "approved":
         done = "is rebuilt" if view["kind"] == "apply-commit" else "is made"
         of = f" from {safe(view['sha'][:12])}" if view["sha"] else ""
         return f"'{agent}' {done}{of} now; 'hyperhive build {agent} --follow' shows how that goes."
     if view["state"] == "revise":
-        return f"{asker} gets your note; its next proposal for '{agent}' goes on from this one."
-    return f"{asker} is told; nothing changes."
+        told = "The" if yours else f"{asker} gets your note; its"
+        return f"{told} next proposal for '{agent}' goes on from this one."
+    return "Nothing changes." if yours else f"{asker} is told; nothing changes."
 
 
 def propose(args: Args) -> int:
@@ -128,7 +146,7 @@ def withdraw(args: Args) -> int:
     view = daemon().json("POST", f"/api/approvals/{number}/withdraw", {})
     if args.on("json"):
         return print_json(view)
-    line(f"Approval {number} ({safe(view['kind'])} of {safe(view['agent'])}): {safe(view['state'])}.")
+    line(f"Approval {number} ({safe(view['kind'])} of {safe(view['agent'])}): {_word(view)}.")
     return 0
 
 

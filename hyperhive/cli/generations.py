@@ -19,13 +19,13 @@ def history(args: Args) -> int:
         return print_json(found)
     rows = [
         (
-            view["number"], "current" if view["current"] else "there" if view["here"] else "gone",
+            view["number"], "runs now" if view["current"] else "kept" if view["here"] else "gone",
             view["commit"][:12], moment(view["made"]), view["by"], view["approval"], cut(view["summary"], 60),
         )
         for view in found
     ]  # fmt: skip
     if rows:
-        table(("GENERATION", "FOLDER", "COMMIT", "MADE", "BY", "APPROVAL", "SUMMARY"), rows)
+        table(("GENERATION", "STATE", "COMMIT", "MADE", "BY", "APPROVAL", "SUMMARY"), rows)
     else:
         line(f"'{safe(name)}' was not built yet.")
     return 0

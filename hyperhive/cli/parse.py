@@ -44,7 +44,8 @@ def whole(text: str, what: str, highest: int = 2**53) -> int:
         Usage: it is none from 0 to ``highest``.
     """
     if not (text.isascii() and text.isdigit()) or len(text) > 16 or int(text) > highest:
-        raise Usage(f"{what} wants a whole number from 0 to {highest}, not '{text}'.")
+        most = f"a whole number from 0 to {highest}" if highest < 2**53 else "a whole number"
+        raise Usage(f"{what} wants {most}, not '{text[:40]}'.")
     return int(text)
 
 

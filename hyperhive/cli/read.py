@@ -36,17 +36,18 @@ def list_agents(args: Args) -> int:
         line(f"Kept folders of: {', '.join(_kept(kept) for kept in snapshot['kept'])}.")
     count = len(waiting(snapshot)) + len(_open(snapshot))
     if count:
-        line(f"{count} wait for you: 'hyperhive pending', 'hyperhive questions'.")
+        waits = "1 thing waits" if count == 1 else f"{count} things wait"
+        line(f"{waits} for you: 'hyperhive pending', 'hyperhive questions'.")
     return 0
 
 
 def _draft(draft: dict[str, Any]) -> str:
-    return f"{safe(draft['name'])} ({size(draft['size'])}, {ago(draft['created'])}, by {safe(draft['by'])})"
+    return f"{safe(draft['name'])} ({size(draft['size'])}, begun {ago(draft['created'])} ago by {safe(draft['by'])})"
 
 
 def _kept(kept: dict[str, Any]) -> str:
     login = "with a login" if kept["logged_in"] else "no login"
-    return f"{safe(kept['name'])} ({size(kept['size'])}, {ago(kept['since'])}, {login})"
+    return f"{safe(kept['name'])} ({size(kept['size'])}, destroyed {ago(kept['since'])} ago, {login})"
 
 
 def _row(agent: dict[str, Any]) -> tuple[object, ...]:

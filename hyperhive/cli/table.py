@@ -10,6 +10,7 @@ class Option(NamedTuple):
     help: str
     value: str = ""
     choices: tuple[str, ...] = ()
+    required: bool = False
 
     @property
     def key(self) -> str:
@@ -29,7 +30,8 @@ class Command(NamedTuple):
     @property
     def usage(self) -> str:
         """How it is typed."""
-        shown = [f"[{o.name} {o.value}]" if o.value else f"[{o.name}]" for o in self.options]
+        typed = [(f"{o.name} {o.value}".rstrip(), o.required) for o in self.options]
+        shown = [text if required else f"[{text}]" for text, required in typed]
         return " ".join(["hyperhive", self.name, *self.args, *shown])
 
 
@@ -38,6 +40,7 @@ ALL = Option("--all", "every agent")
 FOLLOW = Option("--follow", "go on with what comes")
 NO_WAIT = Option("--no-wait", "return at once; the outcome is an event")
 NOTE = Option("--note", "why, told to whoever asked", "TEXT")
+CHANGE = Option("--note", "what is to be changed, told to whoever asked", "TEXT", required=True)
 AGAINST = ("running", "proposal", "approved")
 RUNTIMES = ("auto", "nixos", "nspawn", "bubblewrap", "process")
 
@@ -106,7 +109,7 @@ _DECISIONS = (
     Command("approve", ("ID",), "approve it", (NOTE, JSON), "approvals:decide"),
     Command("deny", ("ID",), "deny it", (NOTE, JSON), "approvals:decide"),
     Command(
-        "revise", ("ID",), "send it back with a note (--note is required)", (NOTE, JSON), "approvals:decide"
+        "revise", ("ID",), "send it back to be changed", (CHANGE, JSON), "approvals:decide"
     ),
     Command(
         "decided", (), "approvals that wait no more, newest first",

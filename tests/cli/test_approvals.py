@@ -136,9 +136,9 @@ def test_history_and_rollback_go_back_to_what_was_built(served: ServedHive, type
     type_("approve", str(_propose(served)))
     assert type_("build", "alice", "--follow").out.endswith("Done.\n")
     head, second, first = type_("history", "alice").out.splitlines()
-    assert head.split()[:3] == ["GENERATION", "FOLDER", "COMMIT"]
-    assert second.split()[:2] == ["2", "current"]
-    assert first.split()[:2] == ["1", "there"]
+    assert head.split()[:3] == ["GENERATION", "STATE", "COMMIT"]
+    assert second.split()[:2] == ["2", "runs"]
+    assert first.split()[:2] == ["1", "kept"]
     said = type_("rollback", "alice")
     assert (said.code, said.out) == (
         0,
@@ -165,9 +165,9 @@ def test_drafts_and_kept_folders_tell_their_size_and_age(served: ServedHive, typ
     draft = DraftView(name="scout", created=now() - timedelta(hours=2), by="manager", size=8_192)
     served.do(lambda hive: hive._set(kept=(kept, bare), drafts=(draft,)))
     said = type_("list").out
-    assert "Drafts: scout (8 KiB, 2 h, by manager)." in said
+    assert "Drafts: scout (8 KiB, begun 2 h ago by manager)." in said
     assert (
-        "Kept folders of: old-hand (50 MiB, 3 d, with a login), older (not measured, 0 s, no login)." in said
+        "Kept folders of: old-hand (50 MiB, destroyed 3 d ago, with a login), older (not measured, " in said
     )
 
 

@@ -51,7 +51,7 @@ def test_list_tells_what_needs_the_operator(served: ServedHive, type_: Type) -> 
     assert "rebuilding…" in said
     assert "quarantined: 5 crashes within 60 s" in said
     assert "Kept folders of: old-hand (50 MiB, " in said
-    assert "2 wait for you" in said
+    assert "2 things wait for you" in said
 
 
 @pytest.mark.parametrize(
