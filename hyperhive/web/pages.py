@@ -67,7 +67,7 @@ async def agent_page(request: Request) -> HTMLResponse:
         "agent.html",
         _live(snapshot, await _messages(hive, name))
         | {
-            "recent": await _recent(hive, snapshot.seq),
+            "recent": await _recent(hive, snapshot.seq, name),
             "agent": agent,
             "stand": standing.of(agent),
             "tab": _one_of(request.query_params.get("tab"), TABS, TABS[0]),
@@ -226,12 +226,16 @@ async def _earlier(hive: Hive, snapshot: HiveSnapshot) -> dict[int, tuple[Approv
     return found
 
 
-async def _recent(hive: Hive, seq: int) -> Markup:
+async def _recent(hive: Hive, seq: int, agent: str | None = None) -> Markup:
+    """The last events, oldest first; with ``agent`` also the last of that agent's own, however long ago."""
     try:
         events = await hive.events(after=max(0, seq - RECENT_EVENTS), limit=RECENT_EVENTS)
+        own = await hive.past(agent=agent, before=seq + 1, limit=RECENT_EVENTS) if agent else []
     except HiveError:
-        events = []
-    return embedded(f"[{','.join(events)}]")
+        events, own = [], []
+    found = {json.loads(event)["seq"]: event for event in (*own, *events)} if own else {}
+    ordered = [found[number] for number in sorted(found)] if own else events
+    return embedded(f"[{','.join(ordered)}]")
 
 
 def _unknown_agent(name: str, kept: bool) -> HTMLResponse:

@@ -102,9 +102,10 @@ def asked(approval: ApprovalView) -> str:
 
 def asks(approval: ApprovalView) -> str:
     """What is asked for, where no commit says it."""
+    asker = approval.requested_by
     return (
-        f"{approval.requested_by} asks for a new agent, {approval.agent}, with the first config. "
-        "Approved, it starts at once."
+        f"{'You asked' if asker == OPERATOR else f'{asker} asks'} for a new agent, {approval.agent}, "
+        "with the first config. Approved, it starts at once."
     )
 
 

@@ -13,6 +13,7 @@ from hyperhive.domain.approvals import Kind
 from hyperhive.domain.turns import TurnState
 from hyperhive.domain.views import AgentView, MessageView, TurnView
 from hyperhive.errors import Broken
+from hyperhive.hive import Action
 from hyperhive.web import pages, standing
 from tests.fakes.hive import FakeHive
 from tests.fakes.samples import NOON, agent_view, busy_snapshot, snapshot
@@ -92,11 +93,37 @@ async def test_what_waits_for_approval_reads_at_first_paint_with_its_rounds() ->
         "expires in 2 h",
         "Think harder, for the audit",
         "You asked: Say why.",
-        f"asked by manager {sha[:7]} 2 files +2",
+        f"no. {first.id + 1}, asked by manager {sha[:7]} 2 files +2",
         "What alice runs has changed since this was proposed",
     ):
         assert words in text
     assert f'href="/api/approvals/{first.id + 1}/diff"' in (await get(hive, "/agents/alice")).text
+
+
+async def test_without_scripts_all_that_waits_can_be_read() -> None:
+    hive = FakeHive(snapshot("manager"))
+    for count in range(9):
+        await hive.request_spawn(f"worker-{count}", by="operator" if count else "manager")
+    page = (await get(hive)).text
+    shown, rest = page.split("<noscript>")[0], page.split("<noscript>")[1].split("</noscript>")[0]
+    assert 0 < shown.count('<li class="card') < 9
+    assert shown.count('<li class="card') + rest.count('<li class="card') == 9
+    assert "manager asks for a new agent, worker-0" in shown
+    assert "You asked for a new agent, worker-8" in rest
+    assert "hyperhive pending" in rest
+
+
+async def test_an_agents_page_carries_its_own_last_events_however_long_ago() -> None:
+    hive = FakeHive(snapshot("manager", "alice"))
+    await hive.operate(Action.RESTART, "alice", by="operator")
+    for _ in range(pages.RECENT_EVENTS):
+        await hive.send(sender="operator", to="manager", body="Hello.")
+    told = carried((await get(hive, "/agents/alice")).text, "events-data")
+    assert isinstance(told, list)
+    numbers = [event["seq"] for event in told]
+    assert numbers == sorted(set(numbers))
+    assert "alice" in {event["agent"] for event in told}
+    assert "alice" not in str(carried((await get(hive)).text, "events-data"))
 
 
 @pytest.mark.parametrize(

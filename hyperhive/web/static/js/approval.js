@@ -5,6 +5,7 @@ import { ASKS, decidedBy, KIND, wait } from "./approvals.js";
 import { Card } from "./card.js";
 import { DiffView, plural, sizes } from "./diffview.js";
 import { h, icon, setAttr, setText, show } from "./dom.js";
+import { you } from "./events.js";
 import { Note } from "./note.js";
 import { Rounds } from "./rounds.js";
 import { when } from "./time.js";
@@ -123,7 +124,7 @@ export class Approval extends Card {
 
 /** Who asks, which commit, how much. */
 function meta(item) {
-  const parts = [h("span", {}, `asked by ${item.requested_by}`)];
+  const parts = [h("span", {}, `no. ${item.id}, asked by ${you(item.requested_by)}`)];
   if (item.sha) parts.push(h("code", { title: item.sha }, item.sha.slice(0, 7)));
   if (item.files) {
     parts.push(h("span", {}, plural(item.files, "file"), " ", ...sizes(item.added, item.removed)));

@@ -11,7 +11,7 @@ export const KIND = {
 };
 
 /** What is asked for, where no commit says it. */
-export const ASKS = ({ requested_by: who, agent }) => `${who} asks for a new agent, ${agent}, with the first config. Approved, it starts at once.`;
+export const ASKS = ({ requested_by: who, agent }) => `${who === "operator" ? "You asked" : `${who} asks`} for a new agent, ${agent}, with the first config. Approved, it starts at once.`;
 
 /** state → [tone, word] */
 const STATES = {
