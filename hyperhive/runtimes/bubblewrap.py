@@ -197,8 +197,9 @@ class Bubblewrap:
         spawned.forget(folder)
 
     def enter(self, handle: Handle, argv: tuple[str, ...]) -> tuple[str, ...]:
-        """A helper that joins the namespaces, gives up all rights and executes ``argv``."""
-        return (*self._python, str(_ENTER), str(handle.pid), str(handle.start_ticks), *argv)
+        """A helper that joins namespaces and limits, gives up all rights and executes ``argv``."""
+        limits = (word for group in self._cgroups.of(handle.pid) for word in ("--cgroup", str(group)))
+        return (*self._python, str(_ENTER), *limits, str(handle.pid), str(handle.start_ticks), *argv)
 
     @property
     def _bwrap(self) -> str | None:

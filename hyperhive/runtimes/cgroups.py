@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from hyperhive.domain.agent_config import Limits, size
 from hyperhive.domain.launch import CONTAINER_MARK
@@ -20,7 +20,8 @@ OUT_OF_MEMORY = "after its memory was used up (limits.memory)"
 """What is added to how a container ended."""
 
 _CONTROLLERS = {"memory": "memory", "cpus": "cpu", "tasks": "pids"}
-_LEAF = "hyperhive-daemon"
+_PREFIX = "hyperhive-"
+_LEAF = f"{_PREFIX}daemon"
 _NOTE = "cgroups.json"
 _PERIOD = 100_000
 """Microseconds that a share of the processors is measured over."""
@@ -59,7 +60,7 @@ class Cgroups:
         for limit in limits.model_dump(exclude_none=True):
             if limit not in missing:
                 base, version = self._base(_CONTROLLERS[limit])
-                settings.setdefault(base / f"hyperhive-{id}", {}).update(_settings(limit, limits, version))
+                settings.setdefault(base / f"{_PREFIX}{id}", {}).update(_settings(limit, limits, version))
         if not settings:
             return ()
         (folder / _NOTE).write_text(json.dumps([str(group) for group in settings]))
@@ -88,6 +89,20 @@ class Cgroups:
         left = [group for group in _noted(folder) if not _removed(group)]
         if not left:
             (folder / _NOTE).unlink(missing_ok=True)
+
+    def of(self, pid: int) -> tuple[Path, ...]:
+        """The groups of ours that a process is in, as the files to write the number of another to."""
+        found = []
+        for line in _lines(Path(f"/proc/{pid}/cgroup")):
+            _, names, path = line.split(":", 2)
+            inside = PurePath(path.lstrip("/"))
+            if not inside.name.startswith(_PREFIX) or inside.name == _LEAF or ".." in inside.parts:
+                continue
+            mounts = (names, *names.split(",")) if names else (".", "unified")
+            # In a namespace of control groups the way from its root may be all that is seen.
+            ways = (self._root / mount / way for mount in mounts for way in (inside, inside.name))
+            found += [members for way in ways if (members := way / "cgroup.procs").exists()][:1]
+        return tuple(found)
 
     def _why_not(self, controller: str) -> str:
         try:

@@ -4,8 +4,10 @@ What ``nsenter`` does, and more: it finds the user namespace that owns the mount
 child of it, without rights over them), it drops all capabilities and gains no new ones, it clears the
 environment, and it keeps the caller's terminal outside: whoever has the same user inside could hold on to it, read
 what is typed there later, and type for its owner. The command gets a terminal of the container's own instead.
+The container's limits are the command's, too, for what it runs may be the agent's: its shell's startup files are.
 
-Usage: enter.py PID START_TICKS COMMAND [ARGUMENT...]
+Usage: enter.py [--cgroup FILE]... PID START_TICKS COMMAND [ARGUMENT...]
+       (FILE: the list of processes of a control group of the container's; one that cannot be joined is passed over)
 """
 
 import ctypes
@@ -16,6 +18,7 @@ import signal
 import sys
 import termios
 import tty
+from contextlib import suppress
 from typing import NoReturn
 
 NS_GET_USERNS = 0xB701
@@ -34,7 +37,12 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 def main(argv: list[str]) -> int:
     """Enter and run; returns the command's exit code, 128 + n after signal n."""
-    pid, ticks, command = int(argv[1]), int(argv[2]), argv[3:]
+    words, groups = argv[1:], []
+    while words[0] == "--cgroup":
+        with suppress(OSError):
+            groups.append(os.open(words[1], os.O_WRONLY | os.O_CLOEXEC))
+        words = words[2:]
+    pid, ticks, command = int(words[0]), int(words[1]), words[2:]
     # Nobody inside may look into this process while it is half in and half out.
     LIBC.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
     proc = os.open(f"/proc/{pid}", os.O_PATH | os.O_DIRECTORY)
@@ -48,6 +56,9 @@ def main(argv: list[str]) -> int:
         return fail(f"Cannot enter the container of {pid}: {error.strerror}.")
     child = os.fork()
     if child == 0:
+        for group in groups:
+            with suppress(OSError):
+                os.write(group, b"0")
         run(command, cwd, terminal)
     status = wait(child) if terminal is None else terminal.carry(child)
     code = os.waitstatus_to_exitcode(status)

@@ -263,6 +263,24 @@ def test_who_forks_on_and_on_is_stopped_at_its_limit(real: Lab) -> None:
     real.runtime.stop(handle, grace=0)
 
 
+def test_what_is_run_in_a_container_from_outside_is_held_too(tmp_path: Path) -> None:
+    lab, limits = Lab(make("bubblewrap"), tmp_path / "lab"), Limits(memory="128M", tasks=32)
+    try:
+        _held(lab, limits)
+        handle = lab.start(replace(lab.spec(IDLE), limits=limits))
+        command = lab.runtime.enter(handle, ("cat", "/proc/self/cgroup"))
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+        held = [
+            line
+            for line in Path(f"/proc/{handle.pid}/cgroup").read_text().splitlines()
+            if "hyperhive-" in line
+        ]
+    finally:
+        lab.close()
+    assert held
+    assert set(held) <= set(done.stdout.splitlines())
+
+
 def test_processor_time_is_shared_out_as_asked(real: Lab) -> None:
     limits = Limits(cpus=0.2)
     _held(real, limits)
