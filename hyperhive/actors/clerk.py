@@ -60,7 +60,7 @@ class Clerk:
                     "Too much waits for the config repositories; try again in a minute.", code="busy"
                 )
             self._waiting.append(_Piece(key, work, reply))
-            if self._idle == 0 and len(self._workers) < self._threads:
+            if len(self._waiting) > self._idle and len(self._workers) < self._threads:
                 worker = threading.Thread(target=self._work, name=f"clerk-{len(self._workers)}", daemon=True)
                 self._workers.append(worker)
                 worker.start()

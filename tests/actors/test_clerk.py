@@ -9,6 +9,7 @@ from hyperhive.actors.clerk import Clerk
 from hyperhive.actors.reply import Waiter
 from hyperhive.errors import Broken, Refused
 from tests.actors.rig import Quiet
+from tests.waiting import eventually
 
 
 def test_who_asked_hears_what_came_of_it() -> None:
@@ -48,6 +49,21 @@ def test_what_is_about_one_name_is_done_in_order_and_holds_up_no_other() -> None
     for reply in replies:
         reply.get(5)
     assert order == [1, 2, 3, 4]
+    clerk.close()
+
+
+def test_what_comes_at_once_finds_a_thread_each() -> None:
+    clerk, gate = Clerk(threads=2), threading.Event()
+    ready: Waiter[None] = Waiter()
+    clerk.run(lambda: None, ready)
+    ready.get(5)
+    eventually(lambda: clerk._idle == 1)
+    held, done = Waiter[bool](), Waiter[int]()
+    clerk.run(lambda: gate.wait(5), held)
+    clerk.run(lambda: 2, done)
+    assert done.get(2) == 2
+    gate.set()
+    assert held.get(5)
     clerk.close()
 
 
