@@ -174,15 +174,18 @@ class Builder:
         return (self._layout.agent(name).generations / str(number) / "launch.json").is_file()
 
     def tidy(self, name: str, *, recorded: Collection[int], keep: Collection[int]) -> None:
-        """Remove what builds that did not end left, and all recorded generations but the newest.
+        """Remove what builds that did not end left, and all recorded generations but the newest. Never fails.
 
         Args:
             recorded: numbers of generations that an agent can go back to.
             keep: those that stay in any case.
         """
-        folder = self._layout.agent(name).generations
         kept = {*keep, *sorted(recorded, reverse=True)[:KEPT_GENERATIONS]}
-        for entry in folder.iterdir():
+        try:
+            entries = list(self._layout.agent(name).generations.iterdir())
+        except OSError:  # there is none, or no descriptor is left: there is another time
+            return
+        for entry in entries:
             doomed = int(entry.name) not in kept if entry.name.isdecimal() else entry.name.endswith(".tmp")
             if doomed:
                 shutil.rmtree(entry, ignore_errors=True)

@@ -162,6 +162,7 @@ class Operations:
             raise Broken(f"The folder of generation {made.number} is gone.")
         for warning in made.warnings:
             job.log.say(Step.WARNING, warning)
+        self.builder.spec(record.name, made.number)  # what it lacks is said before anything is ended
         if run:
             ended.set()
             self._end(job, record, record.handle)
@@ -190,6 +191,8 @@ class Operations:
 
     def _go_back(self, job: Job, record: AgentRecord, error: str) -> str:
         if self._unbuilt(record):
+            with contextlib.suppress(HiveError):  # it may run already: it failed as it was to be deployed
+                self._end(job, record, None)
             return error
         job.log.say(Step.BACK, f"generation {record.generation}")
         try:

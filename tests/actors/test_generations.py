@@ -1,18 +1,25 @@
 """What an agent runs is a generation of an approved commit: built whole, gone back from, gone back to."""
 
+import errno
 import json
+import os
 import threading
 from pathlib import Path
 
 import pytest
 
 from hyperhive.actors.build_log import MAX_LOG, BuildLog, Growth, Step
-from hyperhive.actors.builder import KEPT_GENERATIONS
+from hyperhive.actors.builder import KEPT_GENERATIONS, Generation
+from hyperhive.actors.deploying import Deploying
+from hyperhive.actors.job import Job
+from hyperhive.actors.layout import AgentPaths
+from hyperhive.actors.removal import remove_tree
 from hyperhive.actors.reply import Waiter
 from hyperhive.actors.requests import Accepted, Operate
 from hyperhive.domain.approvals import Kind, State
 from hyperhive.domain.axes import Transient
-from hyperhive.errors import Refused
+from hyperhive.domain.records import AgentRecord
+from hyperhive.errors import Broken, Refused
 from hyperhive.repos.git import Git
 from tests.actors.proposing import approval, approve, commit, decide, draft, ended, git, submit, tags
 from tests.actors.rig import Rig
@@ -130,6 +137,41 @@ def test_a_draft_whose_first_build_fails_is_a_draft_again(rig: Rig) -> None:
     assert rig.repos.main("bob") is None
     assert ended(rig, approve(rig, "bob", HAIKU, Kind.SPAWN_COMMIT).id).state is State.DEPLOYED
     rig.settled("bob")
+
+
+@pytest.mark.parametrize("drafted", [True, False])
+def test_a_first_build_that_cannot_be_deployed_leaves_no_container(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, drafted: bool
+) -> None:
+    def refuse(self: Deploying, job: Job, record: AgentRecord, made: Generation) -> None:
+        raise Broken("no space left")
+
+    monkeypatch.setattr(Deploying, "deployed", refuse)
+    if drafted:
+        draft(rig, "bob")
+    sha = commit(rig, "bob", OPUS) if drafted else None
+    view = decide(rig, submit(rig, "bob", sha, Kind.SPAWN_COMMIT if drafted else Kind.SPAWN).id)
+    assert ended(rig, view.id).outcome == "no space left"
+    assert "bob" in {spec.name for spec in rig.runtime.starts}
+    assert rig.runtime.find(rig.layout.agent("bob").container, None) is None
+    if not drafted:
+        monkeypatch.undo()
+        rig.comes_back("bob")
+
+
+def test_a_build_that_fails_before_there_is_a_folder_says_why(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.spawn("alice")
+    rig.config("alice", OPUS)
+    monkeypatch.setattr(type(rig.layout.agent("alice")), "create", _no_room)
+    remove_tree(rig.layout.agent("alice").generations)
+    result = rig.operate(Transient.REBUILDING, "alice").get(20)
+    assert (result.ok, result.note) == (False, "OSError: [Errno 28] No space left on device")
+
+
+def _no_room(paths: AgentPaths) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_an_approved_spawn_is_built_from_the_first_config_and_knows_its_commit(rig: Rig) -> None:
@@ -253,6 +295,22 @@ def test_an_earlier_generation_that_does_not_come_up_is_left_again(rig: Rig) -> 
     assert (result.ok, result.note) == (False, "no such image; went back to generation 2")
     assert rig.settled("alice").generation == 2
     assert rig.repos.main("alice") == approval(rig, 1).sha
+
+
+def test_going_back_to_what_lacks_its_environment_ends_nothing(rig: Rig) -> None:
+    rig.spawn("alice")
+    file = rig.layout.environments / "bedrock.env"
+    file.touch(mode=0o600)
+    _deploy(rig, 'environment = "bedrock"\n')
+    _deploy(rig, OPUS)
+    file.unlink()
+    pid = rig.settled("alice").pid
+    result = rig.operate(Transient.REBUILDING, "alice", generation=2).get(20)
+    assert not result.ok
+    assert f"there is no {file}" in result.note
+    assert "went back" not in result.note
+    after = rig.settled("alice")
+    assert (after.pid, after.generation) == (pid, 3)
 
 
 def test_going_back_to_what_runs_or_is_not_there_is_refused_with_what_there_is(rig: Rig) -> None:
