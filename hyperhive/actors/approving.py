@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from hyperhive.domain.approvals import Kind, State
+from hyperhive.domain.axes import Transient
 from hyperhive.domain.events import ApprovalRequested, ApprovalResolved, DraftCreated, DraftDiscarded
 from hyperhive.domain.names import OPERATOR, SYSTEM
 from hyperhive.domain.parts import Approvals, Drafts
@@ -64,6 +65,8 @@ def check_target(records: Records, kind: Kind, name: str) -> AgentRecord | None:
         if agent is None:
             what = "it is a draft: use request_spawn_commit" if draft else "spawn it first"
             raise Refused(f"There is no agent '{name}'; {what}.", code="unknown-agent")
+        if agent.transient is Transient.DESTROYING:
+            raise Refused(f"'{name}' is being destroyed.", code="destroying")
         return agent
     if agent is not None:
         raise Refused(f"There is an agent '{name}' already.", code="exists")
@@ -115,7 +118,6 @@ def submit(
             f"{MAX_PENDING} requests wait for the operator already; wait for answers.", code="too-many"
         )
     last = older[-1] if older else tx.approvals.last_of(name)
-    goes_on = last is not None and last.state in (State.PENDING, State.REVISE)
     for view in older:
         resolve(tx, view.id, State.SUPERSEDED, by=proposal.by, note=SUPERSEDED)
     view = tx.approvals.insert(
@@ -125,7 +127,7 @@ def submit(
         sha=sha,
         summary=summary,
         description=proposal.note,
-        thread=last.thread if last is not None and goes_on else None,
+        thread=_goes_on(last, kind),
         base=(agent.built_commit or None) if agent is not None else None,
         deadline=tx.now + timedelta(seconds=proposal.ttl) if proposal.ttl is not None else None,
         **dict(zip(("files", "added", "removed"), stat, strict=True)),
@@ -133,6 +135,16 @@ def submit(
     tx.emit(ApprovalRequested(agent=name, id=view.id, approval=kind.value, sha=sha))
     show(tx)
     return view, True
+
+
+def _goes_on(last: ApprovalView | None, kind: Kind) -> int | None:
+    """The thread that a request continues, after the one before it; ``None``: it begins one."""
+    if last is None or last.state not in (State.PENDING, State.REVISE):
+        return None
+    change = Kind.APPLY_COMMIT
+    return (
+        last.thread if (last.kind is change) is (kind is change) else None
+    )  # or it was about an earlier agent
 
 
 def resolve(tx: Tx, id: int, to: State, *, by: str, where: str = "", note: str = "") -> ApprovalView:

@@ -1,7 +1,7 @@
 """Gatekeeper: what only the operator can settle. Questions, approvals and drafts, and their deadlines."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,6 +17,7 @@ from hyperhive.actors.questions import Ask, Close
 from hyperhive.actors.reply import Reply
 from hyperhive.actors.store import Write
 from hyperhive.domain.names import check_name
+from hyperhive.domain.views import ApprovalView
 from hyperhive.errors import HiveError, Unknown
 from hyperhive.store.database import Database, Tx
 
@@ -86,6 +87,7 @@ class Gatekeeper(Actor):
     def begin(self) -> None:
         """Make good what an earlier daemon left half done, sweep what fell due, keep the record within bounds."""
         self._beside(self._proposals.recover)
+        self._retag(self._database.reader().approvals.pending())
         self._sweep()
         self._keep_house()
         self._tidy()
@@ -127,6 +129,10 @@ class Gatekeeper(Actor):
         with contextlib.suppress(HiveError):
             self._clerk.run(work, key=name)
 
+    def _retag(self, views: Iterable[ApprovalView]) -> None:
+        for view in views:
+            self._beside(lambda view=view: self._proposals.retag([view]), view.agent)  # type: ignore[misc]  # binds
+
     def _whose(self, id: int) -> str:
         view = self._database.reader().approvals.get(id)
         if view is None:
@@ -154,6 +160,7 @@ class Gatekeeper(Actor):
 
     def _tidy(self) -> None:
         self._beside(self._proposals.tidy)
+        self._retag(self._proposals.doubtful())
         self._timers.after(TIDYING, lambda: self.address.tell(Tidy()))
 
 

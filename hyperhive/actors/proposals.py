@@ -15,13 +15,13 @@ from hyperhive.actors.measure import measure
 from hyperhive.actors.petitions import Decide, Discard, Draft, Submit, Withdraw
 from hyperhive.actors.questions import MAX_TEXT, check_ttl
 from hyperhive.actors.removal import remove_tree
-from hyperhive.actors.reply import Waiter
+from hyperhive.actors.reply import Call, Waiter
 from hyperhive.actors.store import Write
 from hyperhive.actors.tagging import image, remake
 from hyperhive.domain.approvals import Kind, State, advance
 from hyperhive.domain.names import SYSTEM, check_name
 from hyperhive.domain.views import ApprovalView, DraftView
-from hyperhive.errors import Deadline, HiveError, Invalid, Refused, Unknown
+from hyperhive.errors import HiveError, Invalid, Refused, Unknown
 from hyperhive.repos.repositories import Repositories
 from hyperhive.repos.values import Pinned
 from hyperhive.store.database import Database, Tx
@@ -94,14 +94,16 @@ class Proposals:
         older = reader.approvals.pending_for(name)
         for view in older:
             self._foretell(view, State.SUPERSEDED, submit.by, approving.SUPERSEDED)
-        summary = pinned.summary if pinned is not None else ""
+        summary, olds = pinned.summary if pinned is not None else "", {view.id for view in older}
         try:
             view, _ = self._write(
-                lambda tx: approving.submit(tx, submit, sha=sha, summary=summary, stat=stat)
+                lambda tx: approving.submit(tx, submit, sha=sha, summary=summary, stat=stat),
+                lambda entered: self._doubtful.update(olds, {entered[0].id}),
             )
         except HiveError:
             self.retag(older)
             raise
+        self._doubtful -= olds
         self.retag([view])
         return view
 
@@ -140,13 +142,14 @@ class Proposals:
                 self._carry_out(tx, done, decide.by)
             return done
 
-        decided = self._settle(view, to, decide.by, decide.note, op)
-        if to is State.APPROVED:
-            if decided.kind is Kind.APPLY_COMMIT:
-                self._rebuild(decided.agent, decide.by)
-            else:
-                self._adopt(decided.agent)
-        return decided
+        def begin(decided: ApprovalView) -> None:
+            if to is State.APPROVED:
+                if decided.kind is Kind.APPLY_COMMIT:
+                    self._rebuild(decided.agent, decide.by)
+                else:
+                    self._adopt(decided.agent)
+
+        return self._settle(view, to, decide.by, decide.note, op, begin)
 
     def _check_again(self, view: ApprovalView) -> None:
         """What was fine when it was submitted need not be now."""
@@ -244,10 +247,8 @@ class Proposals:
         return view
 
     def tidy(self) -> None:
-        """Measure every draft, and make the tags that could not be made before."""
-        reader, doubtful = self._database.reader(), list(self._doubtful)
-        self.retag(row for row in map(reader.approvals.get, doubtful) if row is not None)
-        for view in reader.drafts.all():
+        """Measure every draft."""
+        for view in self._database.reader().drafts.all():
             self._measure(view.name)
 
     def _measure(self, name: str) -> None:
@@ -265,11 +266,9 @@ class Proposals:
     # -- recovering
 
     def recover(self) -> None:
-        """Make good what an earlier daemon may have left half done: tags, drafts' folders, what was discarded."""
-        reader = self._database.reader()
-        self.retag(reader.approvals.pending())
+        """Make good what an earlier daemon may have left half done: drafts' folders, what was discarded."""
         agents = self._layout.home / "agents"
-        for view in reader.drafts.all():
+        for view in self._database.reader().drafts.all():
             root = self._layout.agent(view.name).root
             moved = root.with_name(f".discarded-{view.name}")
             if not root.exists() and moved.exists():
@@ -290,24 +289,43 @@ class Proposals:
             raise Unknown(f"There is no approval {id}; see `hyperhive pending`.", code="unknown-approval")
         return view
 
-    def _settle(self, view: ApprovalView, to: State, by: str, note: str, op: Callable[[Tx], T]) -> T:
+    def _settle(
+        self,
+        view: ApprovalView,
+        to: State,
+        by: str,
+        note: str,
+        op: Callable[[Tx], T],
+        then: Callable[[T], None] = lambda _: None,
+    ) -> T:
         """Change a row, its tags ahead of it: whoever hears of the change finds them.
 
         What cannot be tagged cannot be approved; all else must not wait for a repository that is damaged.
+
+        Args:
+            then: see ``_write``.
         """
+        tagged = True
         try:
             self._foretell(view, to, by, note)
         except HiveError as error:
             if to is State.APPROVED:
                 raise
+            tagged = False
             self._doubt(view.id, error)
+
+        def recorded(value: T) -> None:
+            self._doubtful.add(view.id)
+            then(value)
+
         try:
-            return self._write(op)
-        except HiveError as error:
+            value = self._write(op, recorded)
+        except HiveError:
             self.retag([view])
-            if isinstance(error, Deadline):
-                self._doubt(view.id, error)
             raise
+        if tagged:
+            self._doubtful.discard(view.id)
+        return value
 
     def _foretell(self, view: ApprovalView, to: State, by: str, note: str) -> None:
         ahead = view.model_copy(update={"state": to, "by": by, "note": note, "decided": self._now()})
@@ -320,13 +338,21 @@ class Proposals:
         if len(self._doubtful) < _MAX_DOUBTFUL:
             self._doubtful.add(id)
 
+    def doubtful(self) -> tuple[ApprovalView, ...]:
+        """Approvals whose tags may not be what their rows say; ``retag`` makes them."""
+        found = map(self._database.reader().approvals.get, list(self._doubtful))
+        return tuple(view for view in found if view is not None)
+
     def retag(self, views: Iterable[ApprovalView]) -> None:
-        """Make tags as the rows are now; what cannot be made is tried again in a while."""
+        """Make tags as the rows are now; what cannot be made is tried again in a while.
+
+        Those of what was approved are the build's, which begins by making them.
+        """
         for view in views:
             self._doubtful.discard(view.id)
             row = self._database.reader().approvals.get(view.id)
             try:
-                if row is not None:
+                if row is not None and row.state not in (State.APPROVED, State.BUILDING):
                     remake(self._repos, row)
             except HiveError as error:
                 if self._layout.agent(view.agent).root.exists():  # else they are gone with the agent
@@ -337,9 +363,15 @@ class Proposals:
         if (view := self._database.reader().approvals.last_of(name)) is not None:
             self.retag([view])
 
-    def _write(self, op: Callable[[Tx], T]) -> T:
+    def _write(self, op: Callable[[Tx], T], then: Callable[[T], None] = lambda _: None) -> T:
+        """What a transaction gave. ``then``: called once it is durable, also if that is after the deadline."""
         reply: Waiter[T] = Waiter()
-        self._store.tell(Write(op, reply))
+
+        def durable(value: T) -> None:
+            then(value)
+            reply.set(value)
+
+        self._store.tell(Write(op, Call(durable, reply.fail)))
         return reply.get(_DURABLE)
 
 

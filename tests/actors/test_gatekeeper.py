@@ -2,17 +2,22 @@
 
 import json
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from hyperhive.actors import approving
+from hyperhive.actors import approving, proposals
 from hyperhive.actors.gatekeeper import Decide, Submit, Sweep
 from hyperhive.actors.reply import Waiter
+from hyperhive.actors.store import Write
 from hyperhive.domain.approvals import Kind, State
 from hyperhive.domain.axes import Transient
+from hyperhive.domain.records import Handle
 from hyperhive.domain.views import ApprovalView
-from hyperhive.errors import Broken, HiveError, Invalid, Refused, Unknown
+from hyperhive.errors import Broken, Deadline, HiveError, Invalid, Refused, Unknown
+from hyperhive.store.database import Tx
 from tests.actors.petitioner import (
     approval,
     commit,
@@ -408,6 +413,88 @@ def test_a_damaged_repository_holds_up_no_refusal_and_is_tagged_once_it_is_mende
     head.write_text(whole)
     rig.watcher.advance(61)
     eventually(lambda: tagged(rig, "alice", view.id) == expected(rig, view.id))
+
+
+@contextmanager
+def slow_disk(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What is written is durable only after whoever waits for it has given up."""
+    held, gate = threading.Event(), threading.Event()
+    monkeypatch.setattr(proposals, "_DURABLE", 0.3)
+
+    def hold(tx: Tx) -> None:
+        held.set()
+        gate.wait(20)
+
+    rig.tree.services.store.tell(Write(hold))
+    assert held.wait(10)
+    try:
+        with pytest.raises(Deadline):
+            yield
+    finally:
+        gate.set()
+        monkeypatch.undo()
+
+
+def test_what_was_approved_after_nobody_waited_any_more_is_built(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.spawn("alice")
+    change = submit(rig, Kind.APPLY_COMMIT, "alice", commit(rig, "alice", OPUS))
+    new = submit(rig, Kind.SPAWN, "bob")
+    for view in (change, new):
+        with slow_disk(rig, monkeypatch):
+            decide(rig, view.id)
+        deployed(rig, view.id)
+    rig.settled("bob")
+
+
+def test_what_was_recorded_after_nobody_waited_any_more_is_tagged(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.spawn("alice")
+    older = submit(rig, Kind.APPLY_COMMIT, "alice", commit(rig, "alice", OPUS))
+    newer = commit(rig, "alice", HAIKU)
+    with slow_disk(rig, monkeypatch):
+        submit(rig, Kind.APPLY_COMMIT, "alice", newer)
+    eventually(lambda: state(rig, older.id) is State.SUPERSEDED)
+    (waits,) = rig.database.reader().approvals.pending()
+    with slow_disk(rig, monkeypatch):
+        decide(rig, waits.id, "deny", "no")
+    eventually(lambda: state(rig, waits.id) is State.DENIED)
+    rig.flush()
+    rig.watcher.advance(61)
+    for id in (older.id, waits.id):
+        eventually(lambda id=id: tagged(rig, "alice", id) == expected(rig, id))  # type: ignore[misc]  # binds
+
+
+def test_nothing_is_approved_for_an_agent_that_is_being_destroyed(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.spawn("alice")
+    view, gate = submit(rig, Kind.APPLY_COMMIT, "alice", commit(rig, "alice", OPUS)), threading.Event()
+    real = rig.runtime.stop
+
+    def stop(handle: Handle, *, grace: float) -> None:
+        gate.wait(20)
+        real(handle, grace=grace)
+
+    monkeypatch.setattr(rig.runtime, "stop", stop)
+    done = rig.operate(Transient.DESTROYING, "alice")
+    with pytest.raises(Refused, match="'alice' is being destroyed"):
+        decide(rig, view.id)
+    gate.set()
+    assert done.get(20).ok
+    assert state(rig, view.id) is State.WITHDRAWN
+
+
+def test_a_new_agent_does_not_go_on_with_what_was_to_be_revised_of_an_earlier_one(rig: Rig) -> None:
+    rig.spawn("alice")
+    earlier = submit(rig, Kind.APPLY_COMMIT, "alice", commit(rig, "alice", OPUS))
+    decide(rig, earlier.id, "revise", "smaller")
+    assert rig.operate(Transient.DESTROYING, "alice", purge=True).get(20).ok
+    draft(rig, "alice")
+    later = submit(rig, Kind.SPAWN_COMMIT, "alice", commit(rig, "alice", HAIKU))
+    assert later.thread == later.id
 
 
 def test_a_restart_makes_the_tags_of_what_waits_again(rig: Rig) -> None:
