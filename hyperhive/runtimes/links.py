@@ -19,6 +19,8 @@ def place(folder: Path) -> Path:
 def prepare(folder: Path, *, shares: bool) -> None:
     """Before a start: no shares, and with ``shares`` a place for them."""
     root = place(folder)
+    if root.is_symlink():  # the payload's: what is behind it is not ours to tidy
+        root.unlink()
     if root.is_dir():
         _sync(root, {})
     if shares:
@@ -35,7 +37,7 @@ def show(folder: Path, shares: Iterable[Bind]) -> None:
         Broken: the container was started without shares, or one is not there; the others are shown.
     """
     root, wanted = place(folder), placed(shares)
-    if not root.is_dir():
+    if root.is_symlink() or not root.is_dir():
         raise no_place()
     missing = [inside for inside, bind in wanted.items() if not _is_plain(bind.host, folder)]
     try:
