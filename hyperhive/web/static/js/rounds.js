@@ -3,11 +3,12 @@
 import { ask } from "./api.js";
 import { h, show } from "./dom.js";
 import { plural } from "./diffview.js";
-import { you } from "./events.js";
 import { when } from "./time.js";
 
 const LOOK_BACK = 200; // decisions in which an agent's earlier proposals are looked for
 const GRANTED = new Set(["approved", "building", "deployed", "failed"]);
+/** How a round ended, where it was not sent back. */
+const ENDS = { denied: "Denied", withdrawn: "Withdrawn", superseded: "Superseded by the next", expired: "Expired", approved: "Approved", building: "Approved", deployed: "Approved", failed: "Approved, but it failed" };
 /** 1st, 2nd, 3rd, 4th, 11th, 21st … */
 function ordinal(count) {
   const tens = count % 100;
@@ -51,7 +52,7 @@ export class Rounds {
     const { item } = this;
     let known = [];
     try {
-      const answer = await ask("GET", `/api/approvals?limit=${LOOK_BACK}&agent=${encodeURIComponent(item.agent)}`);
+      const answer = await ask("GET", `/api/approvals?limit=${LOOK_BACK}`);
       known = answer.approvals.filter(({ id, agent, sha }) => agent === item.agent && id < item.id && sha);
     } catch {
       return ["running"];
@@ -68,6 +69,8 @@ export class Rounds {
 
 function asked({ by, note, decided, summary, state }) {
   const who = by && by !== "operator" ? by : "You";
-  const what = state === "revise" ? `${who} asked: ` : `${you(by ?? "")} ${state}: `;
-  return h("p", { class: "round", title: summary ? `Of “${summary}”` : null }, h("span", { class: "round-who" }, what), h("q", {}, note || "no words"), " ", decided ? h("span", { class: "quiet" }, when(decided)) : null);
+  const said = state === "superseded" ? "" : note; // that one is the hive's own, and says the same
+  const what = state === "revise" ? `${who} asked` : (ENDS[state] ?? state);
+  const words = [h("span", { class: "round-who" }, said ? `${what}: ` : what), said ? h("q", {}, said) : null];
+  return h("p", { class: "round", title: summary ? `Of “${summary}”` : null }, ...words, " ", decided ? h("span", { class: "quiet" }, when(decided)) : null);
 }
