@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable
+from pathlib import Path
 
 from hyperhive.actors.agent import Pause, Resume
 from hyperhive.actors.approving import withdraw_all
@@ -17,7 +18,7 @@ from hyperhive.domain.names import OPERATOR, check_name
 from hyperhive.domain.parts import Kept
 from hyperhive.domain.records import AgentRecord
 from hyperhive.domain.views import GenerationView, KeptView
-from hyperhive.errors import Refused, Unknown
+from hyperhive.errors import Deadline, HiveError, Refused, Unknown
 from hyperhive.hive import Action, Operated
 from hyperhive.running.asking import Asking
 from hyperhive.running.reading import Reading
@@ -132,6 +133,7 @@ class Commanding:
         await self._asking.audit("purge", name, by=by)
         root = layout.agent(name).root
         doomed = root.with_name(f".purged-{name}-{view.since.timestamp():.0f}")
+        moved: list[Path] = []
 
         def op(tx: Tx) -> None:
             if tx.agents.get(name) is not None:
@@ -144,9 +146,14 @@ class Commanding:
             tx.show_whole(Kept, lambda: Kept(with_logins(tx.agents.kept(), layout)))
             # Out of the way at once, so that a new agent of that name cannot meet what is being deleted.
             with contextlib.suppress(FileNotFoundError):
-                root.rename(doomed)
+                moved.append(root.rename(doomed))
 
-        await self._asking.write(op)
+        try:
+            await self._asking.write(op)
+        except HiveError as error:
+            if moved and not isinstance(error, Deadline):  # nothing was recorded: it is kept as it was
+                doomed.rename(root)
+            raise
         for left in (doomed, *root.parent.glob(f".purged-{name}-[0-9]*")):  # also what a daemon died over
             await asyncio.to_thread(remove_tree, left)
         return view

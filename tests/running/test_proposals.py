@@ -6,7 +6,7 @@ import json
 import pytest
 
 from hyperhive.domain.approvals import Against, Kind, State
-from hyperhive.errors import Refused, Unknown
+from hyperhive.errors import Broken, Refused, Unknown
 from hyperhive.hive import Action
 from hyperhive.origin import coming_from
 from tests.actors.rig import Rig
@@ -186,6 +186,31 @@ async def test_what_the_operator_commands_is_written_down_with_its_door(hive: Ru
         ("destroy", "bob", line, ""),
         ("purge", "bob", line, ""),
     ]
+
+
+async def test_a_purge_that_could_not_be_recorded_leaves_what_was_kept(hive: Running) -> None:
+    running, rig = hive
+    await running.spawn("bob", by="operator")
+    await _runs(rig, "bob", 1)
+    await running.destroy("bob", by="operator")
+    await eventually_async(lambda: running.snapshot().kept)
+    root, real, database = rig.layout.agent("bob").root, rig.database.commit, rig.database
+
+    def refuse() -> None:
+        if root.exists():  # the audit, ahead of the purge
+            real()
+            return
+        database.rollback()
+        raise Broken("no space left")
+
+    database.commit = refuse  # type: ignore[method-assign]  # the seam for faults
+    with pytest.raises(Broken, match="no space left"):
+        await running.purge("bob", by="operator")
+    assert (root / "state").is_dir()
+    assert [view.name for view in running.snapshot().kept] == ["bob"]
+    database.commit = real  # type: ignore[method-assign]
+    await running.purge("bob", by="operator")
+    assert not root.exists()
 
 
 async def test_what_the_manager_does_is_no_command_of_the_operators(hive: Running) -> None:
