@@ -18,12 +18,14 @@ from hyperhive.web import asked
 
 MOST_APPROVALS = 500
 """Approvals in one answer."""
+MAX_NOTE = 8_192
+"""Characters of a note."""
 
 
 class Note(Value):
     """``POST /api/approvals/{id}/approve``, ``deny``, ``revise``."""
 
-    note: str = Field(default="", max_length=4_000)
+    note: str = Field(default="", max_length=MAX_NOTE)
 
 
 class Nothing(Value):
@@ -35,7 +37,7 @@ class Proposal(Value):
 
     name: str
     commit: str = Field(max_length=100)
-    note: str = Field(default="", max_length=4_000)
+    note: str = Field(default="", max_length=MAX_NOTE)
 
 
 class NewDraft(Value):

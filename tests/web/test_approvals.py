@@ -116,6 +116,8 @@ async def test_who_did_not_ask_does_not_withdraw(operator: httpx.AsyncClient, hi
         ("/api/approvals", {"name": "worker-01", "commit": "abcdef0", "kind": "spawn"}, 422, "bad-body"),
         ("/api/approvals/1/withdraw", {"note": "x"}, 422, "bad-body"),
         ("/api/approvals/1/revise", {}, 422, "note-missing"),
+        ("/api/approvals/99/deny", {"note": "x" * 8_192}, 404, "unknown-approval"),
+        ("/api/approvals/99/deny", {"note": "x" * 8_193}, 422, "bad-body"),
         ("/api/approvals/99/approve", {}, 404, "unknown-approval"),
         ("/api/approvals/0/approve", {}, 422, "bad-number"),
         ("/api/drafts", {"name": "worker-01"}, 409, "exists"),
