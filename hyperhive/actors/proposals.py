@@ -21,7 +21,7 @@ from hyperhive.actors.tagging import image, remake
 from hyperhive.domain.approvals import Kind, State, advance
 from hyperhive.domain.names import SYSTEM, check_name
 from hyperhive.domain.views import ApprovalView, DraftView
-from hyperhive.errors import HiveError, Invalid, Refused, Unknown
+from hyperhive.errors import Deadline, HiveError, Invalid, Refused, Unknown
 from hyperhive.repos.repositories import Repositories
 from hyperhive.repos.values import Pinned
 from hyperhive.store.database import Database, Tx
@@ -201,6 +201,7 @@ class Proposals:
                 show_kept(tx, self._layout)
 
         self._write(op)
+        self._make_folders(name)  # what was kept may have been purged until then
         self._desk.refresh()
         self._measure(name)
         return self._database.reader().drafts.get(name) or self._gone(name)
@@ -235,9 +236,9 @@ class Proposals:
 
         try:
             view = self._write(op)
-        except HiveError:
-            for folder in moved:
-                folder.rename(root)
+        except HiveError as error:
+            if moved and not isinstance(error, Deadline):  # else nobody knows; the next daemon does
+                doomed.rename(root)
             raise
         self._desk.refresh()
         if view.kept:
@@ -376,5 +377,7 @@ class Proposals:
 
 
 def _check_note(note: str) -> None:
-    if len(note) > MAX_TEXT or "\0" in note:
+    if len(note) > MAX_TEXT:
         raise Invalid(f"A note takes {MAX_TEXT} characters at most.", code="bad-note")
+    if "\0" in note:
+        raise Invalid("A note is plain text; remove the NUL characters.", code="bad-note")

@@ -15,7 +15,7 @@ from hyperhive.actors.store import Write
 from hyperhive.domain.approvals import Kind, State
 from hyperhive.domain.axes import Transient
 from hyperhive.domain.records import Handle
-from hyperhive.domain.views import ApprovalView
+from hyperhive.domain.views import ApprovalView, DraftView
 from hyperhive.errors import Broken, Deadline, HiveError, Invalid, Refused, Unknown
 from hyperhive.store.database import Tx
 from tests.actors.petitioner import (
@@ -557,6 +557,20 @@ def test_a_kept_name_can_be_thought_out_anew_and_stays_kept_when_that_is_discard
     assert tagged(rig, "alice", again.id) == expected(rig, again.id)
 
 
+def test_a_draft_has_its_folders_though_what_was_kept_was_purged_meanwhile(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, real = rig.layout.agent("bob").root, approving.draft
+
+    def purged(tx: Tx, name: str, by: str) -> DraftView:
+        root.rename(root.with_name(".purged-bob-1"))
+        return real(tx, name, by)
+
+    monkeypatch.setattr(approving, "draft", purged)
+    draft(rig, "bob")
+    assert submit(rig, Kind.SPAWN_COMMIT, "bob", commit(rig, "bob", OPUS)).state is State.PENDING
+
+
 def test_drafts_are_measured_as_they_grow(rig: Rig) -> None:
     before = draft(rig, "alice").size
     assert before > 0
@@ -582,6 +596,8 @@ def test_a_draft_outlives_the_daemon_and_is_made_whole(rig: Rig) -> None:
 def test_notes_have_a_bound(rig: Rig) -> None:
     with pytest.raises(Invalid, match="A note takes 8192 characters at most"):
         submit(rig, Kind.SPAWN, "alice", note="x" * 10_000)
+    with pytest.raises(Invalid, match="plain text; remove the NUL"):
+        submit(rig, Kind.SPAWN, "alice", note="\0")
     id = submit(rig, Kind.SPAWN, "alice").id
     with pytest.raises(Invalid, match="A note takes"):
         decide(rig, id, "deny", "x" * 10_000)
