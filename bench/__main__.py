@@ -6,9 +6,17 @@ import platform
 import sys
 from pathlib import Path
 
-from bench import commands, durable, supervision
+from bench import commands, diffs, durable, proposals, snapshot, supervision, updates
 
-CASES = {"commands": commands.rows, "supervision": supervision.rows, "durable": durable.rows}
+CASES = {
+    "commands": commands.rows,
+    "supervision": supervision.rows,
+    "durable": durable.rows,
+    "proposals": proposals.rows,
+    "snapshot": snapshot.rows,
+    "updates": updates.rows,
+    "diffs": diffs.rows,
+}
 
 
 def main(wanted: list[str]) -> int:
