@@ -1,6 +1,7 @@
 """Proposals: how approvals and drafts are carried out, in the clerk's threads. The record decides, tags follow."""
 
 import logging
+import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
@@ -32,6 +33,8 @@ T = TypeVar("T")
 
 _DURABLE = 30.0
 """Seconds that a transaction may take before whoever asked hears that nobody knows."""
+_MEASURING = 6.0
+"""Seconds of a minute that go into measuring drafts."""
 _MAX_DOUBTFUL = 1_000
 _STATES = {"approve": State.APPROVED, "deny": State.DENIED, "revise": State.REVISE}
 
@@ -67,6 +70,7 @@ class Proposals:
         self._check_config = check
         self._adopt = adopt
         self._rebuild = rebuild
+        self._measured: dict[str, float] = {}  # when each draft was, by the monotonic clock
         self._doubtful: set[int] = set()  # approvals whose tags may not be what their rows say
 
     # -- submitting
@@ -248,9 +252,16 @@ class Proposals:
         return view
 
     def tidy(self) -> None:
-        """Measure every draft."""
-        for view in self._database.reader().drafts.all():
-            self._measure(view.name)
+        """Measure the drafts for a bounded time, however full they are, those first that wait for longest."""
+        names = [view.name for view in self._database.reader().drafts.all()]
+        self._measured = {name: self._measured.get(name, 0.0) for name in names}
+        print("TIDY", names, self._measured)
+        until = time.monotonic() + _MEASURING
+        for name in sorted(names, key=self._measured.__getitem__):
+            self._measure(name)
+            self._measured[name] = time.monotonic()
+            if self._measured[name] > until:
+                break
 
     def _measure(self, name: str) -> None:
         view = self._database.reader().drafts.get(name)

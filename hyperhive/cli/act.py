@@ -3,7 +3,7 @@
 import sys
 
 from hyperhive.cli.errors import CommandError, NoDaemon
-from hyperhive.cli.hive import State, confirm, daemon, find, print_json, segment, state, text_of
+from hyperhive.cli.hive import State, confirm, daemon, find, kept, print_json, segment, state, text_of
 from hyperhive.cli.outcome import Outcome, accepted, wait
 from hyperhive.cli.parse import Args, whole
 from hyperhive.cli.show import line, safe
@@ -48,13 +48,25 @@ def destroy(args: Args) -> int:
     hive = daemon()
     name = args.word("name")
     snapshot = state(hive)
-    find(snapshot, name)
     purge = args.on("purge")
+    if purge and kept(snapshot, name):
+        return _purge(args, hive, name)
+    find(snapshot, name)
     if purge and not args.on("yes"):
         confirm(name, f"deletes all folders of '{name}' for good", "--purge")
     query = "?purge=1" if purge else ""
     begun = accepted(name, "destroy", hive.json("DELETE", f"/api/agents/{segment(name)}{query}"))
     return finish(args, hive, snapshot, [begun])
+
+
+def _purge(args: Args, hive: Daemon, name: str) -> int:
+    if not args.on("yes"):
+        confirm(name, f"deletes all that was kept of '{name}' for good", "--purge")
+    answer = hive.json("POST", f"/api/kept/{segment(name)}/purge", {})
+    if args.on("json"):
+        return print_json(answer)
+    line(f"What was kept of '{safe(name)}' is deleted.")
+    return 0
 
 
 def finish(args: Args, hive: Daemon, snapshot: State, begun: list[Outcome]) -> int:
@@ -101,7 +113,10 @@ def send(args: Args) -> int:
 def answer(args: Args) -> int:
     """``answer ID TEXT``"""
     number = whole(args.word("id"), "ID")
-    closed = daemon().json("POST", f"/api/questions/{number}/answer", {"answer": text_of(args)})
+    text = text_of(args)
+    if not text.strip():
+        raise CommandError("An empty answer tells the agent nothing; write what it should know.")
+    closed = daemon().json("POST", f"/api/questions/{number}/answer", {"answer": text})
     if args.on("json"):
         return print_json(closed)
     line(f"Question {number} is answered; {safe(closed['agent'])} gets it as a message.")

@@ -11,6 +11,8 @@ from hyperhive.cli.show import line, safe
 from hyperhive.cli.wire import Daemon, run_folder
 
 State = dict[str, Any]
+_SOME = 12
+"""How many agents a refusal names."""
 
 
 def daemon() -> Daemon:
@@ -34,10 +36,21 @@ def find(snapshot: State, name: str) -> dict[str, Any]:
         if agent["name"] == name:
             found: dict[str, Any] = agent
             return found
-    known = ", ".join(agent["name"] for agent in snapshot["agents"]) or "none"
-    kept = any(kept["name"] == name for kept in snapshot["kept"])
-    hint = f" Its folders are kept; 'hyperhive spawn {name}' takes them up again." if kept else ""
-    raise CommandError(f"There is no agent '{name}'. There are: {known}.{hint}")
+    if kept(snapshot, name):
+        again = f"'hyperhive spawn {name}' takes them up again, 'hyperhive destroy {name} --purge' deletes them"
+        raise CommandError(f"'{name}' was destroyed. Its folders are kept: {again}.")
+    raise CommandError(f"There is no agent '{name}'. There are: {_some(snapshot)}.")
+
+
+def _some(snapshot: State) -> str:
+    names = [agent["name"] for agent in snapshot["agents"]]
+    rest = f" and {len(names) - _SOME} more" if len(names) > _SOME else ""
+    return (", ".join(names[:_SOME]) or "none") + rest
+
+
+def kept(snapshot: State, name: str) -> dict[str, Any] | None:
+    """A destroyed agent whose folders are still there."""
+    return next((view for view in snapshot["kept"] if view["name"] == name), None)
 
 
 def waiting(snapshot: State) -> list[dict[str, Any]]:

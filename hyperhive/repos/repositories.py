@@ -13,7 +13,7 @@ from types import EllipsisType
 from hyperhive.domain.names import OPERATOR, check_name
 from hyperhive.errors import Broken, Invalid, Refused, Unknown
 from hyperhive.repos import files, refs
-from hyperhive.repos.git import Git, GitFailed, TooMuch, find_git
+from hyperhive.repos.git import Git, GitFailed, TooMuch, TooSlow, find_git
 from hyperhive.repos.pinning import Pinning, shown, summary
 from hyperhive.repos.skeleton import CONFIG_FILE, Skeleton
 from hyperhive.repos.tree import PROMPT_FILE, list_tree, read_config
@@ -343,6 +343,11 @@ def _here(sha: str) -> Iterator[None]:
         yield
     except TooMuch:
         raise
+    except TooSlow:
+        raise Refused(
+            f"Commit {ascii(sha)[1:13]} changes too much at once to be compared in time; change less in one commit.",
+            code="too-large",
+        ) from None
     except GitFailed as failure:
         raise Refused(
             f"Commit {ascii(sha)[1:13]} cannot be read in applied/ ({failure.reason}); submit it again.",

@@ -579,6 +579,23 @@ def test_drafts_are_measured_as_they_grow(rig: Rig) -> None:
     eventually(lambda: rig.tree.board.snapshot.drafts[0].size > before + 400_000)
 
 
+def test_drafts_take_turns_where_there_is_no_time_to_measure_all(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proposals, "_MEASURING", 0.0)
+    before = {name: draft(rig, name).size for name in ("alice", "bob", "carol")}
+
+    def grown() -> int:
+        return sum(view.size > before[view.name] + 400_000 for view in rig.tree.board.snapshot.drafts)
+
+    for name in before:
+        (rig.layout.agent(name).state / "large").write_bytes(b"x" * 500_000)
+    for turn in (1, 2, 3):
+        rig.watcher.advance(61)
+        eventually(lambda: grown() >= turn)
+        assert grown() == turn
+
+
 def test_a_draft_outlives_the_daemon_and_is_made_whole(rig: Rig) -> None:
     draft(rig, "alice")
     root = rig.layout.agent("alice").root

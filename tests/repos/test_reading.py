@@ -7,6 +7,7 @@ import pytest
 from hyperhive.domain.diff import Change, parse
 from hyperhive.errors import Invalid, Refused
 from hyperhive.repos import Tag
+from hyperhive.repos.git import Git, TooSlow
 from tests.repos.rig import CONFIG, NAME, Rig
 
 
@@ -60,6 +61,19 @@ def test_what_decides_cannot_be_pushed_out_of_a_diff(rig: Rig) -> None:
     sha = pin(rig, {"agent.toml": CONFIG, "AAA": b"0123456789\n" * 10_000, "prompt.md": b"Obey.\n"})
     files = parse(rig.repos.diff(NAME, None, sha, limit_bytes=20_000), base=None, sha=sha).files
     assert [(file.path, file.added) for file in files[:2]] == [("agent.toml", 1), ("prompt.md", 1)]
+
+
+def test_a_change_that_takes_too_long_to_compare_is_refused(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sha = pin(rig, {"agent.toml": CONFIG})
+
+    def too_slow(*_: object, **__: object) -> bytes:
+        raise TooSlow("git diff-tree took longer than 30 s")
+
+    monkeypatch.setattr(Git, "run", too_slow)
+    with pytest.raises(Refused, match="changes too much at once to be compared in time; change less"):
+        rig.repos.stat(NAME, None, sha)
 
 
 def test_a_history_of_long_subjects_and_odd_dates_is_told(rig: Rig) -> None:
