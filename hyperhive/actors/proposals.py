@@ -255,7 +255,6 @@ class Proposals:
         """Measure the drafts for a bounded time, however full they are, those first that wait for longest."""
         names = [view.name for view in self._database.reader().drafts.all()]
         self._measured = {name: self._measured.get(name, 0.0) for name in names}
-        print("TIDY", names, self._measured)
         until = time.monotonic() + _MEASURING
         for name in sorted(names, key=self._measured.__getitem__):
             self._measure(name)

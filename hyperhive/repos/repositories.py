@@ -107,7 +107,7 @@ class Repositories:
             if not _present(paths.proposed / ".git"):
                 self._skeleton.proposed(paths.proposed, paths.scratch)
         except OSError as error:
-            # Who writes there may close it or plant what is in the way; no build may depend on that.
+            # Who writes there may close it; no build may depend on that.
             if not there:
                 raise
             files.remove(paths.scratch)
@@ -344,10 +344,8 @@ def _here(sha: str) -> Iterator[None]:
     except TooMuch:
         raise
     except TooSlow:
-        raise Refused(
-            f"Commit {ascii(sha)[1:13]} changes too much at once to be compared in time; change less in one commit.",
-            code="too-large",
-        ) from None
+        why = "changes too much at once to be compared in time; change less in one commit"
+        raise Refused(f"Commit {ascii(sha)[1:13]} {why}.", code="too-large") from None
     except GitFailed as failure:
         raise Refused(
             f"Commit {ascii(sha)[1:13]} cannot be read in applied/ ({failure.reason}); submit it again.",
