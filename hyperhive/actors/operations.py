@@ -229,10 +229,12 @@ class Operations:
         try:
             job.wait_ready(self.ready_deadline, lambda: job.log.quote(said.read()))
         except Broken as error:
+            how = self.runtime.exit_note(paths.container, handle)
             self._end(job, record, handle)
             job.log.quote(said.read(rest=True))
             tells = " | ".join(said.last)[-600:]
-            raise Broken(f"{error.message}; the log ends: {tells}" if tells else error.message) from None
+            why = f"{error.message}: {how}" if how else error.message
+            raise Broken(f"{why}; the log ends: {tells}" if tells else why) from None
         job.log.say(Step.READY)
 
     def _end(self, job: Job, record: AgentRecord, handle: Handle | None) -> None:
