@@ -100,6 +100,8 @@ class Operations:
     def destroy(self, job: Job, record: AgentRecord, purge: bool) -> Work:
         """End the container, close the doors; with ``purge`` the folders go too."""
         self._end(job, record, record.handle)
+        # One that crashed was not swept; where its limits were is known in its folder alone.
+        self.runtime.sweep(self.layout.agent(record.name).container, record.name)
         self._shut(record.name)
         root = self.layout.agent(record.name).root
         if purge:

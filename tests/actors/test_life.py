@@ -3,6 +3,7 @@
 import errno
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -257,6 +258,25 @@ def test_after_a_reboot_of_the_host_nothing_is_told_and_what_was_meant_to_run_is
     rig.flush()
     assert "container_crash" not in rig.told("alice")
     assert rig.view("bob").container == "stopped"
+
+
+def test_destroying_what_crashed_sweeps_what_it_left(rig: Rig) -> None:
+    rig.spawn("alice")
+    rig.config("alice", 'restart = "never"\n')
+    rig.operate(Transient.REBUILDING, "alice").get(20)
+    rig.runtime.crash("alice")
+    eventually(lambda: rig.view("alice").container == "stopped")
+    swept: list[str] = []
+    real = rig.runtime.sweep
+
+    def sweep(folder: Path, name: str) -> None:
+        swept.append(name)
+        assert folder.is_dir()  # where it is written what is to be swept
+        real(folder, name)
+
+    rig.runtime.sweep = sweep  # type: ignore[method-assign]
+    rig.operate(Transient.DESTROYING, "alice", purge=True).get(20)
+    assert swept == ["alice"]
 
 
 def die_in(rig: Rig, kind: Transient, *, purge: bool = False) -> None:
