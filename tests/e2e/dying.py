@@ -64,7 +64,7 @@ class Death:
         setattr(owner, name, writing)
 
     def commits(self, database: Any) -> None:
-        """The commits, which runs in one thread with what is written in them."""
+        """The commits, which run in one thread with what is written in them."""
         commit = database.commit
 
         def committing(database: Any) -> None:
@@ -113,7 +113,6 @@ def main(file: Path, run: Callable[[list[str]], int]) -> int:
     death.records(lifecycle, "record_unborn", "the end")
     death.commits(Database)
     death.tags(repositories.Repositories, worktree.WorkTree)
-    death.around(repositories.Repositories, "prepare", "making folders")
     death.around(builder, "_copy_own", "copying the harness")
     death.around(builder.Builder, "build", "building")
     death.around(builder.Builder, "tidy", "tidying")
