@@ -37,7 +37,9 @@ def find(snapshot: State, name: str) -> dict[str, Any]:
             found: dict[str, Any] = agent
             return found
     if kept(snapshot, name):
-        again = f"'hyperhive spawn {name}' takes them up again, 'hyperhive destroy {name} --purge' deletes them"
+        again = (
+            f"'hyperhive spawn {name}' takes them up again, 'hyperhive destroy {name} --purge' deletes them"
+        )
         raise CommandError(f"'{name}' was destroyed. Its folders are kept: {again}.")
     raise CommandError(f"There is no agent '{name}'. There are: {_some(snapshot)}.")
 

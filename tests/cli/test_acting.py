@@ -152,6 +152,25 @@ def test_purge_wants_yes_where_nobody_can_be_asked(served: ServedHive, type_: Ty
     assert _calls(served, "destroy")[0]["purge"] is True
 
 
+def test_what_was_kept_is_purged_by_name(served: ServedHive, type_: Type) -> None:
+    assert type_("destroy", "alice").code == 0
+    said = type_("destroy", "alice")
+    assert (said.code, "hyperhive destroy alice --purge" in said.err) == (1, True)
+    assert type_("destroy", "alice", "--purge").code == 2
+    assert type_("destroy", "alice", "--purge", "--yes").out == "What was kept of 'alice' is deleted.\n"
+    assert "There is no agent 'alice'" in type_("destroy", "alice", "--purge", "--yes").err
+
+
+def test_a_refusal_names_some_agents_not_hundreds(served: ServedHive, type_: Type) -> None:
+    served.do(lambda hive: hive._set(agents=tuple(agent_view(f"a{n}") for n in range(40))))
+    assert type_("show", "nobody").err.endswith("a11 and 28 more.\n")
+
+
+def test_an_empty_answer_is_refused_before_it_is_sent(served: ServedHive, type_: Type) -> None:
+    said = type_("answer", "1", " ")
+    assert (said.code, "empty answer" in said.err) == (1, True)
+
+
 class Terminal(io.StringIO):
     """A stdin that somebody types on."""
 
