@@ -77,7 +77,8 @@ _AGENTS = (
     Command("resume", ("NAME",), "go on after a pause or a quarantine", _LIFE, "act:operate"),
     Command(
         "destroy", ("NAME",), "end it; its folders are kept unless --purge",
-        (Option("--purge", "delete its folders, or what was kept of them"), Option("--yes", "do not ask"), NO_WAIT, JSON),
+        (Option("--purge", "delete its folders, or what was kept of them"),
+         Option("--yes", "do not ask"), NO_WAIT, JSON),
         "act:destroy",
     ),
     Command("login", ("NAME",), "complete its Claude login, in this terminal", (), "host:login"),
