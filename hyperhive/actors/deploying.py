@@ -1,7 +1,7 @@
 """Keeps ``applied/`` in step with an operation: the tags of the approval it carries out, and ``main``."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypedDict
 
 from hyperhive.actors.build_log import Step
@@ -22,9 +22,13 @@ class Deploying:
     """Writes tags just before the row that decides changes. Each call can be made again.
 
     Without an approval, and as long as ``main`` stays, nothing is written and no process runs.
+
+    Args:
+        doubtful: approvals whose tags could not be written; for who tries again later.
     """
 
     repos: Repositories
+    doubtful: set[int] = field(default_factory=set)
 
     def begun(self, job: Job, record: AgentRecord) -> None:
         """A build begins, perhaps once more: the tags are those of an approval that is being built."""
@@ -61,6 +65,8 @@ class Deploying:
                 self.repos.tag(record.name, make={}, **back)
         except HiveError as error:
             job.untagged = True
+            if job.approval is not None:
+                self.doubtful.add(job.approval.id)
             log.error("The tags of '%s' could not be written: %s", record.name, error.message)
 
     def remake(self, view: ApprovalView) -> None:
@@ -68,6 +74,7 @@ class Deploying:
         try:
             remake(self.repos, view)
         except HiveError as error:
+            self.doubtful.add(view.id)
             log.error("Approval %d is not tagged: %s", view.id, error.message)
 
     def _recorded(self, job: Job, record: AgentRecord) -> "_Main":

@@ -46,6 +46,7 @@ class Proposals:
         check: refuses a config that cannot work here.
         adopt: starts the actor of an agent that was just entered.
         rebuild: tells an agent's actor that there is something approved to be built.
+        doubtful: approvals whose tags may not be what their rows say; builds add to it.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Proposals:
         check: Callable[[str], object],
         adopt: Callable[[str], None],
         rebuild: Callable[[str, str], None],
+        doubtful: set[int],
     ) -> None:
         self._repos = repos
         self._store = store
@@ -71,7 +73,7 @@ class Proposals:
         self._adopt = adopt
         self._rebuild = rebuild
         self._measured: dict[str, float] = {}  # when each draft was, by the monotonic clock
-        self._doubtful: set[int] = set()  # approvals whose tags may not be what their rows say
+        self._doubtful = doubtful
 
     # -- submitting
 
@@ -360,10 +362,12 @@ class Proposals:
         Those of what was approved are the build's, which begins by making them.
         """
         for view in views:
-            self._doubtful.discard(view.id)
             row = self._database.reader().approvals.get(view.id)
+            if row is not None and row.state in (State.APPROVED, State.BUILDING):
+                continue
+            self._doubtful.discard(view.id)
             try:
-                if row is not None and row.state not in (State.APPROVED, State.BUILDING):
+                if row is not None:
                     remake(self._repos, row)
             except HiveError as error:
                 if self._layout.agent(view.agent).root.exists():  # else they are gone with the agent

@@ -252,6 +252,7 @@ class Tree:
             check=self._shared.builder.check,
             adopt=self.adopt,
             rebuild=self._rebuild,
+            doubtful=self._shared.operations.deploying.doubtful,
         )
 
     def _rebuild(self, name: str, by: str) -> None:

@@ -12,11 +12,12 @@ from hyperhive.actors import approving, proposals
 from hyperhive.actors.gatekeeper import Decide, Submit, Sweep
 from hyperhive.actors.reply import Waiter
 from hyperhive.actors.store import Write
-from hyperhive.domain.approvals import Kind, State
+from hyperhive.domain.approvals import ENDED, Kind, State
 from hyperhive.domain.axes import Transient
 from hyperhive.domain.records import Handle
 from hyperhive.domain.views import ApprovalView, DraftView
 from hyperhive.errors import Broken, Deadline, HiveError, Invalid, Refused, Unknown
+from hyperhive.repos.git import Git, GitFailed
 from hyperhive.store.database import Tx
 from tests.actors.petitioner import (
     approval,
@@ -413,6 +414,26 @@ def test_a_damaged_repository_holds_up_no_refusal_and_is_tagged_once_it_is_mende
     head.write_text(whole)
     rig.watcher.advance(61)
     eventually(lambda: tagged(rig, "alice", view.id) == expected(rig, view.id))
+
+
+def test_a_failed_build_is_tagged_once_git_works_again(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.spawn("alice")
+    view = submit(rig, Kind.APPLY_COMMIT, "alice", commit(rig, "alice", OPUS))
+    real = Git.run
+
+    def run(self: Git, *arguments: str, **more: Any) -> bytes:
+        if threading.current_thread().name.startswith("job-") or approval(rig, view.id).state in ENDED:
+            raise GitFailed("it is gone")
+        return real(self, *arguments, **more)
+
+    monkeypatch.setattr(Git, "run", run)
+    decide(rig, view.id)
+    eventually(lambda: state(rig, view.id) is State.FAILED)
+    rig.watcher.advance(61)
+    rig.settled("alice")
+    monkeypatch.undo()
+    assert f"failed/{view.id}" not in tagged(rig, "alice", view.id)
+    rig.wait_for(lambda: tagged(rig, "alice", view.id) == expected(rig, view.id))
 
 
 @contextmanager
