@@ -43,7 +43,7 @@ class Served:
 
     def start(self) -> None:
         """Listen; sessions outlive a stop and a start."""
-        bound = socket.socket()
+        bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(("127.0.0.1", self.port))
         bound.listen(128)
