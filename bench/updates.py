@@ -53,7 +53,7 @@ def _crowd(real: RealHive) -> Iterator[Row]:
             bare.restart()
             ours, floor = interleaved(update, lambda: timed(bare.restart), 3)
     yield Row(f"{AGENTS} agents updated at once", ours, floor, "s", "the same containers restarted bare")
-    yield Row("  of these waited for a place", max(peaks), AGENTS, "", "agents")
+    yield Row("  queued for a place at the peak", max(peaks), AGENTS, "agents", "all of them")
 
 
 def _all_at_once(real: RealHive) -> None:
