@@ -1,14 +1,18 @@
 """Keeps an applied repository small and quick over thousands of proposals."""
 
 import contextlib
+import os
 from pathlib import Path
 
+from hyperhive.errors import Refused
 from hyperhive.repos import files
 from hyperhive.repos.git import Git, GitFailed
 
 LOOSE = 16
 """Loose objects in one folder of 256 before all are packed: about 4,000 in all."""
 PACKS = 30
+MAX_STORE = 1024 * 1024 * 1024
+"""Bytes of objects in one applied repository beyond which no further proposal is taken."""
 _DEADLINE = 60.0
 
 
@@ -28,6 +32,30 @@ def tidy(git: Git, folder: Path) -> None:
         # Looking for likenesses takes minutes where a proposer brought much that has none.
         git.run("repack", "-a", "-d", "-q", "--window=0", deadline=_DEADLINE)
         git.run("prune-packed", "-q", deadline=_DEADLINE)
+
+
+def check_room(folder: Path) -> None:
+    """Whether there is room for another proposal.
+
+    Raises:
+        Refused: there is not; what was proposed so far is kept.
+    """
+    if _size(folder / "objects") > MAX_STORE:
+        raise Refused(
+            f"Its proposals fill more than {MAX_STORE >> 20} MiB of applied/; the operator can make room: "
+            "docs/approvals.md, Bounds.",
+            code="too-large",
+        )
+
+
+def _size(objects: Path) -> int:
+    found = 0
+    for place in (*objects.glob("[0-9a-f][0-9a-f]"), objects / "pack"):
+        with contextlib.suppress(FileNotFoundError), os.scandir(place) as entries:
+            for entry in entries:
+                with contextlib.suppress(FileNotFoundError):
+                    found += entry.stat(follow_symlinks=False).st_size
+    return found
 
 
 def _entries(folder: Path) -> int:

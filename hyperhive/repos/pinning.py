@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hyperhive.errors import Refused
 from hyperhive.repos.git import Git, GitFailed, TooMuch, TooSlow
-from hyperhive.repos.housekeeping import tidy
+from hyperhive.repos.housekeeping import check_room, tidy
 from hyperhive.repos.quarantine import MAX_OBJECT, MAX_OBJECTS, MAX_PACKS, Quarantine
 from hyperhive.repos.refs import PINS, Transaction
 from hyperhive.repos.tree import check_tree, list_tree, read_config
@@ -44,6 +44,7 @@ class Pinning:
             Refused: with what, why and what to do; nothing was kept.
         """
         folder, until = self.applied / ".git", time.monotonic() + MAX_SECONDS
+        check_room(folder)
         own = Git(program=self.program, folder=folder)
         with Quarantine(folder=self.scratch, own=folder / "objects") as quarantine:
             git = Git(program=self.program, folder=folder, objects=quarantine.objects, until=until)

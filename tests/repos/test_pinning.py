@@ -23,6 +23,16 @@ def test_a_pinned_commit_comes_with_its_subject_and_config(rig: Rig) -> None:
     assert rig.clean()
 
 
+def test_what_is_full_takes_no_more_and_says_who_makes_room(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.repos.pin(NAME, rig.proposer.commit({"agent.toml": CONFIG}))
+    monkeypatch.setattr(housekeeping, "MAX_STORE", 500)
+    with pytest.raises(Refused, match="the operator can make room"):
+        rig.repos.pin(NAME, rig.proposer.commit({"agent.toml": CONFIG + b"# more\n"}))
+    assert rig.clean()
+
+
 def test_digits_may_be_few_and_large(rig: Rig) -> None:
     sha = rig.proposer.commit({"agent.toml": CONFIG})
     assert rig.repos.pin(NAME, sha[:7]).sha == sha
