@@ -36,7 +36,8 @@ HOUSEKEEPING = 3600.0
 """Seconds between two times of dropping the rest."""
 TIDYING = 60.0
 """Seconds between two times of measuring the drafts and mending tags."""
-_SWEEP = 3600.0
+_SWEEP = 60.0
+"""Seconds between two sweeps at most: the clock may be set forward, which no timer sees."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from hyperhive.actors.entry import insert_agent, show_kept
 from hyperhive.actors.layout import Layout
 from hyperhive.actors.measure import measure
 from hyperhive.actors.petitions import Decide, Discard, Draft, Submit, Withdraw
-from hyperhive.actors.questions import MAX_TEXT, check_ttl
+from hyperhive.actors.questions import check_note, check_ttl
 from hyperhive.actors.removal import remove_tree
 from hyperhive.actors.reply import Call, Waiter
 from hyperhive.actors.store import Write
@@ -80,7 +80,7 @@ class Proposals:
     def check(self, submit: Submit) -> None:
         """Refuse what is malformed, before anything is looked at."""
         check_name(submit.name)
-        _check_note(submit.note)
+        check_note(submit.note)
         check_ttl(submit.ttl)
         if (submit.commit is None) is not (submit.kind is Kind.SPAWN):
             raise Invalid("Name the commit for spawn-commit and apply-commit, and none for spawn.")
@@ -131,10 +131,10 @@ class Proposals:
 
     def decide(self, decide: Decide) -> ApprovalView:
         """Decide an approval, once; what was approved is on its way when this returns."""
-        view = self._known(decide.id)
+        view = self._waiting(decide.id)
         to = _STATES[decide.decision]
         advance(view.id, view.state, to, by=view.by, when=view.decided)
-        _check_note(decide.note)
+        check_note(decide.note)
         if to is State.REVISE and not decide.note.strip():
             raise Invalid(
                 "Say in a note what to change, so that the manager can act on it.", code="note-missing"
@@ -149,11 +149,10 @@ class Proposals:
             return done
 
         def begin(decided: ApprovalView) -> None:
-            if to is State.APPROVED:
-                if decided.kind is Kind.APPLY_COMMIT:
-                    self._rebuild(decided.agent, decide.by)
-                else:
-                    self._adopt(decided.agent)
+            if to is State.APPROVED and decided.kind is Kind.APPLY_COMMIT:
+                self._rebuild(decided.agent, decide.by)
+            elif to is State.APPROVED:
+                self._adopt(decided.agent)
 
         return self._settle(view, to, decide.by, decide.note, op, begin)
 
@@ -178,7 +177,7 @@ class Proposals:
 
     def withdraw(self, withdraw: Withdraw) -> ApprovalView:
         """Take a request back for who made it."""
-        view = self._known(withdraw.id)
+        view = self._waiting(withdraw.id)
         approving.check_withdrawal(view, withdraw.by)
         advance(view.id, view.state, State.WITHDRAWN, by=view.by, when=view.decided)
         by, where = withdraw.by, withdraw.where
@@ -202,24 +201,23 @@ class Proposals:
         approving.check_draft(self._database.reader(), name)
         self._make_folders(name)
 
-        def op(tx: Tx) -> None:
-            if approving.draft(tx, name, draft.by).kept:
+        def op(tx: Tx) -> DraftView:
+            view = approving.draft(tx, name, draft.by)
+            if view.kept:
                 show_kept(tx, self._layout)
+            return view
 
-        self._write(op)
+        view = self._write(op)
         self._make_folders(name)  # what was kept may have been purged until then
         self._desk.refresh()
         self._measure(name)
-        return self._database.reader().drafts.get(name) or self._gone(name)
+        return self._database.reader().drafts.get(name) or view
 
     def _make_folders(self, name: str) -> None:
         paths = self._layout.agent(name)
         for folder in (paths.root.parent, paths.root, paths.state):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._repos.prepare(name, first=False)
-
-    def _gone(self, name: str) -> DraftView:
-        raise Unknown(f"The draft '{name}' was discarded at once.", code="unknown-draft")
 
     def discard(self, discard: Discard) -> DraftView:
         """Take a draft away with its folders; those of a kept name are kept again."""
@@ -301,6 +299,13 @@ class Proposals:
         if view is None:
             raise Unknown(f"There is no approval {id}; see `hyperhive pending`.", code="unknown-approval")
         return view
+
+    def _waiting(self, id: int) -> ApprovalView:
+        """An approval to be decided; one that is overdue is closed first, for the clock may have been set forward."""
+        view = self._known(id)
+        if view.deadline is not None and view.deadline <= self._now():
+            self.expire(id)
+        return self._known(id)
 
     def _settle(
         self,
@@ -388,10 +393,3 @@ class Proposals:
 
         self._store.tell(Write(op, Call(durable, reply.fail)))
         return reply.get(_DURABLE)
-
-
-def _check_note(note: str) -> None:
-    if len(note) > MAX_TEXT:
-        raise Invalid(f"A note takes {MAX_TEXT} characters at most.", code="bad-note")
-    if "\0" in note:
-        raise Invalid("A note is plain text; remove the NUL characters.", code="bad-note")

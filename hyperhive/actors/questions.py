@@ -54,6 +54,18 @@ def check_ttl(ttl: float | None) -> None:
         raise Invalid(f"ttl_seconds must be between 1 and {MAX_TTL:.0f}, or left out.", code="bad-ttl")
 
 
+def check_note(note: str) -> None:
+    """Refuse a note that is too long, or no text.
+
+    Raises:
+        Invalid: with the rule that it breaks.
+    """
+    if len(note) > MAX_TEXT:
+        raise Invalid(f"A note takes {MAX_TEXT} characters at most.", code="bad-note")
+    if "\0" in note:
+        raise Invalid("A note is plain text; remove the NUL characters.", code="bad-note")
+
+
 def check_question(ask: Ask) -> None:
     """Refuse a question that is empty, too long, or has options that cannot be told apart.
 

@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -263,6 +264,20 @@ def test_a_deadline_holds_also_over_a_restart(rig: Rig) -> None:
         decide(rig, view.id)
     assert shown(rig) == [other.id]
     assert len(told(rig, "approval_resolved")) == 1
+
+
+def test_what_is_overdue_is_not_approved_though_no_timer_saw_the_clock_set(rig: Rig) -> None:
+    rig.spawn("alice")
+    view = submit(rig, Kind.APPLY_COMMIT, "alice", commit(rig, "alice", OPUS), ttl=6000)
+    rig.back = -timedelta(days=1)
+    with pytest.raises(Refused, match="expired by system at"):
+        decide(rig, view.id)
+    assert (state(rig, view.id), approval(rig, view.id).by) == (State.EXPIRED, "system")
+    other = submit(rig, Kind.APPLY_COMMIT, "alice", commit(rig, "alice", HAIKU), ttl=6000)
+    rig.back -= timedelta(days=1)
+    rig.watcher.advance(61)
+    eventually(lambda: state(rig, other.id) is State.EXPIRED)
+    assert len(told(rig, "approval_resolved")) == 2
 
 
 @pytest.mark.parametrize("ttl", [0, -1, 1e12])
