@@ -114,6 +114,13 @@ def expire(tx: Tx) -> None:
         _end(tx, view, "expired", None, SYSTEM)
 
 
+def cancel_all(tx: Tx, agent: str) -> None:
+    """Close what an agent that goes has asked."""
+    for view in tx.questions.close_all(agent):
+        tx.emit(QuestionAnswered(agent=agent, id=view.id, answer="(cancelled)", by=SYSTEM))
+        _show(tx)
+
+
 def _end(tx: Tx, view: QuestionView, state: _Closed, answer: str | None, by: str) -> QuestionView:
     """Close a question and write to who asked: the answer arrives as a message."""
     closed = tx.questions.close(view.id, state=state, answer=answer, by=by)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from hyperhive.actors.approving import back_to_draft, withdraw_all
 from hyperhive.actors.builder import Generation
 from hyperhive.actors.job import Job
+from hyperhive.actors.questions import cancel_all
 from hyperhive.domain.approvals import Kind, State
 from hyperhive.domain.axes import Transient
 from hyperhive.domain.events import ConfigApplied
@@ -120,5 +121,5 @@ def end_agent(tx: Tx, name: str, *, keep: bool, size: int | None = None) -> None
     """
     tx.messages.drop(name)
     tx.turns.drop(name)
-    tx.questions.close_all(name)
+    cancel_all(tx, name)
     tx.agents.remove(name, keep, size)

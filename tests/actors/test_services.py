@@ -10,6 +10,7 @@ from hyperhive.actors.broker import Recv, Send
 from hyperhive.actors.gatekeeper import KEPT, Ask, Close, Sweep
 from hyperhive.actors.reply import Waiter
 from hyperhive.actors.store import Write
+from hyperhive.domain.axes import Transient
 from hyperhive.domain.events import Paused
 from hyperhive.domain.messages import Message
 from hyperhive.domain.turns import TurnState
@@ -190,3 +191,12 @@ def test_an_agent_at_rest_waits_on_the_operator_while_its_question_is_open(rig: 
     eventually(lambda: rig.view("manager").turn.state is TurnState.WAITING)
     _gate(rig, lambda reply: Close(view.id, "this one", "operator", reply))
     eventually(lambda: rig.view("manager").turn.state is not TurnState.WAITING)
+
+
+def test_what_a_destroyed_agent_asked_waits_no_longer(rig: Rig) -> None:
+    rig.spawn("alice")
+    asked = _gate(rig, lambda reply: Ask("alice", "Shall I?", (), False, None, reply))
+    assert [view.id for view in rig.tree.board.snapshot.questions] == [asked.id]
+    assert rig.operate(Transient.DESTROYING, "alice").get(20).ok
+    assert rig.tree.board.snapshot.questions == ()
+    assert rig.told("alice", "question_answered") == ["question_answered"]
