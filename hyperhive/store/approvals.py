@@ -8,6 +8,9 @@ from hyperhive.domain.views import ApprovalView
 from hyperhive.errors import Unknown
 from hyperhive.store.sql import Connection, Reading, Row, from_micros, to_micros
 
+MAX_THREAD = 100
+"""Approvals of one thread that are read."""
+
 _COLUMNS = (
     "id, kind, agent, requested_by, requested, state, sha, summary, description, thread, base, deadline,"
     " files, added, removed, note, decided_by, decided, decided_where, outcome"
@@ -55,10 +58,14 @@ class ApprovalReads:
         return next(iter(self.unended_for(agent)), None)
 
     def thread(self, id: int) -> list[ApprovalView]:
-        """The approval with that id and the others of its thread, oldest first; empty: there is none."""
+        """The approval with that id and the others of its thread, oldest first; empty: there is none.
+
+        Of a long thread only the newest ``MAX_THREAD``, and the one that is asked for.
+        """
         rows = self._sql.all(
-            f"SELECT {_COLUMNS} FROM approvals"
-            " WHERE thread = (SELECT thread FROM approvals WHERE id = ?) ORDER BY id",
+            f"SELECT {_COLUMNS} FROM approvals WHERE id = ?1 OR id IN (SELECT id FROM approvals"
+            f" WHERE thread = (SELECT thread FROM approvals WHERE id = ?1) ORDER BY id DESC LIMIT {MAX_THREAD})"
+            " ORDER BY id",
             id,
         )
         return _views(rows)

@@ -7,6 +7,7 @@ import pytest
 
 from hyperhive.domain.approvals import Kind, State
 from hyperhive.errors import Refused, Unknown
+from hyperhive.store.approvals import MAX_THREAD
 from hyperhive.store.database import Database, Tx
 from tests.store.conftest import START
 
@@ -77,6 +78,16 @@ def test_what_came_of_a_revision_is_one_thread(tx: Tx) -> None:
     assert tx.approvals.last_of("alice") == second
     assert tx.approvals.last_of("alice", before=second.id) == first
     assert tx.approvals.last_of("carol") is None
+
+
+def test_of_a_long_thread_the_newest_are_read_and_the_one_asked_for(tx: Tx) -> None:
+    first = tx.approvals.insert(Kind.APPLY_COMMIT, "alice", "manager", sha="a")
+    ids = [first.id]
+    for _ in range(MAX_THREAD + 20):
+        tx.approvals.step(ids[-1], State.SUPERSEDED, by="manager")
+        ids.append(tx.approvals.insert(Kind.APPLY_COMMIT, "alice", "manager", thread=first.thread).id)
+    assert [view.id for view in tx.approvals.thread(ids[-1])] == ids[-MAX_THREAD:]
+    assert [view.id for view in tx.approvals.thread(ids[3])] == [ids[3], *ids[-MAX_THREAD:]]
 
 
 def test_deadlines_are_found_earliest_first(tx: Tx) -> None:
