@@ -69,7 +69,8 @@ def check_target(records: Records, kind: Kind, name: str) -> AgentRecord | None:
             raise Refused(f"'{name}' is being destroyed.", code="destroying")
         return agent
     if agent is not None:
-        raise Refused(f"There is an agent '{name}' already.", code="exists")
+        how = "choose another name, or propose a change of its config"
+        raise Refused(f"There is an agent '{name}' already; {how}.", code="exists")
     if kind is Kind.SPAWN and draft is not None:
         raise Refused(
             f"There is a draft '{name}'; submit a commit of it, or discard it first.", code="draft-exists"
@@ -231,11 +232,12 @@ def check_draft(records: Records, name: str) -> None:
         Refused: with what is in the way.
     """
     if records.agents.get(name) is not None:
-        how = "edit its config and use request_apply_commit"
+        how = "edit its config, commit, and propose that commit"
         raise Refused(f"There is an agent '{name}' already; {how}.", code="exists")
     if records.drafts.get(name) is not None:
         raise Refused(
-            f"There is a draft '{name}' already; edit it and use request_spawn_commit.", code="draft-exists"
+            f"There is a draft '{name}' already; edit it, commit, and propose that commit.",
+            code="draft-exists",
         )
     if waits := records.approvals.pending_for(name):
         raise Refused(

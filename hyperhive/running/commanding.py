@@ -178,11 +178,11 @@ def _target(name: str, history: tuple[GenerationView, ...], wanted: int | None) 
     target = wanted if wanted is not None else max((n for n in here if n < current), default=None)
     if target in here and target is not None:
         return target
-    known = ", ".join(map(str, here)) or "none"
     if target is None:
-        reason = f"'{name}' has no earlier generation to go back to; there are: {known}."
+        reason = f"'{name}' has no earlier generation to go back to"
     elif target == current:
-        reason = f"'{name}' runs generation {target} already; it could go back to: {known}."
+        reason = f"'{name}' runs generation {target} already"
     else:
-        reason = f"'{name}' has no generation {target} any more; it could go back to: {known}."
-    raise Refused(reason, code="unknown-generation")
+        reason = f"'{name}' has no generation {target}, or not any more"
+    known = f"there are: {', '.join(map(str, here))}" if here else "there is no other that was kept"
+    raise Refused(f"{reason}; {known}.", code="unknown-generation")

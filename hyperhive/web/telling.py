@@ -40,13 +40,12 @@ _STATES = {
     State.EXPIRED: ("off", "Expired"),
 }
 _DECIDED = {
-    "approved": "approved",
-    "denied": "denied",
-    "revise": "sent back for a revision",
-    "withdrawn": "withdrawn",
-    "superseded": "superseded by a newer one",
-    "expired": "expired",
+    "revise": "was sent back for a revision",
+    "superseded": "was superseded by a newer one",
+    "expired": "expired undecided",
 }
+_BY_ITSELF = frozenset({"superseded", "expired"})
+"""Ends that nobody decided: who and why say nothing new."""
 _ASKED = {
     Kind.SPAWN: "the new agent",
     Kind.SPAWN_COMMIT: "the new agent from a draft",
@@ -113,10 +112,13 @@ def told(event: Event) -> Told:
 
 def _resolved(event: Event) -> _Words:
     asked = _ASKED.get(event["approval"], "the request")
-    word = _DECIDED.get(event["decision"], str(event["decision"]))
-    by = f" by {you(event['by'])}" if event.get("by") and word != "expired" else ""
-    tone = "fine" if word == "approved" else "off"
-    return tone, f": {asked} (no. {event['id']}) was {word}{by}", str(event.get("note") or "")
+    decision = str(event["decision"])
+    decided = decision not in _BY_ITSELF
+    by = f" by {you(event['by'])}" if event.get("by") and decided else ""
+    words = f"{_DECIDED.get(decision, f'was {decision}')}{by}"
+    tone = "fine" if decision == "approved" else "off"
+    note = str(event.get("note") or "") if decided else ""
+    return tone, f": {asked} (no. {event['id']}) {words}", note
 
 
 def _audit(event: Event) -> _Words:

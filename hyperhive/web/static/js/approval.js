@@ -105,6 +105,7 @@ export class Approval extends Card {
 
   /** It was decided, and not here: say by whom and what; the list takes the card away later. */
   settle(decided, dismiss) {
+    const within = this.element.contains(document.activeElement);
     this.settled = true;
     setAttr(this.element, "data-settled", "");
     this.head.querySelector(".deadline")?.remove();
@@ -114,6 +115,8 @@ export class Approval extends Card {
     this.note.close(false);
     this.outcome.replaceChildren(...decidedBy(decided), h("button", { class: "icon-button", type: "button", "aria-label": "Close", onclick: dismiss }, icon("close")));
     show(this.outcome, true);
+    // What had the focus went: the card keeps it, where the list has it next.
+    if (within) this.element.focus({ preventScroll: true });
   }
 
   /** Whether someone reads in it. */

@@ -5,7 +5,9 @@ import { when } from "./time.js";
 
 export const you = (who) => (who === "operator" ? "you" : who);
 const WHAT = { spawn: "the new agent", "spawn-commit": "the new agent from a draft", "apply-commit": "the config change" };
-const DECIDED = { revise: "sent back for a revision", superseded: "superseded by a newer one" };
+const DECIDED = { revise: "was sent back for a revision", superseded: "was superseded by a newer one", expired: "expired undecided" };
+/** Ends that nobody decided: who and why say nothing new. */
+const BY_ITSELF = new Set(["superseded", "expired"]);
 const bad = (text, note) => ["fault", text, note];
 
 /** kind → (event) => [tone, words after the agent's name, note] */
@@ -24,8 +26,8 @@ const SAID = {
   transient_set: (e) => ["working", `is ${e.transient}`],
   paused: () => ["off", "was paused"],
   resumed: () => ["fine", "was resumed"],
-  approval_requested: (e) => ["attention", `waits for your approval (${e.approval}, no. ${e.id})`],
-  approval_resolved: (e) => [e.decision === "approved" ? "fine" : "off", `: ${WHAT[e.approval] ?? "the request"} (no. ${e.id}) was ${DECIDED[e.decision] ?? e.decision}${e.by && e.decision !== "expired" ? ` by ${you(e.by)}` : ""}`, e.note],
+  approval_requested: (e) => ["attention", `waits for your approval, no. ${e.id}`],
+  approval_resolved: (e) => [e.decision === "approved" ? "fine" : "off", `: ${WHAT[e.approval] ?? "the request"} (no. ${e.id}) ${DECIDED[e.decision] ?? `was ${e.decision}`}${e.by && !BY_ITSELF.has(e.decision) ? ` by ${you(e.by)}` : ""}`, BY_ITSELF.has(e.decision) ? "" : e.note],
   draft_created: (e) => ["off", `was begun as a draft by ${you(e.by)}`],
   draft_discarded: (e) => ["off", `was discarded as a draft by ${you(e.by)}`],
   config_applied: (e) => ["fine", `is built from ${e.sha.slice(0, 7)} now`, e.tag],
