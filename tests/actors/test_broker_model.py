@@ -34,6 +34,7 @@ class Delivery(RuleBasedStateMachine):
         self.quiet = Quiet()
         self.quiet.__enter__()
         self.rig.up()
+        self.rig.settled("manager")  # whose build would still write while the folder is removed
         for name in NAMES:
             self.rig.write(lambda tx, n=name: tx.agents.insert(n, "agent", Intended.STOPPED))  # type: ignore[misc]  # binds
         self.sent: dict[tuple[str, str], list[int]] = {}
