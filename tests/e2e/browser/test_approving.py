@@ -173,6 +173,8 @@ def test_an_approval_that_somebody_else_decided_says_who_and_what_and_then_goes(
     for each in (page, other):
         connected(each)
     page.mouse.move(0, 0)
+    page.get_by_role("button", name="Ask for a revision…").click()
+    page.get_by_label("What should change?").fill("Half the")
     other.get_by_role("button", name="Deny…").click()
     other.get_by_label("Why not?").fill("Not before the review.")
     other.keyboard.press("Control+Enter")
@@ -181,6 +183,7 @@ def test_an_approval_that_somebody_else_decided_says_who_and_what_and_then_goes(
     expect(told.locator(".card-outcome")).to_contain_text("Denied by you, at the dashboard from 127.0.0.1")
     expect(told.locator(".card-outcome")).to_contain_text("Not before the review.")
     expect(told.get_by_role("button", name="Approve")).to_be_hidden()
+    expect(told).to_be_focused()
     expect(page.locator("#waiting-badge")).to_be_hidden()
     expect(page).to_have_title("hive")
     expect(told.locator(".l").first).to_be_visible()
