@@ -97,7 +97,8 @@ class ContainerWatch:
         current = shared.builder.current(core.name, record)
         job = core.memory.job
         if job is not None and current in job.aims:
-            current = None  # it becomes what is recorded when the job ends; until then there is nothing to tell
+            # It becomes what is recorded when the job ends; until then there is nothing to tell.
+            current = None
         seen = Observation(
             login=shared.credentials.login(core.name, core.paths, record.rejected_login),
             revision=revision_axis(record.built_revision, current),

@@ -27,7 +27,7 @@ def history(args: Args) -> int:
     if rows:
         table(("GENERATION", "STATE", "COMMIT", "MADE", "BY", "APPROVAL", "SUMMARY"), rows)
     else:
-        line(f"'{safe(name)}' was not built yet.")
+        line(f"Nothing is recorded yet of what '{safe(name)}' was built from; the next rebuild is the first.")
     return 0
 
 

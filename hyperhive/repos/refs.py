@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hyperhive.errors import Broken, Invalid, Refused
+from hyperhive.errors import Broken, Invalid
 from hyperhive.repos import files
 from hyperhive.repos.git import Git, GitFailed
 from hyperhive.repos.values import Tag
@@ -169,19 +169,6 @@ def _check_tag(tag: str) -> str:
     if _TAG.fullmatch(tag) is None:
         raise Invalid(f"{ascii(tag)[:60]} is no tag of an approval.", code="bad-tag")
     return tag
-
-
-def check_main(actual: str | None, expected: str | None) -> None:
-    """Refuse to move ``main`` from somewhere else than expected.
-
-    Raises:
-        Refused: it moved.
-    """
-    if actual != expected:
-        raise Refused(
-            f"main moved meanwhile, to {actual or 'nothing'}; look at what runs now, then try again.",
-            code="moved",
-        )
 
 
 def remove_locks(git: Path) -> bool:

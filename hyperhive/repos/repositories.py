@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import EllipsisType
 
 from hyperhive.domain.names import OPERATOR, check_name
 from hyperhive.errors import Broken, Invalid, Refused, Unknown
@@ -202,7 +201,6 @@ class Repositories:
         make: Mapping[str, Tag],
         drop: Iterable[str] = (),
         main: str | None = None,
-        expect_main: str | EllipsisType | None = ...,
         unborn: bool = False,
     ) -> None:
         """Make and drop tags, and move ``main`` with its work tree, in one transaction. Once or twice is the same.
@@ -210,11 +208,9 @@ class Repositories:
         Args:
             make: tags by name, e.g. ``deployed/3``.
             main: where ``main`` goes; ``None``: it stays.
-            expect_main: where ``main`` must be now (or at ``main`` already); ``None``: nowhere; absent: anywhere.
             unborn: ``main`` has no commit any more, for nothing is deployed; its files stay.
 
         Raises:
-            Refused: ``main`` is somewhere else; nothing was changed.
             Broken: the disk or the repository refuses; call it again.
         """
         refs.tag_values(make)
@@ -223,11 +219,11 @@ class Repositories:
             git = self._git(paths)
             now = refs.read_ref(paths.git, refs.MAIN)
             transaction = refs.Transaction(git=git, folder=paths.git)
-            if expect_main is not ... and now != main:
-                refs.check_main(now, expect_main)
             transaction.tags(make, drop)
             if main is not None and main != now:
                 transaction.move(refs.MAIN, refs.check_sha(main), old=now or _NONE)
+                if now is not None:  # it may be a commit by hand that nothing else reaches
+                    transaction.move(f"{refs.PINS}/{now}", now)
             elif unborn and now is not None:
                 transaction.remove(refs.MAIN, old=now)
             transaction.commit()

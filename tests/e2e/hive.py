@@ -214,7 +214,9 @@ class RealHive:
 
     def harnesses(self, name: str) -> list[Process]:
         """Every harness on this machine that has this agent's folder, known to the daemon or not."""
-        folder = f"{self.place.name}/home/agents/{name}/state /state ".encode()  # the manager sees it elsewhere
+        folder = (
+            f"{self.place.name}/home/agents/{name}/state /state ".encode()
+        )  # the manager sees it elsewhere
         found = running("hyperhive.harness")
         return [p for p in found if folder in mounts(p.pid) and is_python(p)]
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from hyperhive.errors import Invalid, Refused
+from hyperhive.errors import Invalid
 from hyperhive.repos import Repositories, Tag
 from tests.repos.rig import CONFIG, NAME, Rig
 
@@ -96,21 +96,19 @@ def test_what_is_no_commit_is_refused(rig: Rig) -> None:
 
 
 def test_main_moves_with_its_tags_and_files(rig: Rig, sha: str) -> None:
-    rig.repos.tag(NAME, make={"deployed/1": Tag(sha)}, main=sha, expect_main=None)
+    rig.repos.tag(NAME, make={"deployed/1": Tag(sha)}, main=sha)
     assert rig.repos.main(NAME) == rig.ref("refs/tags/deployed/1") == sha
     assert rig.files() == {"agent.toml": CONFIG}
     assert rig.git("status", "--porcelain") == ""
 
 
-def test_main_does_not_move_from_somewhere_unexpected(rig: Rig, sha: str) -> None:
+def test_what_main_leaves_is_kept(rig: Rig, sha: str) -> None:
     first = rig.repos.first(NAME)
     assert first is not None
     rig.repos.tag(NAME, make={}, main=first)
-    with pytest.raises(Refused, match="main moved meanwhile"):
-        rig.repos.tag(NAME, make={"deployed/1": Tag(sha)}, main=sha, expect_main=None)
-    assert rig.ref("refs/tags/deployed/1") is None
-    rig.repos.tag(NAME, make={"deployed/1": Tag(sha)}, main=sha, expect_main=first)
-    rig.repos.tag(NAME, make={"deployed/1": Tag(sha)}, main=sha, expect_main=first)
+    byhand = rig.repos.adopt_edit(NAME, 'model = "haiku"\n')
+    rig.repos.tag(NAME, make={}, main=sha)
+    assert rig.ref(f"refs/hyperhive/pins/{byhand}") == byhand
     assert rig.repos.main(NAME) == sha
 
 
