@@ -18,7 +18,7 @@ from hyperhive.actors.reply import Reply
 from hyperhive.actors.store import Write
 from hyperhive.domain.names import check_name
 from hyperhive.domain.views import ApprovalView
-from hyperhive.errors import HiveError, Unknown
+from hyperhive.errors import HiveError
 from hyperhive.store.database import Database, Tx
 
 __all__ = ("KEPT", "Ask", "Close", "Decide", "Discard", "Draft", "Gatekeeper", "Submit", "Sweep", "Withdraw")
@@ -135,10 +135,7 @@ class Gatekeeper(Actor):
             self._beside(lambda view=view: self._proposals.retag([view]), view.agent)  # type: ignore[misc]  # binds
 
     def _whose(self, id: int) -> str:
-        view = self._database.reader().approvals.get(id)
-        if view is None:
-            raise Unknown(f"There is no approval {id}; see `hyperhive pending`.", code="unknown-approval")
-        return view.agent
+        return self._database.reader().approvals.known(id).agent
 
     def _sweep_in(self, ttl: float | None) -> None:
         if ttl is not None:

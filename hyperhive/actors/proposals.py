@@ -22,7 +22,7 @@ from hyperhive.actors.tagging import image, remake
 from hyperhive.domain.approvals import Kind, State, advance
 from hyperhive.domain.names import SYSTEM, check_name
 from hyperhive.domain.views import ApprovalView, DraftView
-from hyperhive.errors import Deadline, HiveError, Invalid, Refused, Unknown
+from hyperhive.errors import Deadline, HiveError, Invalid, Refused
 from hyperhive.repos.repositories import Repositories
 from hyperhive.repos.values import Pinned
 from hyperhive.store.database import Database, Tx
@@ -294,18 +294,12 @@ class Proposals:
 
     # -- the record and its image
 
-    def _known(self, id: int) -> ApprovalView:
-        view = self._database.reader().approvals.get(id)
-        if view is None:
-            raise Unknown(f"There is no approval {id}; see `hyperhive pending`.", code="unknown-approval")
-        return view
-
     def _waiting(self, id: int) -> ApprovalView:
         """An approval to be decided; one that is overdue is closed first, for the clock may have been set forward."""
-        view = self._known(id)
+        view = self._database.reader().approvals.known(id)
         if view.deadline is not None and view.deadline <= self._now():
             self.expire(id)
-        return self._known(id)
+        return self._database.reader().approvals.known(id)
 
     def _settle(
         self,

@@ -85,7 +85,7 @@ class Deciding:
         """An approval and the others of its thread."""
         found = await asyncio.to_thread(self._asking.reader.approvals.thread, id)
         if not found:
-            raise _unknown(id)
+            await asyncio.to_thread(self._asking.reader.approvals.known, id)
         return tuple(found)
 
     async def decided(self, before: int | None, limit: int) -> tuple[ApprovalView, ...]:
@@ -108,9 +108,7 @@ class Deciding:
 
     def _compare(self, id: int, against: Against) -> tuple[str | None, str | None, str]:
         """The two commits that are compared, and what differs; blocks."""
-        view = self._asking.reader.approvals.get(id)
-        if view is None:
-            raise _unknown(id)
+        view = self._asking.reader.approvals.known(id)
         base = self._base(view, against)
         if view.sha is None:
             return None, None, _first_config()
@@ -150,7 +148,3 @@ def _first_config() -> str:
         "+++ b/agent.toml",
     )
     return "\n".join([*head, f"@@ -0,0 +1,{len(lines)} @@", *(f"+{line}" for line in lines), ""])
-
-
-def _unknown(id: int) -> Unknown:
-    return Unknown(f"There is no approval {id}.", code="unknown-approval")

@@ -15,6 +15,7 @@ _COLUMNS = (
     "id, kind, agent, requested_by, requested, state, sha, summary, description, thread, base, deadline,"
     " files, added, removed, note, decided_by, decided, decided_where, outcome"
 )
+_MAX_TOLD = 20
 _APPROVED = "('approved', 'building', 'deployed', 'failed')"
 
 
@@ -30,6 +31,22 @@ class ApprovalReads:
         """The approval with that id."""
         row = self._sql.one(f"SELECT {_COLUMNS} FROM approvals WHERE id = ?", id)
         return None if row is None else _view(row)
+
+    def known(self, id: int) -> ApprovalView:
+        """The approval with that id.
+
+        Raises:
+            Unknown: there is none; says which wait.
+        """
+        approval = self.get(id)
+        if approval is None:
+            waits = [str(view.id) for view in self.pending()]
+            told = ", ".join(waits[:_MAX_TOLD]) + (", …" if len(waits) > _MAX_TOLD else "")
+            raise Unknown(
+                f"There is no approval {id}; " + (f"what waits: {told}." if waits else "none waits."),
+                code="unknown-approval",
+            )
+        return approval
 
     def pending(self) -> list[ApprovalView]:
         """All that wait, oldest first."""
@@ -148,7 +165,7 @@ class Approvals(ApprovalReads):
         assert id is not None
         if thread is None:
             self._write.run("UPDATE approvals SET thread = ? WHERE id = ?", id, id)
-        return self._known(id)
+        return self.known(id)
 
     def step(
         self,
@@ -172,7 +189,7 @@ class Approvals(ApprovalReads):
             Refused: it cannot become that, see ``domain.approvals.advance``.
             Unknown: there is no such approval.
         """
-        view = self._known(id)
+        view = self.known(id)
         advance(id, view.state, to, by=view.by, when=view.decided)
         if view.state is State.PENDING:
             self._write.run(
@@ -183,7 +200,7 @@ class Approvals(ApprovalReads):
             "UPDATE approvals SET state = ?, outcome = ?, sha = coalesce(?, sha) WHERE id = ?",
             *(to.value, outcome, sha, id),
         )
-        return self._known(id)
+        return self.known(id)
 
     def prune(self, keep: int) -> int:
         """Delete ended approvals older than the newest ``keep``; how many that were."""
@@ -193,12 +210,6 @@ class Approvals(ApprovalReads):
             keep,
         )
         return cursor.rowcount
-
-    def _known(self, id: int) -> ApprovalView:
-        approval = self.get(id)
-        if approval is None:
-            raise Unknown(f"There is no approval {id}; see `hyperhive pending`.", code="unknown-approval")
-        return approval
 
 
 def _views(rows: Sequence[Row]) -> list[ApprovalView]:

@@ -128,7 +128,7 @@ class Questions(QuestionReads):
     def _known(self, id: int) -> QuestionView:
         question = self.get(id)
         if question is None:
-            raise Unknown(f"There is no question {id}; see `hyperhive questions`.", code="unknown-question")
+            raise Unknown(f"There is no question {id}.", code="unknown-question")
         return question
 
 

@@ -106,8 +106,19 @@ def test_deadlines_are_found_earliest_first(tx: Tx) -> None:
 
 def test_an_unknown_approval_cannot_be_decided(tx: Tx) -> None:
     assert tx.approvals.get(3) is None
-    with pytest.raises(Unknown, match="no approval 3"):
+    with pytest.raises(Unknown, match=r"^There is no approval 3; none waits\.$"):
         tx.approvals.step(3, State.DENIED, by="operator")
+
+
+def test_a_refusal_says_which_approvals_wait(tx: Tx) -> None:
+    ids = [tx.approvals.insert(Kind.SPAWN, f"a{number}", "manager").id for number in range(22)]
+    tx.approvals.step(ids[0], State.DENIED, by="operator")
+    tx.approvals.step(ids[1], State.DENIED, by="operator")
+    with pytest.raises(Unknown, match=rf"^There is no approval 99; what waits: {ids[2]}, .*, {ids[-1]}\.$"):
+        tx.approvals.known(99)
+    tx.approvals.insert(Kind.SPAWN, "more", "manager")
+    with pytest.raises(Unknown, match=rf", {ids[-1]}, …\.$"):
+        tx.approvals.known(99)
 
 
 def test_ended_approvals_are_pruned_and_shown_page_by_page(tx: Tx) -> None:
