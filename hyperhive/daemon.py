@@ -39,6 +39,7 @@ from hyperhive.mode import Mode, live, remember_port, wanted_port
 from hyperhive.rehearsal.keys import Keys
 from hyperhive.rehearsal.scenario import builtin, load
 from hyperhive.rehearsal.server import Rehearsal
+from hyperhive.repos.git import check_git, find_git
 from hyperhive.repos.repositories import Repositories
 from hyperhive.running.doors import LoopDoors
 from hyperhive.running.hive import RunningHive
@@ -71,6 +72,7 @@ def run(settings: Settings, *, open_browser: bool = False) -> int:
     try:
         check_host(settings)
         check_run(settings.run)
+        check_git(find_git())
         with Claim(settings.home), Claim(settings.run):
             asyncio.run(_Daemon(settings, open_browser).main())
         gc.freeze()  # the interpreter would look through all of it once more before it ends: up to two seconds

@@ -19,6 +19,7 @@ from hyperhive.cli.hive import daemon, headline, state
 from hyperhive.errors import HiveError
 from hyperhive.home import check_run
 from hyperhive.mode import LIVE_KEYS, logins
+from hyperhive.repos.git import check_git, find_git
 from hyperhive.settings import Settings
 
 GIB = 1024**3
@@ -49,12 +50,13 @@ def python() -> Check:
     return Check("python", Level.OK, f"{platform.python_version()} at {sys.executable}")
 
 
-def program(name: str, use: str) -> Check:
-    """A program on PATH."""
-    found = shutil.which(name)
-    if found is None:
-        return Check(name, Level.WARN, f"not on PATH; needed for {use}", f"install {name}")
-    return Check(name, Level.OK, found)
+def git() -> Check:
+    """git, really tried: no hive starts without it."""
+    path = find_git()
+    try:
+        return Check("git", Level.OK, f"{check_git(path)} at {path}")
+    except HiveError as error:
+        return Check("git", Level.FAIL, error.message, "install git; every agent has a git repository")
 
 
 def settings() -> tuple[Settings | None, Check]:

@@ -30,7 +30,7 @@ def doctor(args: Args) -> int:
 def examine() -> list[Check]:
     """All checks, in the order a newcomer meets their subjects."""
     settings, check = checks.settings()
-    found = [checks.python(), checks.program("git", "the agents' repositories"), check]
+    found = [checks.python(), checks.git(), check]
     if settings is not None:
         found += _with(settings)
     return [*found, checks.open_files(), *checks.inotify()]

@@ -17,6 +17,8 @@ DEADLINE = 30.0
 """Seconds that one call may take."""
 MAX_OUTPUT = 8 * 1024 * 1024
 """Bytes that one call may say."""
+_PROBING = 10.0
+"""Seconds that git may take to say its version."""
 _MAX_ERROR = 64 * 1024
 _CHUNK = 64 * 1024
 
@@ -150,9 +152,17 @@ class Git:
             raise GitFailed(_last_words(said) or f"git {arguments[0]} ended with status {status}")
         return out
 
+    def check(self) -> None:
+        """Make sure that it is not git itself that fails, before somebody's commit is blamed.
+
+        Raises:
+            Broken: it is.
+        """
+        check_git(self._program)
+
     def _start(self, arguments: tuple[str, ...], environment: dict[str, str]) -> "subprocess.Popen[bytes]":
         if self._program is None:
-            raise Broken("git is not installed; install it, then try again.", code="no-git")
+            raise Broken("git is not on PATH; install git, then try again.", code="no-git")
         command = [self._program, "--no-pager", "--literal-pathspecs"]
         for setting in _CONFIG:
             command += ["-c", setting]
@@ -167,7 +177,10 @@ class Git:
                 start_new_session=True,
             )
         except OSError as error:
-            raise Broken(f"{self._program} cannot be run: {error.strerror}.", code="no-git") from None
+            raise Broken(
+                f"{self._program} cannot be run: {error.strerror}; install git anew, then try again.",
+                code="no-git",
+            ) from None
         # What it reads decides how much it wants: a few bytes of delta can ask for gigabytes.
         with contextlib.suppress(OSError):
             resource.prlimit(process.pid, resource.RLIMIT_AS, (_MEMORY, _MEMORY))
@@ -180,6 +193,26 @@ def find_git() -> str | None:
     """Where git is installed."""
     found = shutil.which("git")
     return None if found is None else str(Path(found).absolute())
+
+
+def check_git(program: str | None) -> str:
+    """What git says its version is.
+
+    Args:
+        program: the git binary; ``None``: there is none.
+
+    Raises:
+        Broken: git is missing or does not work, with what to do.
+    """
+    try:
+        said = Git(program=program, folder=Path("/nonexistent")).run("version", limit=4096, deadline=_PROBING)
+    except GitFailed as failure:
+        reason = failure.reason
+    else:
+        if said.startswith(b"git version "):
+            return said.decode(errors="replace").strip()
+        reason = "it does not say its version"
+    raise Broken(f"{program} does not work ({reason}); install git anew, then try again.", code="no-git")
 
 
 def _exchange(process: "subprocess.Popen[bytes]", data: bytes, limit: int, end: float) -> tuple[bytes, bytes]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hyperhive.errors import Refused
+from hyperhive.errors import Broken, Refused
 from hyperhive.repos.git import Git, GitFailed, TooMuch, TooSlow
 from hyperhive.repos.housekeeping import check_room, tidy
 from hyperhive.repos.quarantine import MAX_OBJECT, MAX_OBJECTS, MAX_PACKS, Quarantine
@@ -42,6 +42,7 @@ class Pinning:
 
         Raises:
             Refused: with what, why and what to do; nothing was kept.
+            Broken: git or the disk fails.
         """
         folder, until = self.applied / ".git", time.monotonic() + MAX_SECONDS
         check_room(folder)
@@ -58,17 +59,22 @@ class Pinning:
                 config = read_config(git, entries)
                 _bring(git, own, new)
             except TooSlow as failure:
+                own.check()
                 raise Refused(
                     f"This commit takes too long to read ({failure.reason}); begin from a smaller history.",
                     code="too-large",
                 ) from None
             except GitFailed as failure:
+                own.check()
                 raise _not_whole(prefix, failure.reason) from None
         transaction = Transaction(git=own, folder=folder)
         transaction.move(f"{PINS}/{sha}", sha)
         transaction.commit()
         tidy(own, folder)
-        return Pinned(sha=sha, summary=summary(own, sha), config=config)
+        try:
+            return Pinned(sha=sha, summary=summary(own, sha), config=config)
+        except GitFailed as failure:
+            raise Broken(f"{folder} cannot be read: {failure.reason}.") from None
 
 
 def _inventory(git: Git) -> dict[str, tuple[str, int]]:
@@ -167,6 +173,7 @@ def _bring(git: Git, own: Git, new: list[str]) -> None:
         else:
             own.run("index-pack", "--stdin", "--strict", "--threads=1", data=pack)
     except GitFailed as failure:
+        own.check()
         raise Refused(
             f"This commit holds what git itself would not write ({failure.reason}); make it anew with git.",
             code="bad-repository",

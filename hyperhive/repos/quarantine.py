@@ -206,6 +206,7 @@ class Quarantine:
         except TooSlow:
             raise
         except GitFailed as failure:
+            git.check()
             raise Refused(
                 f"proposed/.git/objects/pack/{pack.name} cannot be read ({failure.reason}); "
                 "run 'git fsck' there and mend it, or clone applied/ anew.",

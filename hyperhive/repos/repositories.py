@@ -162,7 +162,7 @@ class Repositories:
             Refused: it is not, or does not any more.
         """
         git = self._git(self._known(name))
-        with _here(sha):
+        with _here(git, sha):
             return Pinned(
                 sha=refs.check_sha(sha),
                 summary=summary(git, sha),
@@ -178,7 +178,7 @@ class Repositories:
         if not path.isprintable() or {"", ".", ".."} & set(path.split("/")):
             return None
         git = self._git(self._known(name))
-        with _here(sha):
+        with _here(git, sha):
             asked = f"{refs.check_sha(sha)}^{{commit}}\n{sha}:{path}\n".encode()
             commit, *found = (
                 git.run("cat-file", "--batch-check", data=asked).decode(errors="replace").splitlines()
@@ -267,7 +267,7 @@ class Repositories:
         git = self._git(self._known(name))
         ends = (_EMPTY_TREE if base is None else refs.check_sha(base), refs.check_sha(sha))
         formats = ("-p", "-O/dev/stdin", "--full-index", "--src-prefix=a/", "--dst-prefix=b/")
-        with _here(sha):
+        with _here(git, sha):
             try:
                 raw = git.run(*_DIFF, *formats, *ends, "--", data=_FIRST, limit=limit_bytes)
                 return raw.decode(errors="replace")
@@ -279,7 +279,7 @@ class Repositories:
         """How many files differ, and how many lines were added and removed."""
         git = self._git(self._known(name))
         ends = (_EMPTY_TREE if base is None else refs.check_sha(base), refs.check_sha(sha))
-        with _here(sha):
+        with _here(git, sha):
             raw = git.run(*_DIFF, "--numstat", *ends, "--")
         rows = [line.split(b"\t")[:2] for line in raw.splitlines()]
         added, removed = (sum(int(row[side]) for row in rows if row[side].isdigit()) for side in (0, 1))
@@ -291,17 +291,19 @@ class Repositories:
         sha = refs.read_ref(paths.git, refs.MAIN)
         if sha is None:
             return ()
-        with _here(sha):
+        git = self._git(paths)
+        with _here(git, sha):
             # A subject or name may be as long as a commit; what is cut here is filled up with spaces if short.
             form = "--format=%x00%H%x00%ct%x00%<(200,trunc)%an%x00%<(200,trunc)%s"
-            raw = self._git(paths).run("rev-list", f"--max-count={limit}", form, sha, "--")
+            raw = git.run("rev-list", f"--max-count={limit}", form, sha, "--")
         lines = raw.decode(errors="replace").split("\n")
         return tuple(_read_commit(line) for line in lines if line.startswith("\0"))
 
     def summary(self, name: str, sha: str) -> str:
         """A commit's subject line."""
-        with _here(sha):
-            return summary(self._git(self._known(name)), refs.check_sha(sha))
+        git = self._git(self._known(name))
+        with _here(git, sha):
+            return summary(git, refs.check_sha(sha))
 
     def _paths(self, name: str) -> _Paths:
         return _Paths(self._home / "agents" / check_name(name))
@@ -334,15 +336,17 @@ class Repositories:
 
 
 @contextlib.contextmanager
-def _here(sha: str) -> Iterator[None]:
+def _here(git: Git, sha: str) -> Iterator[None]:
     try:
         yield
     except TooMuch:
         raise
     except TooSlow:
+        git.check()
         why = "changes too much at once to be compared in time; change less in one commit"
         raise Refused(f"Commit {ascii(sha)[1:13]} {why}.", code="too-large") from None
     except GitFailed as failure:
+        git.check()
         raise Refused(
             f"Commit {ascii(sha)[1:13]} cannot be read in applied/ ({failure.reason}); submit it again.",
             code="unknown-commit",

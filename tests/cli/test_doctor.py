@@ -131,9 +131,15 @@ def test_the_run_folder_must_leave_room_for_the_sockets(length: int, level: Leve
     assert checks.socket_path(Path("/" + "r" * length)).level is level
 
 
-def test_a_missing_program_says_what_it_is_for() -> None:
-    found = checks.program("no-such-program", "nothing at all")
-    assert (found.level, "nothing at all" in found.text) == (Level.WARN, True)
+def test_no_hive_starts_without_a_git_that_works(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert checks.git().level is Level.OK
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = checks.git()
+    assert (found.level, "not on PATH" in found.text, "install git" in found.fix) == (Level.FAIL, True, True)
+    (tmp_path / "git").write_text("#!/bin/sh\nexit 3\n")
+    (tmp_path / "git").chmod(0o755)
+    found = checks.git()
+    assert (found.level, "does not work" in found.text) == (Level.FAIL, True)
 
 
 class Walled:

@@ -85,6 +85,11 @@ def test_an_address_beyond_this_machine_wants_a_flag(real: RealHive) -> None:
     assert "--public" in refused(real, "--host", "0.0.0.0")
 
 
+def test_without_git_it_does_not_start_and_says_what_to_install(real: RealHive) -> None:
+    real.env["PATH"] = "/nonexistent"
+    assert refused(real) == "hyperhive: git is not on PATH; install git, then try again.\n"
+
+
 def test_a_database_of_a_newer_hyperhive_is_left_alone(real: RealHive) -> None:
     real.up()
     real.cli("stop", "manager")

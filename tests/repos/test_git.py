@@ -6,7 +6,7 @@ import pytest
 
 from hyperhive.errors import Broken
 from hyperhive.repos import Repositories
-from hyperhive.repos.git import Git, GitFailed, TooMuch, TooSlow
+from hyperhive.repos.git import Git, GitFailed, TooMuch, TooSlow, check_git
 from tests.repos.rig import NAME, Rig, run_git
 from tests.waiting import eventually
 
@@ -65,9 +65,40 @@ def test_its_memory_is_bounded(tmp_path: Path) -> None:
 def test_without_git_one_is_told_to_install_it(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     repos = Repositories(home=rig.home)
-    with pytest.raises(Broken, match="git is not installed; install it"):
+    with pytest.raises(Broken, match="git is not on PATH; install git"):
         repos.pin(NAME, "a" * 40)
     repos.prepare("bob", first=True)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("echo 'cannot open shared object file' >&2; exit 127", "cannot open shared object file"),
+        ("kill -9 $$", "ended with status -9"),
+        ("exit 0", "does not say its version"),
+    ],
+)
+def test_a_git_that_does_not_work_is_not_the_proposers_fault(rig: Rig, body: str, reason: str) -> None:
+    sha = rig.repos.pin(NAME, rig.proposer.commit({"agent.toml": b'model = "opus"\n'})).sha
+    program = rig.home / "git"
+    script(rig.home, body)
+    with pytest.raises(Broken, match=rf"{reason}.*; install git anew"):
+        check_git(str(program))
+    script(rig.home, "exit 1" if body == "exit 0" else body)
+    repos = Repositories(home=rig.home, git=str(program))
+    calls = (
+        lambda: repos.pin(NAME, sha),
+        lambda: repos.check(NAME, sha),
+        lambda: repos.diff(NAME, None, sha),
+    )
+    for call in calls:
+        with pytest.raises(Broken, match=r"does not work .*; install git anew, then try again"):
+            call()
+    program.unlink()
+    for call in calls:
+        with pytest.raises(Broken, match="cannot be run: No such file"):
+            call()
+    assert rig.repos.pin(NAME, sha).sha == sha
 
 
 def test_an_odd_home_is_no_obstacle(tmp_path: Path) -> None:
