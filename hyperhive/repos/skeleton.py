@@ -28,6 +28,8 @@ _PROPOSED = """\
 [user]
 \tname = manager
 \temail = manager@localhost
+[receive]
+\tdenyCurrentBranch = updateInstead
 [remote "applied"]
 \turl = ../applied
 \tfetch = +refs/heads/*:refs/remotes/applied/*

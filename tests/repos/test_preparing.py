@@ -51,6 +51,16 @@ def test_preparing_again_changes_nothing(rig: Rig) -> None:
     assert rig.proposer.git("status", "--porcelain") == ""
 
 
+def test_a_clone_can_push_its_work_back(rig: Rig, tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    run_git(tmp_path, "clone", "-q", str(rig.root / "proposed"), "clone")
+    (clone / "agent.toml").write_text('model = "haiku"\n')
+    run_git(clone, "-c", "user.name=m", "-c", "user.email=m@localhost", "commit", "-qam", "From afar")
+    run_git(clone, "push", "-q", "origin", "main")
+    assert rig.proposer.head() == run_git(clone, "rev-parse", "HEAD")
+    assert (rig.root / "proposed/agent.toml").read_text() == 'model = "haiku"\n'
+
+
 def test_only_the_hives_user_can_look_into_them(rig: Rig) -> None:
     modes = {
         path.stat().st_mode & 0o077 for path in [rig.root / "proposed", rig.applied, *rig.applied.rglob("*")]
