@@ -92,6 +92,7 @@ class Gatekeeper(Actor):
         self._sweep()
         self._keep_house()
         self._tidy()
+        self._beside(self._proposals.compare)  # last: it may take a while, and nothing waits for it
 
     def handle(self, message: Any) -> None:
         """Deal with one message."""

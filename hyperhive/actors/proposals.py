@@ -18,7 +18,7 @@ from hyperhive.actors.questions import check_note, check_ttl
 from hyperhive.actors.removal import remove_tree
 from hyperhive.actors.reply import Call, Waiter
 from hyperhive.actors.store import Write
-from hyperhive.actors.tagging import image, remake
+from hyperhive.actors.tagging import amiss, image, remake
 from hyperhive.domain.approvals import Kind, State, advance
 from hyperhive.domain.names import SYSTEM, check_name
 from hyperhive.domain.views import ApprovalView, DraftView
@@ -36,6 +36,8 @@ _DURABLE = 30.0
 _MEASURING = 6.0
 """Seconds of a minute that go into measuring drafts."""
 _MAX_DOUBTFUL = 1_000
+_COMPARED = 200
+"""How many of the newest ended approvals are compared with their tags when a daemon starts."""
 _STATES = {"approve": State.APPROVED, "deny": State.DENIED, "revise": State.REVISE}
 
 
@@ -293,6 +295,12 @@ class Proposals:
         self._desk.refresh()
 
     # -- the record and its image
+
+    def compare(self) -> None:
+        """Make the newest ended approvals' tags where they are not what their rows say: a daemon may have died."""
+        for view in amiss(self._layout, self._database.reader().approvals.decided(None, _COMPARED)):
+            self.retag([view])
+            self._doubtful.discard(view.id)  # tried once: an earlier one of that name may have had the commit
 
     def _waiting(self, id: int) -> ApprovalView:
         """An approval to be decided; one that is overdue is closed first, for the clock may have been set forward."""

@@ -84,6 +84,38 @@ def _read_packed(path: Path, ref: str) -> str | None:
     return None
 
 
+def read_tags(git: Path, names: Iterable[str]) -> dict[str, str]:
+    """Those of these tags that are there, and the objects they point to. Starts no process.
+
+    Raises:
+        Broken: the repository cannot be read.
+    """
+    found, absent = {}, []
+    for name in names:
+        try:
+            found[name] = (files.read_file(git / "refs/tags" / name, _MAX_REF) or b"").decode().strip()
+        except FileNotFoundError:
+            absent.append(name)
+        except (OSError, ValueError) as error:
+            raise Broken(f"{git / 'refs/tags' / name} cannot be read: {error}.") from None
+    try:
+        raw = files.read_file(git / "packed-refs", _MAX_PACKED) or b""
+    except FileNotFoundError:
+        return found
+    except OSError as error:
+        raise Broken(f"{git / 'packed-refs'} cannot be read: {error.strerror}.") from None
+    packed = dict(
+        line.decode(errors="replace").split(" ", 1)[::-1] for line in raw.splitlines() if b" " in line
+    )
+    places = {name: packed.get(f"refs/tags/{name}") for name in absent}
+    return found | {name: oid for name, oid in places.items() if oid is not None}
+
+
+def may_hold(git: Path, sha: str) -> bool:
+    """Whether a repository may have an object: as a file, or in a pack that is not looked into."""
+    return (git / "objects" / sha[:2] / sha[2:]).exists() or any((git / "objects/pack").glob("*.idx"))
+
+
 class Transaction:
     """Changes of refs, together or not at all. Making what is there and dropping what is not is no error."""
 

@@ -19,6 +19,7 @@ from hyperhive.domain.records import Handle
 from hyperhive.domain.views import ApprovalView, DraftView
 from hyperhive.errors import Broken, Deadline, HiveError, Invalid, Refused, Unknown
 from hyperhive.repos.git import Git, GitFailed
+from hyperhive.repos.repositories import Repositories
 from hyperhive.store.database import Tx
 from tests.actors.petitioner import (
     approval,
@@ -262,7 +263,7 @@ def test_a_deadline_holds_also_over_a_restart(rig: Rig) -> None:
     rig.tree.services.gatekeeper.tell(Sweep())
     with pytest.raises(Refused, match="expired by system at"):
         decide(rig, view.id)
-    assert shown(rig) == [other.id]
+    eventually(lambda: shown(rig) == [other.id])
     assert len(told(rig, "approval_resolved")) == 1
 
 
@@ -446,8 +447,8 @@ def test_a_failed_build_is_tagged_once_git_works_again(rig: Rig, monkeypatch: py
     eventually(lambda: state(rig, view.id) is State.FAILED)
     rig.watcher.advance(61)
     rig.settled("alice")
-    monkeypatch.undo()
     assert f"failed/{view.id}" not in tagged(rig, "alice", view.id)
+    monkeypatch.undo()
     rig.wait_for(lambda: tagged(rig, "alice", view.id) == expected(rig, view.id))
 
 
@@ -540,6 +541,41 @@ def test_a_restart_makes_the_tags_of_what_waits_again(rig: Rig) -> None:
     git(rig, "alice", "tag", f"denied/{view.id}", str(view.sha), where="applied")
     rig.restart()
     eventually(lambda: tagged(rig, "alice", view.id) == {f"proposal/{view.id}"})
+
+
+def test_a_restart_makes_those_tags_of_what_ended_that_are_amiss(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.spawn("alice")
+    rig.spawn("bob")
+    lost = submit(rig, Kind.APPLY_COMMIT, "alice", commit(rig, "alice", OPUS))
+    decide(rig, lost.id, "deny", "no")
+    moved = submit(rig, Kind.APPLY_COMMIT, "alice", commit(rig, "alice", HAIKU))
+    decide(rig, moved.id)
+    deployed(rig, moved.id)
+    packed = submit(rig, Kind.APPLY_COMMIT, "alice", str(lost.sha))
+    withdraw(rig, packed.id)
+    purged = submit(rig, Kind.APPLY_COMMIT, "bob", commit(rig, "bob", OPUS))
+    decide(rig, purged.id, "deny", "no")
+    assert rig.operate(Transient.DESTROYING, "bob", purge=True).get(20).ok
+    rig.spawn("bob")  # another one, that never had the commit
+    rig.settled("alice")
+    git(rig, "alice", "pack-refs", "--all", where="applied")
+    git(rig, "alice", "tag", "-d", f"denied/{lost.id}", where="applied")
+    git(rig, "alice", "tag", "-f", f"deployed/{moved.id}", str(lost.sha), where="applied")
+    made: list[str] = []
+    real = Repositories.tag
+
+    def tag(self: Repositories, name: str, *, make: Any, **more: Any) -> None:
+        made.extend(make)
+        real(self, name, make=make, **more)
+
+    monkeypatch.setattr(Repositories, "tag", tag)
+    rig.restart()
+    eventually(lambda: tagged(rig, "alice", lost.id) == expected(rig, lost.id))
+    eventually(lambda: git(rig, "alice", "rev-parse", f"deployed/{moved.id}", where="applied") == moved.sha)
+    remade = {int(name.partition("/")[2]) for name in made}
+    assert remade == {lost.id, moved.id}
 
 
 def test_submissions_of_one_name_at_once_leave_one_that_waits(rig: Rig) -> None:
