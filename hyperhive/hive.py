@@ -131,6 +131,10 @@ class Hive:
         """The config file the container was built from."""
         raise NotImplementedError
 
+    async def agent_prompt(self, name: str) -> str | None:
+        """``prompt.md`` of the commit the container was built from; ``None``: it has none."""
+        raise NotImplementedError
+
     async def history(self, name: str) -> tuple[GenerationView, ...]:
         """An agent's generations, newest first, within what the record keeps."""
         raise NotImplementedError

@@ -55,7 +55,7 @@ class RunningHive(Hive):
         self._runtime = runtime
         news = TurnNews()
         self._asking = Asking(tree=tree, database=database, bridge=bridge)
-        self._reading = Reading(asking=self._asking, watcher=watcher, news=news)
+        self._reading = Reading(asking=self._asking, watcher=watcher, news=news, repos=repos)
         self._commanding = Commanding(asking=self._asking, reading=self._reading)
         self._deciding = Deciding(asking=self._asking, repos=repos)
         self._mail = Mail(asking=self._asking)
@@ -126,6 +126,10 @@ class RunningHive(Hive):
     async def agent_config(self, name: str) -> str:
         """The config file the container was built from."""
         return await self._reading.agent_config(name)
+
+    async def agent_prompt(self, name: str) -> str | None:
+        """``prompt.md`` of the commit the container was built from; ``None``: it has none."""
+        return await self._reading.agent_prompt(name)
 
     async def history(self, name: str) -> tuple[GenerationView, ...]:
         """An agent's generations, newest first."""

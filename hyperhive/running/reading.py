@@ -11,6 +11,8 @@ from hyperhive.domain.names import check_name
 from hyperhive.domain.turns import TurnItem
 from hyperhive.domain.views import GenerationView, MessageView
 from hyperhive.errors import Refused
+from hyperhive.repos.repositories import Repositories
+from hyperhive.repos.tree import MAX_PROMPT, PROMPT_FILE
 from hyperhive.running.asking import Asking
 from hyperhive.running.streams import TurnNews, follow_file, follow_until
 from hyperhive.runtimes.log import tail
@@ -23,7 +25,8 @@ _BUILDS = (Transient.SPAWNING, Transient.REBUILDING)
 class Reading:
     """Answers from the record, in threads beside the loop."""
 
-    def __init__(self, *, asking: Asking, watcher: Watcher, news: TurnNews) -> None:
+    def __init__(self, *, asking: Asking, watcher: Watcher, news: TurnNews, repos: Repositories) -> None:
+        self._repos = repos
         self._asking = asking
         self._watcher = watcher
         self._news = news
@@ -124,6 +127,19 @@ class Reading:
         if record is None or not record.built_config:
             raise Refused(f"'{name}' was not built yet; there is no config to show.", code="not-built")
         return record.built_config
+
+    async def agent_prompt(self, name: str) -> str | None:
+        """``prompt.md`` of the commit the container was built from."""
+        self._asking.address(name)
+
+        def read() -> str | None:
+            record = self._asking.reader.agents.get(name)
+            if record is None or not record.built_commit:
+                return None
+            found = self._repos.read(name, record.built_commit, PROMPT_FILE, MAX_PROMPT)
+            return None if found is None else found.decode(errors="replace")
+
+        return await asyncio.to_thread(read)
 
     async def history(self, name: str) -> tuple[GenerationView, ...]:
         """An agent's generations, newest first."""

@@ -1,5 +1,6 @@
 """``/api/agents`` and ``/api/kept``: the agents' commands, logs, turns, configs, builds and generations."""
 
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from pydantic import Field, TypeAdapter
@@ -11,7 +12,7 @@ from starlette.routing import Route
 from hyperhive.domain.names import OPERATOR, check_name
 from hyperhive.domain.turns import TurnItem
 from hyperhive.domain.value import Value
-from hyperhive.errors import Unknown
+from hyperhive.errors import HiveError, Unknown
 from hyperhive.hive import Action, Hive, Operated
 from hyperhive.web import asked
 from hyperhive.web.streams import Streams
@@ -23,6 +24,7 @@ MOST_ITEMS = 2_000
 LONGEST_WAIT = 300
 """Seconds that a command may wait for its outcome."""
 
+_CONFIG, _PROMPT = "agent.toml", "prompt.md"
 _OPERATED = TypeAdapter(Operated)
 
 
@@ -108,7 +110,16 @@ class AgentsApi:
         return self._follow(request, _ended(_frames("build", self._hive.follow_build(name))))
 
     async def config(self, request: Request) -> Response:
-        return PlainTextResponse(await self._hive.agent_config(asked.name(request)))
+        name = asked.name(request)
+        if asked.choice(request, "file", (_CONFIG, _PROMPT), default=_CONFIG) == _PROMPT:
+            if (prompt := await self._hive.agent_prompt(name)) is None:
+                raise Unknown(f"What '{name}' was built from has no {_PROMPT}.", code="no-prompt")
+            return PlainTextResponse(prompt)
+        config, more = await self._hive.agent_config(name), {}
+        with contextlib.suppress(HiveError):  # what is asked for can be shown all the same
+            if await self._hive.agent_prompt(name) is not None:
+                more["link"] = f'</api/agent-config/{name}?file={_PROMPT}>; rel="related"'
+        return PlainTextResponse(config, headers=more)
 
     async def revive(self, request: Request) -> Response:
         return _accepted(await self._hive.revive(asked.name(request), by=OPERATOR))

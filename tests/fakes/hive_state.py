@@ -194,6 +194,11 @@ class FakeState(Hive):
         repository = self.repositories.get(name, FakeRepository(main=FIRST.sha))
         return repository.config(repository.main or FIRST.sha)
 
+    async def agent_prompt(self, name: str) -> str | None:
+        self._agent(name)
+        repository = self.repositories.get(name, FakeRepository(main=FIRST.sha))
+        return repository.prompt(repository.main or FIRST.sha)
+
     async def history(self, name: str) -> tuple[GenerationView, ...]:
         self._note("history", name=name)
         self._agent(name)

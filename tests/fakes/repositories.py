@@ -70,6 +70,11 @@ class FakeRepository:
         text = self.commits[sha].files.get("agent.toml", "")
         return text if isinstance(text, str) else text.decode()
 
+    def prompt(self, sha: str) -> str | None:
+        """``prompt.md`` at a commit."""
+        text = self.commits[sha].files.get("prompt.md")
+        return text.decode() if isinstance(text, bytes) else text
+
     def changes(self, base: str | None, sha: str) -> Diff:
         """What differs between two commits, in full."""
         old: Files = self.commits[base].files if base is not None else {}

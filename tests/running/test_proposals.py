@@ -112,11 +112,13 @@ async def test_a_rollback_goes_back_to_what_was_built(hive: Running) -> None:
     await _made(hive)
     with pytest.raises(Refused, match="no earlier generation"):
         await running.rollback("alice", by="operator")
-    change = await running.request_commit(
-        Kind.APPLY_COMMIT, "alice", _commit(rig, "alice", HAIKU, "Use haiku"), by="manager"
-    )
+    files = {"agent.toml": HAIKU, "prompt.md": b"Be kind.\n"}
+    sha = _proposer(rig, "alice").commit(files, "Use haiku")
+    change = await running.request_commit(Kind.APPLY_COMMIT, "alice", sha, by="manager")
+    assert await running.agent_prompt("alice") is None
     await running.decide(change.id, decision="approve", by="operator")
     await _runs(rig, "alice", 2)
+    assert await running.agent_prompt("alice") == "Be kind.\n"
     with pytest.raises(Refused, match="runs generation 2 already"):
         await running.rollback("alice", generation=2, by="operator")
     with pytest.raises(Refused, match="no generation 7"):
@@ -125,6 +127,7 @@ async def test_a_rollback_goes_back_to_what_was_built(hive: Running) -> None:
     assert back.ok, back.note
     await _runs(rig, "alice", 1)
     assert await running.agent_config("alice") == OPUS.decode()
+    assert await running.agent_prompt("alice") is None
     assert [(view.number, view.current) for view in await running.history("alice")] == [(2, False), (1, True)]
 
 

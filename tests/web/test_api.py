@@ -104,6 +104,18 @@ async def test_logs_turns_config_and_stats_are_read(operator: httpx.AsyncClient,
     config = await operator.get("/api/agent-config/manager")
     assert 'model = "sonnet"' in config.text
     assert config.headers["content-type"].startswith("text/plain")
+    assert "link" not in config.headers
+    none = await operator.get("/api/agent-config/manager?file=prompt.md")
+    assert (none.status_code, none.json()["detail"]) == (
+        404,
+        "What 'manager' was built from has no prompt.md.",
+    )
+    repository = hive.repository("manager")
+    repository.main = repository.commit({"prompt.md": "Be kind."}, "Say how")
+    link = (await operator.get("/api/agent-config/manager")).links["related"]["url"]
+    prompt = await operator.get(link)
+    assert (prompt.text, prompt.headers["content-type"]) == ("Be kind.", "text/plain; charset=utf-8")
+    assert (await operator.get("/api/agent-config/manager?file=../hive.sqlite")).status_code == 422
     hive.finished_turns = [{"agent": "manager", "turn": 1}]
     assert (await operator.get("/api/stats?since=60&agent=manager")).json() == {"turns": hive.finished_turns}
 

@@ -11,6 +11,7 @@ from tests.e2e.browser import proposals, scenes
 from tests.e2e.browser.conftest import Open, Serve, Watch
 from tests.e2e.browser.test_acting import calls
 from tests.e2e.browser.test_live import change, connected, row
+from tests.fakes.repositories import FIRST
 
 pytestmark = pytest.mark.e2e
 
@@ -46,6 +47,23 @@ def test_the_config_is_fetched_when_it_is_opened_and_again_when_another_was_buil
         change(served, "alice", recorded_revision="0.1.0-88ad01e", generation=8, commit="88ad01e")
     expect(row(page, "alice").locator(".config-file code")).to_have_text("88ad01e")
     expect(row(page, "alice").locator(".warnings")).to_contain_text("MCP server weather did not start")
+
+
+def test_a_prompt_is_shown_below_the_config_where_there_is_one(serve: Serve, open_page: Open) -> None:
+    hive = proposals.generations()
+    served = serve(hive)
+    page = open_page(served, "/agents/alice?tab=config")
+    files = page.locator("#panel-config .config-file")
+    expect(files).to_contain_text("model =")
+    expect(files.locator("pre")).to_have_count(1)
+    repository = hive.repository("alice")
+    repository.main = repository.commit({"prompt.md": "Be kind to <b>guests</b>."}, "Say how")
+    connected(page)
+    change(served, "alice", recorded_revision="0.1.0-88ad01e", generation=8, commit="88ad01e")
+    expect(files.locator("pre").last).to_have_text("Be kind to <b>guests</b>.")
+    repository.main = FIRST.sha
+    change(served, "alice", recorded_revision="0.1.0-99ad01e", generation=9, commit="99ad01e")
+    expect(files.locator("pre")).to_have_count(1)
 
 
 def test_one_goes_back_to_an_earlier_generation(serve: Serve, open_page: Open, watch: Watch) -> None:

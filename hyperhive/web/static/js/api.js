@@ -7,8 +7,8 @@ export function onSessionOver(listener) {
   over = listener;
 }
 
-/** Ask the hive; JSON or text comes back. Throws with one sentence for the operator. */
-export async function ask(method, path, body) {
+/** Ask the hive; JSON or text comes back, `heard` gets the headers. Throws with one sentence for the operator. */
+export async function ask(method, path, body, heard = () => {}) {
   const options = { method, cache: "no-store", headers: { Accept: "application/json, text/plain" } };
   if (body !== undefined) {
     options.body = JSON.stringify(body);
@@ -25,6 +25,7 @@ export async function ask(method, path, body) {
     throw new Error("The session is over; log in again.");
   }
   if (!response.ok) throw new Error(await problem(response));
+  heard(response.headers);
   if (response.status === 204) return null;
   const json = (response.headers.get("content-type") ?? "").includes("json");
   return json ? await response.json() : await response.text();

@@ -11,9 +11,12 @@ export class ConfigView {
     this.warnings = new Map();
     this.warned = h("ul", { class: "warnings", role: "list", hidden: true });
     this.text = h("pre", { class: "config", tabIndex: 0, role: "region", "aria-label": `Config of ${name}` }, "Loading");
+    this.prompt = h("pre", { class: "config", tabIndex: 0, role: "region", "aria-label": `Prompt of ${name}` });
+    this.prompted = [h("h3", { class: "section-title" }, "prompt.md"), this.prompt];
     this.generations = new Generations(name, { dialogs, actions });
     const head = h("h3", { class: "section-title" }, "agent.toml ", this.of);
-    this.element = h("div", { class: "config-view" }, h("section", { class: "config-file", "aria-label": `agent.toml of ${name}` }, head, this.warned, this.text), this.generations.element);
+    this.files = h("section", { class: "config-file", "aria-label": `Config files of ${name}` }, head, this.warned, this.text);
+    this.element = h("div", { class: "config-view" }, this.files, this.generations.element);
   }
 
   open() {
@@ -38,10 +41,19 @@ export class ConfigView {
 
   async load() {
     this.generations.load();
+    const path = `/api/agent-config/${encodeURIComponent(this.name)}`;
+    let linked = false;
+    await this.fetch(this.text, path, (headers) => (linked = headers.has("link")));
+    if (linked) await this.fetch(this.prompt, `${path}?file=prompt.md`);
+    if (linked) this.files.append(...this.prompted);
+    else for (const part of this.prompted) part.remove();
+  }
+
+  async fetch(into, path, heard) {
     try {
-      setText(this.text, (await ask("GET", `/api/agent-config/${encodeURIComponent(this.name)}`)) || "The file is empty.");
+      setText(into, (await ask("GET", path, undefined, heard)) || "The file is empty.");
     } catch (error) {
-      setText(this.text, error.message);
+      setText(into, error.message);
     }
   }
 }
