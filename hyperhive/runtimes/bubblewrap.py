@@ -41,6 +41,8 @@ _SHARE = 20.0
 """Seconds that a change of what is shown may take."""
 _LAST = 10.0
 """Seconds that a killed container has to go away."""
+_NOTED = 2.0
+"""Seconds that how a container ended takes to be written down, on a busy machine."""
 
 
 class Bubblewrap:
@@ -174,7 +176,7 @@ class Bubblewrap:
         note = spawned.read_note(folder, self.name)
         if note is None or spawned.read_status(folder).leader != handle.pid or self.alive(handle):
             return None
-        until = time.monotonic() + 0.5
+        until = time.monotonic() + _NOTED
         while spawned.read_status(folder).exit is None and time.monotonic() < until:
             around = next(iter(proc.marked(note.mark)), None)
             if around is None or _await_outer(around, timeout=until - time.monotonic()):

@@ -20,7 +20,7 @@ import httpx
 from hyperhive.errors import HiveError
 from hyperhive.runtimes.bubblewrap import Bubblewrap
 from hyperhive.runtimes.process import Process as Unconfined
-from tests.e2e.processes import Process, family, is_python, mounts, process, running
+from tests.e2e.processes import Process, family, is_python, mounts, parent, process, running
 from tests.waiting import eventually
 
 COMMAND = str(Path(sys.executable).with_name("hyperhive"))
@@ -217,8 +217,8 @@ class RealHive:
         folder = (
             f"{self.place.name}/home/agents/{name}/state /state ".encode()
         )  # the manager sees it elsewhere
-        found = running("hyperhive.harness")
-        return [p for p in found if folder in mounts(p.pid) and is_python(p)]
+        found = [p for p in running("hyperhive.harness") if folder in mounts(p.pid) and is_python(p)]
+        return [p for p in found if parent(p) not in {other.pid for other in found}]
 
     def folder(self, name: str) -> Path:
         """The agent's folders."""

@@ -65,6 +65,12 @@ def program(name: str, among: list[Process]) -> list[Process]:
     return [p for p in among if os.path.basename((proc.cmdline(p.pid) or (b"",))[0]) == name.encode()]  # noqa: PTH119
 
 
+def parent(process: Process) -> int | None:
+    """Who started it. What has not executed its program yet looks like who started it."""
+    found = proc.stat(process.pid)
+    return found.ppid if found is not None else None
+
+
 def is_python(process: Process) -> bool:
     """Whether it runs a Python program."""
     return os.path.basename((proc.cmdline(process.pid) or (b"",))[0]).startswith(b"python")  # noqa: PTH119

@@ -16,6 +16,7 @@ from tests.e2e.browser.test_live import row
 from tests.e2e.dashboard import approval, dashboard, write
 from tests.e2e.hive import LONG, RealHive, hive, in_order
 from tests.e2e.processes import program
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
@@ -95,7 +96,8 @@ def _policies_hold(real: RealHive) -> None:
     denied = real.ask("carol", "run: touch /state/forbidden")
     assert "ermission" in denied, denied
     assert not (real.folder("carol") / "state" / "forbidden").exists()
-    (claude,) = program("claude", real.inside("carol"))
+    eventually(lambda: len(program("claude", real.inside("carol"))) == 1)
+    (claude, *_) = program("claude", real.inside("carol"))
     words = proc.cmdline(claude.pid)
     assert words[words.index(b"--model") + 1] == b"opus"
     assert any(b"You report to the manager, in a few lines." in word for word in words)

@@ -19,7 +19,7 @@ from hyperhive.runtimes.bubblewrap import Bubblewrap
 from tests.e2e.applied import applied
 from tests.e2e.dying import STEP_FILE
 from tests.e2e.hive import LONG, Event, RealHive, contiguous, hive
-from tests.e2e.processes import mounts, running
+from tests.e2e.processes import Process, mounts, running
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
@@ -153,6 +153,16 @@ def told(real: RealHive, name: str, after: int) -> list[Event]:
     return [event for event in events if event["agent"] == name and event["kind"] in TOLD]
 
 
+def _half_made(root: Path) -> list[Path]:
+    return [*root.glob("generations/.*"), *root.glob(".*"), *(root / "applied").rglob("*.lock")]
+
+
+def _strays(real: RealHive, name: str) -> list[Process]:
+    """What has to do with an agent's folders and is not in its container."""
+    inside = real.inside(name)
+    return [one for one in running(f"{real.folder(name)}/") if one not in inside]
+
+
 def whole(real: RealHive, name: str) -> None:
     """One generation runs, ready and as its commit has it; nothing half-made is left, refs and record agree."""
     real.shows(name, transient=None, container="running", ready=True)
@@ -167,13 +177,10 @@ def whole(real: RealHive, name: str) -> None:
     assert kept.git("fsck", "--strict", "--no-dangling", "--no-progress") == b""
     recorded = dict(real.rows("SELECT number, git_commit FROM generations WHERE agent = ?", name))
     assert recorded[shown["generation"]] == shown["commit"]
-    left = [*root.glob("generations/.*"), *root.glob(".*"), *(root / "applied").rglob("*.lock")]
-    assert left == []
+    eventually(lambda: _half_made(root) == [])
     assert {int(entry.name) for entry in (root / "generations").iterdir()} <= recorded.keys()
-    inside = real.inside(name)
-    assert harness in inside
-    strays = [one for one in running(f"{root}/") if one not in inside and one.pid != shown["pid"]]
-    assert strays == []
+    assert harness in real.inside(name)
+    eventually(lambda: _strays(real, name) == [])
     for id, state in real.rows("SELECT id, state FROM approvals WHERE agent = ? AND sha IS NOT NULL", name):
         assert set(kept.tags(id)) == {tag.partition("/")[0] for tag in tags_of(id, State(state))}, id
 

@@ -5,11 +5,12 @@ import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mcp import Client
 
-from tests.e2e.hive import RealHive, hive
+from tests.e2e.hive import LONG, RealHive, hive
 from tests.mcp.doors import MODES, Mode, refusal, structured, unix_transport
 from tests.mcp.everything_server import put_into
 
@@ -115,19 +116,32 @@ async def test_a_client_on_its_socket_cannot_reach_a_peer_and_always_the_manager
     assert [m for m in restricted.messages() if m["id"] > after and m["to"] == "alice"]
 
 
-def raw(real: RealHive, door: str, lines: list[bytes]) -> list[bytes]:
-    """Write these lines to a socket of Alice's; what comes back until it is silent for a second or closed."""
+def raw(real: RealHive, door: str, lines: list[bytes], *, awaited: frozenset[int] = frozenset()) -> bytes:
+    """Write these lines to a socket of Alice's; what comes back until it is silent for a second or closed.
+
+    Args:
+        awaited: the requests that are answered before that.
+    """
     with socket.socket(socket.AF_UNIX) as s:
-        s.settimeout(1)
+        s.settimeout(LONG)
         s.connect(str(real.run / "agents/alice" / door))
         with contextlib.suppress(OSError):
             for line in lines:
                 s.sendall(line + b"\n")
         heard = b""
         with contextlib.suppress(OSError):
-            while data := s.recv(65536):
+            while True:
+                s.settimeout(1 if awaited <= answers(heard).keys() else LONG)
+                if not (data := s.recv(65536)):
+                    break
                 heard += data
-    return heard.splitlines()
+    return heard
+
+
+def answers(heard: bytes) -> dict[object, dict[str, Any]]:
+    """The answers that are there whole, by the number of the request."""
+    found = map(json.loads, heard.rpartition(b"\n")[0].splitlines())
+    return {answer.get("id"): answer for answer in found}
 
 
 def line(**fields: object) -> bytes:
@@ -161,12 +175,13 @@ def test_raw_bytes_on_its_mcp_socket_reach_no_peer(restricted: RealHive) -> None
         json.dumps(call(11, {"to": "manager\nbob", "body": "psst"})).encode(),
         json.dumps({**call(12, psst), "method": "send"}).encode(),
     ]
-    answers = {a.get("id"): a for a in map(json.loads, raw(restricted, "mcp.sock", greeting + forged))}
-    for id in (2, 3, 4, 5):
-        result = answers[id]["result"]
-        assert result["isError"] and result["content"][0]["text"] == REFUSED, answers[id]
-    for id in (8, 9, 10, 11, 12):
-        assert "error" in answers[id] or answers[id]["result"]["isError"], answers[id]
+    refused, invalid = (2, 3, 4, 5), (8, 9, 10, 11, 12)
+    found = answers(raw(restricted, "mcp.sock", greeting + forged, awaited=frozenset(refused + invalid)))
+    for id in refused:
+        result = found[id]["result"]
+        assert result["isError"] and result["content"][0]["text"] == REFUSED, found[id]
+    for id in invalid:
+        assert "error" in found[id] or found[id]["result"]["isError"], found[id]
     assert mail_to_bob(restricted) == before
 
 

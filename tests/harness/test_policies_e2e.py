@@ -15,7 +15,7 @@ from tests.fakes.messages_api import Say, Use
 from tests.harness.rig import Rig, rig
 from tests.waiting import eventually_async
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 
 @pytest.fixture(params=["newer", "older"])

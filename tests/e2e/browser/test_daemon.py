@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from tests.e2e.browser.conftest import Open, Watch
 from tests.e2e.browser.test_live import connected, row
 from tests.e2e.hive import LONG, RealHive, contiguous, hive
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
@@ -136,8 +137,8 @@ def test_a_rebuild_shows_from_its_first_moment_to_its_last(real: Real, open_page
     page.get_by_role("menuitem", name="Rebuild").click()
     real.hive.wait("transient_cleared", after=after, agent="alice")
     real.hive.shows("alice", ready=True, revision="up-to-date")
-    expect(state(page, "alice")).to_have_text("Idle")
     expect(row(page, "alice").locator(".chip")).to_have_count(0)
+    expect(state(page, "alice")).to_have_text("Idle")
     said = [word for word in page.evaluate("window.said") if word != "Connecting"]
     assert said == ["Idle", "Rebuilding", "Idle"]
     page.get_by_role("tab", name="Events").click()
@@ -205,10 +206,14 @@ def test_a_killed_daemon_is_told_and_what_it_missed_is_not_missing(
     expect(page.locator("#lost")).to_be_hidden()
     expect(page.locator("#event-list")).to_contain_text("alice was resumed")
     expect(state(page, "alice")).to_have_text("Idle", timeout=SOON)
-    recorded = real.hive.events()
-    assert contiguous(recorded)
-    told = [event["seq"] for event in recorded if event["kind"] not in UNTOLD]
-    assert log(page) == [seq for seq in told if seq >= log(page)[0]]
+    assert contiguous(real.hive.events())
+
+    def nothing_missing() -> bool:
+        told = [event["seq"] for event in real.hive.events() if event["kind"] not in UNTOLD]
+        shown = log(page)
+        return shown == [seq for seq in told if seq >= shown[0]]
+
+    eventually(nothing_missing)
     page.reload()
     expect(page).to_have_url(re.compile(r"/\?view=events$"))
     connected(page)
