@@ -265,11 +265,14 @@ def gathered(items: Iterable[Waiting]) -> list[Waiting]:
 
 
 def first(items: Sequence[Waiting]) -> list[Waiting]:
-    """What of the list shows at first: in its order, as long as there is room for it, and always one."""
-    room, shown = ROOM, list[Waiting]()
-    for item in items:
+    """What of the list shows at first: in its order, of each kind one, and more as long as there is room for it."""
+    heads = {item.kind: at for at, item in reversed(list(enumerate(items)))}
+    room, shown = ROOM - sum(_TAKES.get(kind, 1) for kind in heads), list[Waiting]()
+    for at, item in enumerate(items):
         takes = _TAKES.get(item.kind, 1)
-        if takes <= room or not shown:
+        if heads[item.kind] == at:
+            shown.append(item)
+        elif takes <= room:
             room -= takes
             shown.append(item)
     return shown

@@ -164,6 +164,20 @@ def test_an_approval_is_denied_without_a_reason(serve: Serve, open_page: Open) -
     assert calls(hive, "decide") == [{"id": 7, "decision": "deny", "note": "", "by": "operator"}]
 
 
+def test_no_kind_hides_below_many_of_another(serve: Serve, open_page: Open) -> None:
+    few = scenes.few().snapshot().approvals[0]
+    approvals = tuple(few.model_copy(update={"id": n, "agent": f"new-{n}"}) for n in range(10, 19))
+    asked = (scenes.question(id=3, agent="alice"), scenes.question(id=4, agent="alice"))
+    served = serve(
+        scenes.of(scenes.agent("manager"), scenes.agent("alice"), approvals=approvals, questions=asked)
+    )
+    page = open_page(served)
+    connected(page)
+    cards = page.locator("#waiting-list .card")
+    expect(page.get_by_role("button", name="Show 8 more")).to_be_visible()
+    assert [card.get_attribute("data-kind") for card in cards.all()] == ["approval", "approval", "question"]
+
+
 def test_what_waits_alike_is_one_card_and_the_rest_unfolds(serve: Serve, open_page: Open) -> None:
     hive = scenes.failing()
     served = serve(hive)

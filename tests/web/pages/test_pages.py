@@ -85,7 +85,7 @@ async def test_what_waits_for_approval_reads_at_first_paint_with_its_rounds() ->
     first = await hive.request_commit(Kind.APPLY_COMMIT, "alice", sha, by="manager", note="It is <hard>.")
     await hive.decide(first.id, decision="revise", note="Say why.", by="operator")
     sha = hive.commit("alice", {"prompt.md": "Think.\n"}, summary="Think harder, for the audit")
-    await hive.request_commit(Kind.APPLY_COMMIT, "alice", sha, by="manager", ttl=7200.5)
+    await hive.request_commit(Kind.APPLY_COMMIT, "alice", sha, by="manager", ttl=7260)
     hive.replace(hive.snapshot().agents[1].model_copy(update={"commit": "88ad01e" + "0" * 33}))
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", (await get(hive)).text.split("<aside")[0]))
     for words in (
@@ -265,6 +265,12 @@ def test_the_list_shows_what_has_room_and_always_something() -> None:
     assert kinds(*["question"] * 5, "build") == ["question", "question", "build"]
     assert kinds(*["build"] * 9) == ["build"] * 7
     assert kinds("question") == ["question"]
+
+
+def test_the_oldest_of_each_kind_shows_however_much_of_another_kind_waits() -> None:
+    kinds = ("trouble", *["approval"] * 9, *["question"] * 3, "login")
+    items = [standing.Waiting(kind, "attention", None, str(n)) for n, kind in enumerate(kinds)]
+    assert [item.text for item in standing.first(items)] == ["0", "1", "10", "13"]
 
 
 def test_a_newcomer_is_shown_how_to_begin_until_the_operator_wrote() -> None:

@@ -115,12 +115,15 @@ export function gathered(items, held) {
   });
 }
 
-/** What of the list shows at first: in its order, as long as there is room (lines of about 48 px), `held` always. */
+/** What of the list shows at first: in its order, of each kind one, more as long as there is room (lines of about 48 px), `held` always. */
 export function first(items, room, held) {
-  return items.filter((item, at) => {
-    const takes = TAKES[item.kind] ?? 1;
-    const shows = takes <= room || at === 0;
-    if (shows) room -= takes;
+  const takes = (item) => TAKES[item.kind] ?? 1;
+  const heads = new Set(items.filter(({ kind }, at) => items.findIndex((other) => other.kind === kind) === at));
+  for (const item of heads) room -= takes(item);
+  return items.filter((item) => {
+    if (heads.has(item)) return true;
+    const shows = takes(item) <= room;
+    if (shows) room -= takes(item);
     return shows || held(item.key);
   });
 }
