@@ -54,7 +54,9 @@ def _row(view: dict[str, Any]) -> tuple[object, ...]:
 def decided(args: Args) -> int:
     """``decided``"""
     limit = args.number("limit", MOST)
-    answer = daemon().json("GET", f"/api/approvals?limit={max(1, RECENT if limit is None else limit)}")
+    if limit == 0:
+        raise Usage(f"--limit wants a whole number from 1 to {MOST}, not '0'.")
+    answer = daemon().json("GET", f"/api/approvals?limit={RECENT if limit is None else limit}")
     if args.on("json"):
         return print_json(answer["approvals"])
     rows = [
@@ -136,6 +138,8 @@ def propose(args: Args) -> int:
     files = "1 file" if view["files"] == 1 else f"{view['files']} files"
     changes = f"+{view['added']} -{view['removed']} in {files}"
     line(f"Approval {view['id']} ({safe(view['kind'])} of {safe(view['agent'])}): pending, {changes}.")
+    if view["supersedes"] is not None:
+        line(f"It takes the place of approval {view['supersedes']}, which is superseded.")
     line(f"'hyperhive diff {view['id']}' shows it, 'hyperhive approve {view['id']}' lets it take effect.")
     return 0
 

@@ -1,5 +1,6 @@
 """What readers see: immutable views of the hive, replaced and never changed."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
 
@@ -117,6 +118,12 @@ class ApprovalView(Value):
     decided: datetime | None = None
     where: str = ""
     outcome: str = ""
+
+
+def taken_from(thread: Iterable[ApprovalView], id: int) -> int | None:
+    """Which request of its thread an approval took the place of; ``None``: of none that still waited."""
+    older = max((view for view in thread if view.id < id), key=lambda view: view.id, default=None)
+    return older.id if older is not None and older.state is State.SUPERSEDED else None
 
 
 class MessageView(Value):

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from hyperhive.domain.approvals import Kind
 from hyperhive.domain.names import OPERATOR, check_name
+from hyperhive.domain.views import taken_from
 from hyperhive.errors import Invalid
 from hyperhive.mcp.agent import MAX_TTL, Messaging
 from hyperhive.mcp.results import Drafted, Request, Requested, Requests
@@ -94,7 +95,8 @@ class Proposing(Messaging):
         found = await self._hive.request_commit(
             kind, check_name(name), commit, by=self._caller, note=_plain(note), ttl=ttl
         )
-        return Requested.of(found)
+        thread = await self._hive.approval(found.id)
+        return Requested.of(found, supersedes=taken_from(thread, found.id))
 
 
 _IN_HOME = " in the hive's home"

@@ -195,9 +195,10 @@ class Requested(Result):
     next: str
 
     @classmethod
-    def of(cls, approval: ApprovalView) -> "Requested":
-        """The receipt for ``approval``."""
+    def of(cls, approval: ApprovalView, *, supersedes: int | None = None) -> "Requested":
+        """The receipt for ``approval``, which took the place of ``supersedes``."""
         seen = Request.of(approval)
+        place = f"It takes the place of request {supersedes}, which is superseded. " if supersedes else ""
         return cls(
             id=seen.id,
             agent=seen.agent,
@@ -206,7 +207,8 @@ class Requested(Result):
             tag=seen.tag,
             thread=seen.thread,
             deadline=seen.deadline,
-            next=(
+            next=place
+            + (
                 f"Decide it on the dashboard, or with: hyperhive approve {seen.id}."
                 if seen.requested_by == OPERATOR
                 else "The operator decides; the decision comes as a message (approval_resolved). Do not wait for it."

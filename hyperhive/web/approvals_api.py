@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, Route
 from hyperhive.domain.approvals import Against, Kind
 from hyperhive.domain.names import OPERATOR, check_name
 from hyperhive.domain.value import Value
+from hyperhive.domain.views import taken_from
 from hyperhive.errors import Unknown
 from hyperhive.hive import Hive
 from hyperhive.web import asked
@@ -88,7 +89,8 @@ class ApprovalsApi:
                 )
             kind = Kind.SPAWN_COMMIT
         view = await self._hive.request_commit(kind, name, new.commit, by=OPERATOR, note=new.note)
-        return JSONResponse(view.model_dump(mode="json"), 201)
+        supersedes = taken_from(await self._hive.approval(view.id), view.id)
+        return JSONResponse({**view.model_dump(mode="json"), "supersedes": supersedes}, 201)
 
     async def approval(self, request: Request) -> Response:
         id = asked.id(request)

@@ -88,7 +88,9 @@ def test_approving_says_what_happens_now_and_deciding_again_who_did(served: Serv
     rows = type_("decided").out.splitlines()
     assert "operator" in rows[1]
     assert "command line" in rows[1]
-    assert type_("decided", "--limit", "0").code == 0
+    none = type_("decided", "--limit", "0")
+    assert (none.code, none.out, "--limit wants a whole number from 1 to" in none.err) == (2, "", True)
+    assert type_("decided", "--limit", "1").out.splitlines()[1:] == rows[1:]
     assert [view["id"] for view in json.loads(type_("decided", "--json").out)] == [id]
 
 
@@ -103,7 +105,11 @@ def test_a_draft_is_made_proposed_withdrawn_and_discarded(served: ServedHive, ty
     sha = served.hive.commit("scout", OPUS)
     said = type_("propose", "scout", sha[:8], "--note", "A scout.")
     assert "Approval 1 (spawn-commit of scout): pending, +3 -0 in 2 files." in said.out
-    assert type_("withdraw", "1").out == "Approval 1 (spawn-commit of scout): withdrawn.\n"
+    assert "takes the place" not in said.out
+    sha = served.hive.commit("scout", {"agent.toml": 'model = "haiku"\n'})
+    said = type_("propose", "scout", sha[:8])
+    assert "It takes the place of approval 1, which is superseded." in said.out
+    assert type_("withdraw", "2").out == "Approval 2 (spawn-commit of scout): withdrawn.\n"
     refused = type_("discard", "scout")
     assert (refused.code, "--yes" in refused.err) == (2, True)
     assert type_("discard", "scout", "--yes").out == "The draft 'scout' is discarded.\n"

@@ -152,6 +152,18 @@ async def test_what_cannot_be_asked_for_is_refused_in_one_sentence(
     assert hive.snapshot() == before
 
 
+async def test_a_newer_request_says_whose_place_it_takes(hive: FakeHive) -> None:
+    async with in_memory(hive, "manager", "auto") as client:
+        said = []
+        for model in ("opus", "haiku"):
+            sha = hive.commit("bob", {"agent.toml": f'model = "{model}"\n'})
+            asked = {"name": "bob", "commit_ref": sha}
+            said.append(structured(await client.call_tool("request_apply_commit", asked)))
+    first, second = said
+    assert "takes the place" not in first["next"]
+    assert second["next"].startswith(f"It takes the place of request {first['id']}, which is superseded. ")
+
+
 async def test_a_config_that_does_not_fit_is_refused_with_file_key_and_reason(hive: FakeHive) -> None:
     async with in_memory(hive, "manager", "auto") as client:
         structured(await client.call_tool("request_spawn_draft", {"name": "carol"}))
