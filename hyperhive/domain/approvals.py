@@ -86,7 +86,7 @@ def tags(id: int, state: State) -> tuple[str, ...]:
     found = [f"proposal/{id}"]
     if state in (State.APPROVED, State.BUILDING, State.DEPLOYED, State.FAILED):
         found.append(f"approved/{id}")
-    if state in (State.BUILDING, State.DEPLOYED):
+    if state in (State.BUILDING, State.DEPLOYED, State.FAILED):
         found.append(f"building/{id}")
     if state in ENDED:
         found.append(f"{state}/{id}")

@@ -70,7 +70,7 @@ def test_a_commit_that_does_not_come_up_fails_and_the_old_generation_runs(rig: R
     assert (shown.model, shown.generation, shown.revision) == ("sonnet", 1, "up-to-date")
     assert shown.last_error == "Rebuild failed: no such image; went back to generation 1"
     assert rig.repos.main("alice") == before.built_commit
-    assert set(tags(rig, "alice")) == {"proposal/1", "approved/1", "failed/1"}
+    assert set(tags(rig, "alice")) == {"proposal/1", "approved/1", "building/1", "failed/1"}
     said = git(
         rig.layout.agent("alice").applied, "for-each-ref", "--format=%(contents)", "refs/tags/failed/1"
     )

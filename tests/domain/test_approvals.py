@@ -46,6 +46,6 @@ def test_its_tags_tell_its_life() -> None:
     assert tags(3, State.APPROVED) == ("proposal/3", "approved/3")
     assert tags(3, State.BUILDING) == ("proposal/3", "approved/3", "building/3")
     assert tags(3, State.DEPLOYED) == ("proposal/3", "approved/3", "building/3", "deployed/3")
-    assert tags(3, State.FAILED) == ("proposal/3", "approved/3", "failed/3")
+    assert tags(3, State.FAILED) == ("proposal/3", "approved/3", "building/3", "failed/3")
     assert tags(3, State.WITHDRAWN) == ("proposal/3", "withdrawn/3")
     assert all(set(tags(3, state)) <= set(all_tags(3)) for state in State)
