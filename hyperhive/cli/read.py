@@ -230,6 +230,11 @@ def _told(event: dict[str, Any]) -> str:
 
 def _audited(event: dict[str, Any]) -> str:
     where = f" ({safe(event['where'])})" if event["where"] else ""
+    kind, _, commit = event["note"].partition(" ")
+    what = {"apply-commit": "a change", "spawn-commit": "a draft", "spawn": "a new agent"}.get(kind)
+    if event["action"] == "propose" and what is not None:
+        short = f"{commit[:7]}…" if len(commit) > 7 else commit
+        return f"{safe(event['by'])}{where} proposed {what}" + (f" ({safe(short)})" if commit else "")
     note = f": {safe(event['note'])}" if event["note"] else ""
     return f"{safe(event['by'])}{where} {safe(event['action'])}{note}"
 

@@ -15,7 +15,10 @@ _Words = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """An event as a line: who, what, and what was said of it. ``tone``: fine, working, attention, fault, off."""
+    """An event as a line: who, what, and what was said of it. ``tone``: fine, working, attention, fault, off.
+
+    ``title``: what the text says in short, whole.
+    """
 
     seq: int
     ts: datetime
@@ -25,6 +28,7 @@ class Told:
     text: str
     note: str
     where: str
+    title: str = ""
 
 
 _STATES = {
@@ -107,6 +111,7 @@ def told(event: Event) -> Told:
         text=text,
         note=note,
         where=through(str(event.get("where") or "")),
+        title=_proposed(event)[1] if event["kind"] == "audit" else "",
     )
 
 
@@ -121,8 +126,21 @@ def _resolved(event: Event) -> _Words:
     return tone, f": {asked} (no. {event['id']}) {words}", note
 
 
+def _proposed(event: Event) -> tuple[str, str]:
+    """What was proposed, and its commit; empty: the event is of another action."""
+    if event["action"] != "propose":
+        return "", ""
+    kind, _, commit = str(event.get("note") or "").partition(" ")
+    what = {"apply-commit": "a change", "spawn-commit": "it from a draft", "spawn": "it as a new agent"}
+    return what.get(kind, ""), commit
+
+
 def _audit(event: Event) -> _Words:
     action = str(event["action"])
+    what, commit = _proposed(event)
+    if what:
+        short = f" ({commit[:7]}…)" if len(commit) > 7 else f" ({commit})" if commit else ""
+        return "off", f": {you(str(event['by']))} proposed {what}{short}", ""
     said = _ACTIONS.get(action, action.replace("-", " "))
     return "off", f": {you(str(event['by']))} asked to {said}", str(event.get("note") or "")
 

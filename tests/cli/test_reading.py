@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from hyperhive.domain.events import ContainerCrash, Started
+from hyperhive.domain.events import Audit, ContainerCrash, Started
 from hyperhive.domain.views import HiveSnapshot
 from tests.cli.conftest import Type
 from tests.cli.served import TOKEN, ServedHive
@@ -125,6 +125,15 @@ def test_events_end_at_the_newest(served: ServedHive, type_: Type) -> None:
     numbers = [json.loads(line)["seq"] for line in type_("events", "--after", "1", "--json").out.splitlines()]
     assert numbers == [2, 3]
     assert type_("events", "--after", "3").out == ""
+
+
+def test_events_tell_a_proposal_in_words(served: ServedHive, type_: Type) -> None:
+    sha = "506bbc7" + "0" * 33
+    note = f"apply-commit {sha}"
+    served.do(lambda hive: hive.publish(Audit(agent="alice", action="propose", by="manager", note=note)))
+    assert "manager proposed a change (506bbc7…)" in type_("events").out
+    assert sha not in type_("events").out
+    assert sha in type_("events", "--json").out
 
 
 def test_events_show_the_last_fifty_unless_told_otherwise(served: ServedHive, type_: Type) -> None:

@@ -105,6 +105,16 @@ async def test_the_trail_tells_the_newest_first_and_hostile_words_as_words() -> 
     assert "&lt;/script&gt;&lt;b&gt;" in page.text
 
 
+async def test_the_trail_tells_a_proposal_in_words_with_its_whole_commit_at_hand() -> None:
+    hive, sha = decided(0), "506bbc7" + "0" * 33
+    hive.publish(Audit(agent="alice", action="propose", by="operator", note=f"apply-commit {sha}"))
+    hive.publish(Audit(agent="bob", action="propose", by="manager", note="spawn"))
+    trail = (await get(hive, "/history?view=trail")).text.split('class="trail"')[1].split("</ol>")[0]
+    assert f'<p title="{sha}"><span class="name">alice</span>: you proposed a change (506bbc7…)' in trail
+    assert '<p><span class="name">bob</span>: manager proposed it as a new agent</p>' in trail
+    assert "apply-commit" not in trail
+
+
 @pytest.mark.parametrize(
     ("where", "words"),
     [
