@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import Any
 
 from hyperhive.domain.events import Recorded
-from hyperhive.domain.names import MANAGER
+from hyperhive.domain.names import MANAGER, natural
 from hyperhive.domain.parts import (
     AgentGone,
     AgentShown,
@@ -41,7 +41,9 @@ class _State:
 
     @cached_property
     def ordered(self) -> tuple[AgentView, ...]:
-        return tuple(sorted(self.agents.values(), key=lambda view: (view.name != MANAGER, view.name)))
+        return tuple(
+            sorted(self.agents.values(), key=lambda view: (view.name != MANAGER, *natural(view.name)))
+        )
 
     @cached_property
     def snapshot(self) -> HiveSnapshot:

@@ -10,6 +10,12 @@ SYSTEM = "system"
 RESERVED = frozenset({OPERATOR, SYSTEM, "hive", "all"})
 
 _PATTERN = re.compile(r"[a-z][a-z0-9-]{0,30}")
+_NUMBER = re.compile(r"[0-9]+")
+
+
+def natural(name: str) -> tuple[str, str]:
+    """What sorts names as people do: ``agent-2`` before ``agent-10``."""
+    return _NUMBER.sub(lambda found: found[0].zfill(31), name), name
 
 
 def check_name(name: str) -> str:

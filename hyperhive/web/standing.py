@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from hyperhive.domain.approvals import Kind
-from hyperhive.domain.names import OPERATOR
+from hyperhive.domain.names import OPERATOR, natural
 from hyperhive.domain.turns import TurnState
 from hyperhive.domain.views import AgentView, ApprovalView, HiveSnapshot, MessageView
 
@@ -187,7 +187,7 @@ def _chips(agent: AgentView) -> tuple[Chip, ...]:
 def groups(agents: Iterable[AgentView]) -> list[tuple[str, str, list[tuple[AgentView, Standing]]]]:
     """All groups in their order, each with its agents: the manager first, then by name."""
     members: dict[str, list[tuple[AgentView, Standing]]] = {key: [] for key in GROUPS}
-    for agent in sorted(agents, key=lambda one: (one.role != "manager", one.name)):
+    for agent in sorted(agents, key=lambda one: (one.role != "manager", *natural(one.name))):
         stand = of(agent)
         members[stand.group].append((agent, stand))
     return [(key, title, members[key]) for key, title in GROUPS.items()]
@@ -212,7 +212,7 @@ def _left_alone(reason: str) -> str:
 def waiting(snapshot: HiveSnapshot) -> list[Waiting]:
     """What waits for the operator, in the order in which it should be dealt with."""
     items = [Waiting("trouble", "fault", None, text) for text in snapshot.hive.trouble]
-    agents = sorted(snapshot.agents, key=lambda one: (one.role != "manager", one.name))
+    agents = sorted(snapshot.agents, key=lambda one: (one.role != "manager", *natural(one.name)))
     for agent in agents:
         if agent.quarantined is not None:
             items.append(

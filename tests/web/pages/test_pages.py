@@ -282,7 +282,8 @@ def test_a_newcomer_is_shown_how_to_begin_until_the_operator_wrote() -> None:
     assert not standing.beginning(busy_snapshot(12), ())
 
 
-def test_the_manager_comes_first_in_its_group() -> None:
-    made = standing.groups([agent_view("alice"), agent_view("manager"), agent_view("zoe")])
+def test_the_manager_comes_first_in_its_group_then_names_as_people_sort_them() -> None:
+    names = ("a10", "alice", "a9", "manager", "zoe", "a-2", "a", "a9-b")
+    made = standing.groups([agent_view(name) for name in names])
     idle = next(members for key, _, members in made if key == "idle")
-    assert [agent.name for agent, _ in idle] == ["manager", "alice", "zoe"]
+    assert [agent.name for agent, _ in idle] == ["manager", "a", "a-2", "a9", "a9-b", "a10", "alice", "zoe"]

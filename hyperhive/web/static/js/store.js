@@ -64,5 +64,9 @@ export function delivered(id) {
   return JSON.parse(document.getElementById(id).textContent);
 }
 
+const natural = (name) => name.replace(/[0-9]+/g, (number) => number.padStart(31, "0"));
+const before = (one, other) => (one < other ? -1 : Number(one > other));
+
+/** The manager first, then as people sort names: agent-2 before agent-10. */
 export const byName = (one, other) =>
-  (one.role !== "manager") - (other.role !== "manager") || (one.name < other.name ? -1 : 1);
+  (one.role !== "manager") - (other.role !== "manager") || before(natural(one.name), natural(other.name)) || before(one.name, other.name);
