@@ -111,6 +111,22 @@ class AgentConfig(Value):
     environment: str | None = Field(default=None, pattern=r"^[a-z][a-z0-9-]{0,30}$")
 
 
+_SHAPES = {
+    "memory": 'give a number of bytes, or with K, M, G or T, e.g. "512M"',
+    "model": 'give the name of a model, e.g. "sonnet"',
+    "environment": "give the name of an environment: a lower-case letter, then letters, digits, hyphens, 31 at most",
+}
+
+
+def _reason(kind: str, key: str, said: str) -> str:
+    match kind:
+        case "extra_forbidden":
+            return "unknown key"
+        case "string_pattern_mismatch":
+            return _SHAPES.get(key, "it holds a character that is not allowed there, or is too long")
+    return said
+
+
 def parse(text: str, *, file: str = "agent.toml") -> AgentConfig:
     """Read a config.
 
@@ -137,7 +153,7 @@ def parse(text: str, *, file: str = "agent.toml") -> AgentConfig:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ascii(".".join(str(part) for part in first["loc"]))[1:-1][:100] or "(file)"
-        reason = "unknown key" if first["type"] == "extra_forbidden" else first["msg"]
+        reason = _reason(first["type"], str(first["loc"][-1]) if first["loc"] else "", first["msg"])
         raise Invalid(f"{file}: {key}: {reason}.", code="bad-config") from None
     if own := next((name for name in config.extraMcpServers if name.lower() == "hyperhive"), None):
         raise Invalid(f"{file}: extraMcpServers.{own}: this name is the hive's own.", code="bad-config")
