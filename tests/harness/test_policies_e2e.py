@@ -1,5 +1,7 @@
 """What a config says takes effect in the real Claude Code binary, in both versions."""
 
+import asyncio
+import contextlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -143,7 +145,7 @@ async def test_servers_that_do_not_start_are_told_once_and_those_that_do_are_use
         "missing": ExtraMcpServer(command="no-such-program"),
     }
     (tmp_path / "always").touch()
-    allowed = ("mcp__well__twice", "mcp__flaky", "mcp__hyperhive")
+    allowed = ("mcp__well__twice", "mcp__flaky", "mcp__hyperhive", "Bash")
     async with rig(
         tmp_path, claude=claude, extra_mcp_servers=servers, allowed=allowed, tools=("Bash",), warm=0.2
     ) as r:
@@ -151,20 +153,29 @@ async def test_servers_that_do_not_start_are_told_once_and_those_that_do_are_use
         def told() -> list[dict[str, str]]:
             return [report.failed for report in r.host.reports if isinstance(report, McpServers)]
 
+        async def until_told(failed: dict[str, str], turn: int, *uses: Use) -> list[str]:
+            """A turn that lasts until this is told: what a process ends over, it looks at no more."""
+            go = tmp_path / f"go-{turn}"
+            wait = bash(f"until test -e '{go}'; do sleep 0.05; done")
+            under_way = asyncio.create_task(results(r, turn, *uses, wait))
+            with contextlib.suppress(AssertionError):
+                await eventually_async(lambda: told() and told()[-1] == failed, 60)
+            go.touch()
+            said = await under_way
+            assert told() and told()[-1] == failed, told()
+            return said
+
         await r.start()
-        said = await results(
-            r, 1, Use("mcp__well__twice", {"text": "hi"}), Use("mcp__well__other", {"text": "hi"})
-        )
-        assert said[0] == "hihi" and "ermission" in said[1]
         missing = "there is no program 'no-such-program' on its PATH"
         both = {"flaky": "it ended before it answered", "missing": missing}
-        await eventually_async(lambda: told() and told()[-1] == both)
+        twice, other = (Use(f"mcp__well__{tool}", {"text": "hi"}) for tool in ("twice", "other"))
+        said = await until_told(both, 1, twice, other)
+        assert said[0] == "hihi" and "ermission" in said[1]
         await eventually_async(lambda: r.claude() is None, 30)
         count = len(told())
         await results(r, 2, Use("mcp__well__twice", {"text": "a"}))
         await eventually_async(lambda: r.claude() is None, 30)
         flaky.touch()
-        await results(r, 3, Use("mcp__flaky__twice", {"text": "b"}))
-        await eventually_async(lambda: told()[-1] == {"missing": missing})
+        await until_told({"missing": missing}, 3, Use("mcp__flaky__twice", {"text": "b"}))
         assert len(told()) == count + 1, "the second process had nothing new to tell"
         assert r.host.troubles() == []
