@@ -10,7 +10,7 @@ from typing import TypeVar
 from hyperhive.actors import approving
 from hyperhive.actors.address import Address
 from hyperhive.actors.desk import Desk
-from hyperhive.actors.entry import insert_agent, show_kept
+from hyperhive.actors.entry import show_kept
 from hyperhive.actors.layout import Layout
 from hyperhive.actors.measure import measure
 from hyperhive.actors.petitions import Decide, Discard, Draft, Submit, Withdraw
@@ -46,7 +46,7 @@ class Proposals:
 
     Args:
         check: refuses a config that cannot work here.
-        adopt: starts the actor of an agent that was just entered.
+        enter: records a new agent, for whom it was asked. adopt: starts its actor, once that is durable.
         rebuild: tells an agent's actor that there is something approved to be built.
         doubtful: approvals whose tags may not be what their rows say; builds add to it.
     """
@@ -61,6 +61,7 @@ class Proposals:
         desk: Desk,
         now: Callable[[], datetime],
         check: Callable[[str], object],
+        enter: Callable[[Tx, str, str], object],
         adopt: Callable[[str], None],
         rebuild: Callable[[str, str], None],
         doubtful: set[int],
@@ -72,7 +73,7 @@ class Proposals:
         self._desk = desk
         self._now = now
         self._check_config = check
-        self._adopt = adopt
+        self._enter, self._adopt = enter, adopt
         self._rebuild = rebuild
         self._measured: dict[str, float] = {}  # when each draft was, by the monotonic clock
         self._doubtful = doubtful
@@ -175,7 +176,7 @@ class Proposals:
             tx.drafts.take_up(view.agent, view.id)
             approving.show_drafts(tx)
         if view.kind is not Kind.APPLY_COMMIT:
-            insert_agent(tx, view.agent, by=by, layout=self._layout)
+            self._enter(tx, view.agent, by)
 
     def withdraw(self, withdraw: Withdraw) -> ApprovalView:
         """Take a request back for who made it."""

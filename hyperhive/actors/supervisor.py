@@ -107,8 +107,10 @@ class Supervisor(Actor):
         """Deal with one message."""
         match message:
             case Add(post, reply):
-                if self._roster.get(post.name) is None:
+                found = self._roster.get(post.name)
+                if found is None:
                     self._roster.add(post)
+                if found is None or found is post:
                     self._start(post)
                 reply.set(None)
             case Remove(name, address, reply):

@@ -92,12 +92,12 @@ class Tree:
 
     def start(self) -> None:
         """Start the services, then an actor for every agent there is; the manager exists by itself."""
+        with self._database.transaction() as tx:
+            if tx.agents.get(MANAGER) is None:
+                self._enter(tx, MANAGER, "system")
         self.board.apply((), (*self._recorded_agents(), *self._sections()))
         for post in self._service_posts():
             self.roster.add(post)
-        with self._database.transaction() as tx:
-            if tx.agents.get(MANAGER) is None:
-                insert_agent(tx, MANAGER, by="system", layout=self._shared.layout)
         for record in self._database.reader().agents.all():
             self.roster.add(self._agent_post(record.name))
         self._watcher.on_trouble = self._trouble
@@ -128,15 +128,20 @@ class Tree:
             with contextlib.suppress(HiveError):  # the daemon stops: the next one makes tags again
                 self._clerk.run(lambda: self._proposals.retag_last(name), key=name)
 
-        self.services.store.tell(
-            Write(
-                lambda tx: insert_agent(tx, name, by=by, layout=self._shared.layout), _Entered(entered, reply)
-            )
-        )
+        self.services.store.tell(Write(lambda tx: self._enter(tx, name, by), _Entered(entered, reply)))
+
+    def _enter(self, tx: Tx, name: str, by: str) -> AgentRecord:
+        """Record a new agent and show it, so that whoever hears of it finds it."""
+        record = insert_agent(tx, name, by=by, layout=self._shared.layout)
+        tx.show(AgentShown(self._recorded(record, None)))
+        return record
 
     def adopt(self, name: str) -> None:
-        """Start the actor of an agent that was just recorded."""
-        self.root.address.tell(Add(self._agent_post(name)))
+        """Start the actor of an agent that was just recorded. It can be told things at once."""
+        post = self._agent_post(name)
+        if self.roster.get(name) is None:
+            self.roster.add(post)
+        self.root.address.tell(Add(post))
 
     @property
     def layout(self) -> Layout:
@@ -250,6 +255,7 @@ class Tree:
             desk=self._desk,
             now=self.now,
             check=self._shared.builder.check,
+            enter=self._enter,
             adopt=self.adopt,
             rebuild=self._rebuild,
             doubtful=self._shared.operations.deploying.doubtful,

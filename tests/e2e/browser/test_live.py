@@ -103,6 +103,7 @@ def test_what_is_typed_in_a_card_survives_updates_and_a_reload(serve: Serve, ope
     served = serve(scenes.few())
     page = open_page(served)
     connected(page)
+    page.locator("#waiting-more").click()
     answer = page.get_by_label("Answer to alice")
     answer.fill("Drop them, but keep a copy")
     change(served, "bob", transient=None, quarantined="3 crashes")
