@@ -399,18 +399,20 @@ def test_what_was_asked_of_an_agent_that_never_came_up_is_withdrawn(rig: Rig) ->
 def test_a_decision_that_could_not_be_recorded_is_none_and_leaves_no_tag(rig: Rig) -> None:
     rig.spawn("alice")
     view = submit(rig, Kind.APPLY_COMMIT, "alice", commit(rig, "alice", OPUS))
-    commits, database = iter([False]), rig.database
+    full, database = threading.Event(), rig.database
     real = database.commit
 
-    def fail_once() -> None:
-        if not next(commits, True):
+    def fail_while_full() -> None:
+        if full.is_set():
             database.rollback()
             raise Broken("no space left")
         real()
 
-    database.commit = fail_once  # type: ignore[method-assign]  # the seam for faults
+    database.commit = fail_while_full  # type: ignore[method-assign]  # the seam for faults
+    full.set()
     with pytest.raises(Broken, match="no space left"):
         decide(rig, view.id, "deny", "no")
+    full.clear()
     assert state(rig, view.id) is State.PENDING
     eventually(lambda: tagged(rig, "alice", view.id) == {f"proposal/{view.id}"})
     decide(rig, view.id)
