@@ -38,6 +38,8 @@ from tests.actors.petitioner import (
 from tests.actors.rig import Rig
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 OPUS, HAIKU = 'model = "opus"\n', 'model = "haiku"\n'
 
 

@@ -25,6 +25,8 @@ from tests.actors.proposing import approval, approve, commit, decide, draft, end
 from tests.actors.rig import Rig
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 OPUS, HAIKU = 'model = "opus"\n', 'model = "haiku"\n'
 
 

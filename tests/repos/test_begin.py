@@ -8,6 +8,8 @@ import pytest
 from hyperhive.repos import skeleton
 from hyperhive.repos.repositories import Repositories
 
+pytestmark = pytest.mark.slow
+
 
 def git(folder: Path, *words: str) -> str:
     done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=True)

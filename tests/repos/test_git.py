@@ -11,6 +11,8 @@ from hyperhive.runtimes import proc
 from tests.repos.rig import NAME, Rig, run_git
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 
 def script(folder: Path, body: str) -> Git:
     """A git that does as told."""

@@ -13,6 +13,8 @@ from hyperhive.repos import Repositories, Tag
 from tests.nobody import as_nobody
 from tests.repos.rig import NAME, Rig, run_git
 
+pytestmark = pytest.mark.slow
+
 
 def test_both_begin_with_the_same_first_commit(rig: Rig) -> None:
     first = rig.repos.first(NAME)

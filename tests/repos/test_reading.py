@@ -11,6 +11,8 @@ from hyperhive.repos import Tag
 from hyperhive.repos.git import Git, TooSlow
 from tests.repos.rig import CONFIG, NAME, Rig
 
+pytestmark = pytest.mark.slow
+
 
 def pin(rig: Rig, files: dict[str, bytes | None], message: str = "Change it") -> str:
     return rig.repos.pin(NAME, rig.proposer.commit(files, message)).sha

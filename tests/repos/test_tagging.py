@@ -8,6 +8,8 @@ from hyperhive.errors import Invalid
 from hyperhive.repos import Repositories, Tag
 from tests.repos.rig import CONFIG, NAME, Rig
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
 
 

@@ -9,6 +9,8 @@ from hyperhive.repos import Tag
 from hyperhive.repos.worktree import WorkTree
 from tests.repos.rig import CONFIG, NAME, Rig
 
+pytestmark = pytest.mark.slow
+
 
 def deploy(rig: Rig, files: dict[str, bytes | None]) -> str:
     sha = rig.repos.pin(NAME, rig.proposer.commit(files)).sha

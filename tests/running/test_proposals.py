@@ -14,6 +14,8 @@ from tests.repos.rig import Proposer
 from tests.running.conftest import Running
 from tests.waiting import eventually_async
 
+pytestmark = pytest.mark.slow
+
 OPUS = b'model = "opus"\n'
 HAIKU = b'model = "haiku"\n'
 

@@ -16,6 +16,8 @@ from hyperhive.runtimes import proc
 from hyperhive.runtimes.base import Bind
 from tests.runtimes.lab import IDLE, Lab
 
+pytestmark = pytest.mark.slow
+
 
 def test_it_says_that_it_works(lab: Lab) -> None:
     assert lab.runtime.probe().works

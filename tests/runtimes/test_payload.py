@@ -20,6 +20,8 @@ from hyperhive.runtimes.process import Process
 from tests.runtimes.lab import IDLE, Lab
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 _FORKS = """
 setsid sh -c 'env -u UNUSED setsid sh -c "echo x > orphan; while :; do sleep 0.05; done" &' &
 trap '' TERM HUP
