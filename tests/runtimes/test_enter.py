@@ -16,6 +16,8 @@ import pytest
 from tests.runtimes.lab import IDLE, Lab
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 
 class Desk:
     """An operator's terminal with a command on it, in a session of its own."""

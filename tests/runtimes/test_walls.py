@@ -18,6 +18,8 @@ from hyperhive.runtimes.base import Bind
 from tests.runtimes.lab import IDLE, Lab
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 _ATTEMPTS = textwrap.dedent("""
     import ctypes, json, os, socket, stat, sys
 
