@@ -11,8 +11,9 @@ MAX_LOG = 256 * 1024
 """Bytes of one build's log."""
 _MAX_LINE = 2_000
 _RESERVED = 16 * 1024
-_TOLD = 5
 """Bytes that only steps may use, so that how it ended is there however much a container said."""
+_TOLD = 5
+"""Lines of what was read last that are remembered."""
 
 
 class Step(StrEnum):
@@ -21,7 +22,6 @@ class Step(StrEnum):
     BEGUN = "begun"
     QUEUED = "waiting"
     TAGGED = "building tag"
-    EDIT = "edit committed"
     RENDERING = "rendering"
     BUILT = "built"
     WARNING = "warning"
@@ -93,7 +93,7 @@ class BuildLog:
 
 
 class Growth:
-    """What is appended to a file from now on, in whole lines, as it comes. ``last``: the newest five read."""
+    """What is appended to a file from now on, in whole lines, as it comes. ``last``: the newest few read."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

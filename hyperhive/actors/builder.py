@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,7 +102,7 @@ class Builder:
         Raises:
             Invalid: with file, key and reason.
         """
-        config = parse(text, file="agent.toml")
+        config = parse(text)
         self._environments.check(config)
         return config
 
@@ -123,10 +123,6 @@ class Builder:
         if first and not paths.config.exists() and self._repos.main(name) is None:
             _write(paths.config, DEFAULT)  # for the operator to edit
 
-    def settle(self, name: str, aim: Aim | None, aimed: Callable[[str], None]) -> Aim:
-        """The commit that an aim comes to, see ``Sources.settle``."""
-        return self.sources.settle(name, aim, aimed)
-
     def build(self, name: str, last: int, aim: Aim) -> Generation:
         """Render a commit into the next generation.
 
@@ -143,7 +139,7 @@ class Builder:
         paths, config = self._layout.agent(name), self.check(source.config)
         number = max([last, *_numbers(paths.generations)]) + 1
         launch = self._launch(name, number, paths, config, source.prompt)
-        final = paths.generations / str(number)
+        final = paths.generation(number)
         draft = paths.generations / f".{number}.tmp"
         needs = {"limits": config.limits.model_dump(mode="json"), "environment": config.environment}
         try:
@@ -171,7 +167,7 @@ class Builder:
 
     def here(self, name: str, number: int) -> bool:
         """Whether a generation's folder is there, whole."""
-        return (self._layout.agent(name).generations / str(number) / "launch.json").is_file()
+        return self._layout.agent(name).has_generation(number)
 
     def tidy(self, name: str, *, recorded: Collection[int], keep: Collection[int]) -> None:
         """Remove what builds that did not end left, and all recorded generations but the newest. Never fails.
@@ -199,9 +195,9 @@ class Builder:
             Invalid: the environment file that its config names cannot be used any more.
         """
         paths = self._layout.agent(name)
-        limits, environment = self._needs(paths.generations / str(generation) / "container.json")
+        limits, environment = self._needs(paths.generation(generation) / "container.json")
         binds = self._binds(paths, generation, environment)
-        launch = self._runtime.inside(binds, paths.generations / str(generation) / "launch.json")
+        launch = self._runtime.inside(binds, paths.generation(generation) / "launch.json")
         shares = {"HYPERHIVE_AGENTS": str(self._runtime.shared(paths.container))} if name == MANAGER else {}
         return LaunchSpec(
             name=name,
@@ -209,7 +205,7 @@ class Builder:
             argv=(sys.executable, "-m", "hyperhive.harness", str(launch)),
             env={
                 "CLAUDE_CONFIG_DIR": str(self._runtime.inside(binds, paths.claude)),
-                "PYTHONPATH": str(self._runtime.inside(binds, paths.generations / str(generation) / "lib")),
+                "PYTHONPATH": str(self._runtime.inside(binds, paths.generation(generation) / "lib")),
                 "PYTHONDONTWRITEBYTECODE": "1",
                 "PYTHONSAFEPATH": "1",  # the working folder is the agent's: its json.py is not ours
                 "PYTHONUNBUFFERED": "1",
@@ -243,7 +239,7 @@ class Builder:
             Bind(host=paths.state, inside=INSIDE_STATE, writable=True),
             Bind(host=paths.claude, inside=INSIDE_CLAUDE, writable=True),
             Bind(host=paths.records, inside=INSIDE_RECORDS, writable=True),
-            Bind(host=paths.generations / str(generation), inside=INSIDE_GENERATION),
+            Bind(host=paths.generation(generation), inside=INSIDE_GENERATION),
             Bind(host=paths.run, inside=INSIDE_RUN),
             *more,
         )

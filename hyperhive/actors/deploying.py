@@ -36,7 +36,7 @@ class Deploying:
             return
         view = job.approval.model_copy(update={"state": State.BUILDING})
         make, drop = image(view)
-        job.log.say(Step.TAGGED, f"building/{view.id} is {view.sha[:12] if view.sha else None}")
+        job.log.say(Step.TAGGED, f"building/{view.id} is {job.approval.sha[:12]}")
         self.repos.tag(record.name, make=make, drop=drop, **self._recorded(job, record))
 
     def deployed(self, job: Job, record: AgentRecord, made: Generation) -> None:

@@ -48,6 +48,14 @@ class AgentPaths:
         """One folder a rebuild."""
         return self.root / "generations"
 
+    def generation(self, number: int) -> Path:
+        """The folder of one of them."""
+        return self.generations / str(number)
+
+    def has_generation(self, number: int) -> bool:
+        """Whether the folder of one of them is there, whole."""
+        return (self.generation(number) / "launch.json").is_file()
+
     @property
     def container(self) -> Path:
         """The daemon's own for the container: status file and log; never visible inside."""

@@ -7,8 +7,9 @@ from hyperhive.actors.builder import Generation
 from hyperhive.actors.core import Core
 from hyperhive.actors.job import Job
 from hyperhive.domain.axes import Transient
+from hyperhive.domain.generations import earlier
 from hyperhive.domain.views import ApprovalView
-from hyperhive.errors import Broken, Refused
+from hyperhive.errors import Broken
 from hyperhive.store.database import Reader
 
 _BUILDS = frozenset({Transient.SPAWNING, Transient.STARTING, Transient.RESTARTING, Transient.REBUILDING})
@@ -78,16 +79,14 @@ class JobMaking:
             Refused: that generation runs already, or is not there any more; names those that are.
         """
         core, builder = self._core, self._core.shared.builder
-        if core.memory.job is None and number == core.record.generation:
-            raise Refused(f"'{core.name}' runs generation {number} already.", code="current")
-        views = self._reader.generations.of(core.name)
-        here = [view.number for view in views if builder.here(core.name, view.number)]
-        if number not in here:
-            known = ", ".join(str(n) for n in here if n != core.record.generation) or "none"
-            raise Refused(
-                f"Generation {number} of '{core.name}' is not there; those to go back to are: {known}.",
-                code="unknown-generation",
+        busy = core.memory.job is not None  # what is current may be another when it is its turn
+        views = tuple(
+            view.model_copy(
+                update={"here": builder.here(core.name, view.number), "current": view.current and not busy}
             )
+            for view in self._reader.generations.of(core.name)
+        )
+        earlier(core.name, views, number)
 
     def _generation(self, number: int) -> Generation | None:
         row = self._reader.generations.get(self._core.name, number)

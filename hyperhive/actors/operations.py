@@ -174,7 +174,7 @@ class Operations:
         return made
 
     def _build(self, job: Job, record: AgentRecord) -> Generation:
-        aim = self.builder.settle(record.name, job.aim, job.aimed)
+        aim = self.builder.sources.settle(record.name, job.aim, job.aimed)
         job.log.say(Step.RENDERING, f"commit {aim.commit[:12]}")
         made = self.builder.build(record.name, record.generation, aim)
         job.log.say(Step.BUILT, f"generation {made.number}, revision {made.revision}: {made.summary}")

@@ -1,14 +1,42 @@
 """Removes folders, whatever is in them."""
 
+import contextlib
 import os
 import subprocess
 import time
 from pathlib import Path
 
-from hyperhive.errors import Broken
+from hyperhive.errors import Broken, Deadline, HiveError
 
 _REMOVE_DEADLINE = 200.0
 _TRIES = 5
+
+
+class SetAside:
+    """A folder that is to be deleted together with its record.
+
+    It is moved in the transaction, so that whatever takes its name next cannot meet what is being deleted.
+
+    Args:
+        root: where it is.
+        place: a path beside it, to delete it from.
+    """
+
+    def __init__(self, root: Path, place: Path) -> None:
+        self.place = place
+        self.moved = False
+        self._root = root
+
+    def move(self) -> None:
+        """Move it, if it is there."""
+        with contextlib.suppress(FileNotFoundError):
+            self._root.rename(self.place)
+            self.moved = True
+
+    def undo(self, error: HiveError) -> None:
+        """The transaction failed: move it back, unless nobody knows whether it was recorded."""
+        if self.moved and not isinstance(error, Deadline):
+            self.place.rename(self._root)
 
 
 def remove_tree(path: Path) -> None:

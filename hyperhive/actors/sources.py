@@ -14,9 +14,9 @@ from hyperhive.domain.agent_config import MAX_CONFIG
 from hyperhive.domain.records import AgentRecord
 from hyperhive.errors import Broken, Invalid
 from hyperhive.repos.repositories import Repositories
+from hyperhive.repos.skeleton import CONFIG_FILE
+from hyperhive.repos.tree import MAX_PROMPT, PROMPT_FILE
 
-MAX_PROMPT = 32 * 1024
-"""Bytes of one ``prompt.md``."""
 _REMEMBERED = 256
 """Commits whose files are remembered."""
 
@@ -137,14 +137,14 @@ class Sources:
             if (source := self._read.get(commit)) is not None:
                 self._read.move_to_end(commit)
                 return source
-        raw = self._repos.read(name, commit, "agent.toml", MAX_CONFIG)
+        raw = self._repos.read(name, commit, CONFIG_FILE, MAX_CONFIG)
         if raw is None:
-            raise Invalid(f"agent.toml: commit {commit[:12]} of '{name}' has none.", code="bad-config")
-        said = self._repos.read(name, commit, "prompt.md", MAX_PROMPT) or b""
+            raise Invalid(f"{CONFIG_FILE}: commit {commit[:12]} of '{name}' has none.", code="bad-config")
+        said = self._repos.read(name, commit, PROMPT_FILE, MAX_PROMPT) or b""
         try:
             prompt = said.decode()
         except UnicodeDecodeError:
-            raise Invalid("prompt.md: not UTF-8.", code="bad-config") from None
+            raise Invalid(f"{PROMPT_FILE}: not UTF-8.", code="bad-config") from None
         source = Source(_string(raw), prompt, self._repos.summary(name, commit))
         self._remember(commit, source)
         return source

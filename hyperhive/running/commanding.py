@@ -1,24 +1,22 @@
 """Commanding: what is done to agents, from spawn to purge."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable
-from pathlib import Path
 
 from hyperhive.actors.agent import Pause, Resume
 from hyperhive.actors.approving import withdraw_all
+from hyperhive.actors.entry import show_kept
 from hyperhive.actors.job import Result
-from hyperhive.actors.observer import with_logins
-from hyperhive.actors.removal import remove_tree
+from hyperhive.actors.removal import SetAside, remove_tree
 from hyperhive.actors.reply import Reply
 from hyperhive.actors.requests import Accepted, Operate
 from hyperhive.actors.supervisor import Release
 from hyperhive.domain.axes import Transient
+from hyperhive.domain.generations import earlier
 from hyperhive.domain.names import OPERATOR, check_name
-from hyperhive.domain.parts import Kept
 from hyperhive.domain.records import AgentRecord
-from hyperhive.domain.views import GenerationView, KeptView
-from hyperhive.errors import Deadline, HiveError, Refused, Unknown
+from hyperhive.domain.views import KeptView
+from hyperhive.errors import HiveError, Refused, Unknown
 from hyperhive.hive import Action, Operated
 from hyperhive.running.asking import Asking
 from hyperhive.running.reading import Reading
@@ -109,7 +107,7 @@ class Commanding:
 
     async def rollback(self, name: str, *, generation: int | None, by: str, wait: float = 0.0) -> Operated:
         """Go back to an earlier generation."""
-        target = _target(name, await self._reading.history(name), generation)
+        target = earlier(name, await self._reading.history(name), generation)
         await self._asking.audit("rollback", name, by=by, note=f"to generation {target}")
         return await self._operate(
             name,
@@ -132,8 +130,7 @@ class Commanding:
         view, layout = self._kept(name), self._tree.layout
         await self._asking.audit("purge", name, by=by)
         root = layout.agent(name).root
-        doomed = root.with_name(f".purged-{name}-{view.since.timestamp():.0f}")
-        moved: list[Path] = []
+        aside = SetAside(root, root.with_name(f".purged-{name}-{view.since.timestamp():.0f}"))
 
         def op(tx: Tx) -> None:
             if tx.agents.get(name) is not None:
@@ -143,18 +140,18 @@ class Commanding:
             withdraw_all(tx, name, "what was kept was purged")
             tx.agents.forget(name)
             tx.generations.forget(name)
-            tx.show_whole(Kept, lambda: Kept(with_logins(tx.agents.kept(), layout)))
-            # Out of the way at once, so that a new agent of that name cannot meet what is being deleted.
-            with contextlib.suppress(FileNotFoundError):
-                moved.append(root.rename(doomed))
+            show_kept(tx, layout)
+            aside.move()
 
         try:
             await self._asking.write(op)
         except HiveError as error:
-            if moved and not isinstance(error, Deadline):  # nothing was recorded: it is kept as it was
-                doomed.rename(root)
+            aside.undo(error)
             raise
-        for left in (doomed, *root.parent.glob(f".purged-{name}-[0-9]*")):  # also what a daemon died over
+        for left in (
+            aside.place,
+            *root.parent.glob(f".purged-{name}-[0-9]*"),
+        ):  # also what a daemon died over
             await asyncio.to_thread(remove_tree, left)
         return view
 
@@ -165,24 +162,3 @@ class Commanding:
             known = ", ".join(sorted(kept)) or "none"
             raise Unknown(f"Nothing was kept of '{name}'; kept are: {known}.", code="unknown-kept")
         return kept[name]
-
-
-def _target(name: str, history: tuple[GenerationView, ...], wanted: int | None) -> int:
-    """The generation to go back to.
-
-    Raises:
-        Refused: it is not there any more, or there is none; names those there are.
-    """
-    current = next((view.number for view in history if view.current), 0)
-    here = [view.number for view in history if view.here and not view.current]
-    target = wanted if wanted is not None else max((n for n in here if n < current), default=None)
-    if target in here and target is not None:
-        return target
-    if target is None:
-        reason = f"'{name}' has no earlier generation to go back to"
-    elif target == current:
-        reason = f"'{name}' runs generation {target} already"
-    else:
-        reason = f"'{name}' has no generation {target}, or not any more"
-    known = f"there are: {', '.join(map(str, here))}" if here else "there is no other that was kept"
-    raise Refused(f"{reason}; {known}.", code="unknown-generation")
