@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from hyperhive.actors.clerk import Clerk
@@ -25,6 +26,8 @@ class Desk:
 
     Args:
         clerk: does what ``soon`` asks for.
+
+    ``on_trouble`` hears what was in the way and what is now, whenever that changes; from any thread.
     """
 
     def __init__(self, *, runtime: Runtime, layout: Layout, database: Database, clerk: Clerk) -> None:
@@ -39,6 +42,7 @@ class Desk:
         self._sharing = threading.Lock()
         self._waits = False
         self.trouble: str | None = None
+        self.on_trouble: Callable[[str | None, str | None], None] = lambda was, now: None
 
     def launched(self, handle: Handle) -> None:
         """The manager's container was started or found again; show it everything. Blocks, never fails."""
@@ -75,17 +79,21 @@ class Desk:
         self.refresh()
 
     def _share(self) -> None:
+        was = self.trouble
         try:
             handle = self._running()
             if handle is not None:
                 self._runtime.share(self._layout.agent(MANAGER).container, handle, self.shares())
             self.trouble = None
         except HiveError as error:
-            self.trouble = error.message
+            self.trouble = error.message if error.code != "not-running" else None  # it ended just now
         except OSError as error:
             self.trouble = str(error)
         if self.trouble is not None:
-            log.warning("The manager does not see all agents' folders: %s", self.trouble)
+            self.trouble = f"The manager does not see all agents' folders: {self.trouble}"
+            log.warning("%s", self.trouble)
+        if self.trouble != was:
+            self.on_trouble(was, self.trouble)
 
     def _running(self) -> Handle | None:
         record = self._database.reader().agents.get(MANAGER)

@@ -1,6 +1,7 @@
 """The tree: every actor of a hive, made here and kept alive by the supervisor."""
 
 import contextlib
+import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -88,6 +89,8 @@ class Tree:
         self._shared = shared(self.services)
         self._clerk = clerk
         self._desk = desk
+        self._troubles = hive.trouble
+        self._troubled = threading.Lock()
         self._proposals = self._make_proposals(repos)
 
     def start(self) -> None:
@@ -100,14 +103,16 @@ class Tree:
             self.roster.add(post)
         for record in self._database.reader().agents.all():
             self.roster.add(self._agent_post(record.name))
-        self._watcher.on_trouble = self._trouble
+        self._watcher.on_trouble = lambda trouble: self._trouble(None, trouble)
+        self._desk.on_trouble = self._trouble
         self.root.start()
 
-    def _trouble(self, trouble: str) -> None:
-        """The watcher cannot watch something any more: say so to everybody who looks."""
-        hive = self.board.hive
-        if trouble not in hive.trouble:
-            view = hive.model_copy(update={"trouble": (*hive.trouble, trouble)})
+    def _trouble(self, was: str | None, now: str | None) -> None:
+        """Something does not work as it should, or does again: say so to everybody who looks."""
+        with self._troubled:
+            others = tuple(text for text in self._troubles if text not in (was, now))
+            self._troubles = others if now is None else (*others, now)
+            view = self.board.hive.model_copy(update={"trouble": self._troubles})
             self.services.hub.tell(Committed(parts=(view,)))
 
     def stop(self) -> None:

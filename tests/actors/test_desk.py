@@ -57,6 +57,16 @@ def test_what_failed_is_made_up_for_and_fails_nobody_else(rig: Rig) -> None:
     assert shown(rig) == {"manager", "bob", "carol"}
 
 
+def test_what_the_manager_does_not_see_is_shown_until_it_does(rig: Rig) -> None:
+    eventually(lambda: shown(rig) == {"manager"})
+    rig.runtime.fail_next_share = "the namespace is gone"
+    rig.desk.refresh()
+    says = "The manager does not see all agents' folders: the namespace is gone"
+    eventually(lambda: rig.tree.board.snapshot.hive.trouble == (says,))
+    rig.desk.refresh()
+    eventually(lambda: rig.tree.board.snapshot.hive.trouble == ())
+
+
 def test_of_many_who_ask_at_once_one_does_it_for_all(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     clerk = Clerk()
     runtime = copy.copy(rig.runtime)  # the hive's own desk may be at it still
