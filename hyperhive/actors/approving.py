@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Protocol
 
-from hyperhive.domain.approvals import Kind, State
+from hyperhive.domain.approvals import Kind, State, goes_on
 from hyperhive.domain.axes import Transient
 from hyperhive.domain.events import ApprovalRequested, ApprovalResolved, DraftCreated, DraftDiscarded
 from hyperhive.domain.names import OPERATOR, SYSTEM
@@ -128,7 +128,7 @@ def submit(
         sha=sha,
         summary=summary,
         description=proposal.note,
-        thread=_goes_on(last, kind),
+        thread=last.thread if last is not None and goes_on(last.state, last.kind, kind) else None,
         base=(agent.built_commit or None) if agent is not None else None,
         deadline=tx.now + timedelta(seconds=proposal.ttl) if proposal.ttl is not None else None,
         **dict(zip(("files", "added", "removed"), stat, strict=True)),
@@ -136,16 +136,6 @@ def submit(
     tx.emit(ApprovalRequested(agent=name, id=view.id, approval=kind.value, sha=sha))
     show(tx)
     return view, True
-
-
-def _goes_on(last: ApprovalView | None, kind: Kind) -> int | None:
-    """The thread that a request continues, after the one before it; ``None``: it begins one."""
-    if last is None or last.state not in (State.PENDING, State.REVISE):
-        return None
-    change = Kind.APPLY_COMMIT
-    return (
-        last.thread if (last.kind is change) is (kind is change) else None
-    )  # or it was about an earlier agent
 
 
 def resolve(tx: Tx, id: int, to: State, *, by: str, where: str = "", note: str = "") -> ApprovalView:
@@ -206,9 +196,8 @@ def withdraw_all(tx: Tx, name: str, why: str) -> list[ApprovalView]:
     ended = [
         resolve(tx, view.id, State.WITHDRAWN, by=SYSTEM, note=why) for view in tx.approvals.pending_for(name)
     ]
-    for view in tx.approvals.unended_for(
-        name
-    ):  # told when they were decided; what comes of them is their row's
+    # Told when they were decided; what comes of them is their row's.
+    for view in tx.approvals.unended_for(name):
         ended.append(tx.approvals.step(view.id, State.FAILED, outcome=why))
     return ended
 

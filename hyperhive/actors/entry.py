@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from hyperhive.actors.approving import resolve
+from hyperhive.actors.approving import check_target, resolve
 from hyperhive.actors.layout import Layout
 from hyperhive.actors.observer import with_logins
-from hyperhive.domain.approvals import State
+from hyperhive.domain.approvals import Kind, State
 from hyperhive.domain.axes import Transient
 from hyperhive.domain.events import TransientSet
 from hyperhive.domain.launch import role_of
@@ -24,12 +24,7 @@ def insert_agent(tx: Tx, name: str, *, by: str, layout: Layout) -> AgentRecord:
     Raises:
         Refused: there is one of that name, or a draft, or there are too many.
     """
-    if tx.agents.get(name) is not None:
-        raise Refused(f"There is an agent '{name}' already.", code="exists")
-    if tx.drafts.get(name) is not None:
-        raise Refused(
-            f"There is a draft '{name}'; submit a commit of it, or discard it first.", code="draft-exists"
-        )
+    check_target(tx, Kind.SPAWN, name)
     if len(tx.agents.all()) >= MAX_AGENTS:
         raise Refused(f"A hive holds {MAX_AGENTS} agents at most; destroy one first.", code="too-many-agents")
     for view in tx.approvals.pending_for(name):

@@ -64,5 +64,4 @@ class Discard:
 
     name: str
     by: str
-    where: str = ""
     reply: Reply[DraftView] = IGNORE

@@ -4,7 +4,6 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from pathlib import Path
 from typing import TypeVar
 
 from hyperhive.actors import approving
@@ -15,14 +14,14 @@ from hyperhive.actors.layout import Layout
 from hyperhive.actors.measure import measure
 from hyperhive.actors.petitions import Decide, Discard, Draft, Submit, Withdraw
 from hyperhive.actors.questions import check_note, check_ttl
-from hyperhive.actors.removal import remove_tree
+from hyperhive.actors.removal import SetAside, remove_tree
 from hyperhive.actors.reply import Call, Waiter
 from hyperhive.actors.store import Write
 from hyperhive.actors.tagging import amiss, image, remake
 from hyperhive.domain.approvals import Kind, State, advance
 from hyperhive.domain.names import SYSTEM, check_name
 from hyperhive.domain.views import ApprovalView, DraftView
-from hyperhive.errors import Deadline, HiveError, Invalid, Refused
+from hyperhive.errors import HiveError, Invalid, Refused
 from hyperhive.repos.repositories import Repositories
 from hyperhive.repos.values import Pinned
 from hyperhive.store.database import Database, Tx
@@ -227,31 +226,28 @@ class Proposals:
         name = discard.name
         waiting = self._database.reader().approvals.pending_for(name)
         root = self._layout.agent(name).root
-        doomed = root.with_name(f".discarded-{name}")
-        moved: list[Path] = []
-        if doomed.exists():  # what a daemon died over
-            remove_tree(doomed)
+        aside = SetAside(root, root.with_name(f".discarded-{name}"))
+        if aside.place.exists():  # what a daemon died over
+            remove_tree(aside.place)
 
         def op(tx: Tx) -> DraftView:
             view = approving.discard(tx, name, discard.by)
             if view.kept:
                 show_kept(tx, self._layout)
-            elif root.exists():
-                root.rename(doomed)
-                moved.append(doomed)
+            else:
+                aside.move()
             return view
 
         try:
             view = self._write(op)
         except HiveError as error:
-            if moved and not isinstance(error, Deadline):  # else nobody knows; the next daemon does
-                doomed.rename(root)
+            aside.undo(error)  # where nobody knows, the next daemon does
             raise
         self._desk.refresh()
         if view.kept:
             self.retag(waiting)
-        elif moved:
-            remove_tree(doomed)
+        elif aside.moved:
+            remove_tree(aside.place)
         return view
 
     def tidy(self) -> None:

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Literal
 
 from hyperhive.actors.reply import IGNORE, Reply
+from hyperhive.domain.approvals import MAX_NOTE
 from hyperhive.domain.events import QuestionAnswered, QuestionAsked
 from hyperhive.domain.names import OPERATOR, SYSTEM
 from hyperhive.domain.parts import InboxDepth, Questions
@@ -15,7 +16,7 @@ from hyperhive.store.database import Tx
 MAX_OPEN = 20
 """Open questions of one agent."""
 MAX_TEXT = 8 * 1024
-"""Characters of a question, an option, an answer or a note."""
+"""Characters of a question, an option or an answer."""
 MAX_OPTIONS = 20
 MAX_TTL = 30 * 86400.0
 """Seconds that what has a deadline may wait."""
@@ -60,8 +61,8 @@ def check_note(note: str) -> None:
     Raises:
         Invalid: with the rule that it breaks.
     """
-    if len(note) > MAX_TEXT:
-        raise Invalid(f"A note takes {MAX_TEXT} characters at most.", code="bad-note")
+    if len(note) > MAX_NOTE:
+        raise Invalid(f"A note takes {MAX_NOTE} characters at most.", code="bad-note")
     if "\0" in note:
         raise Invalid("A note is plain text; remove the NUL characters.", code="bad-note")
 

@@ -37,6 +37,12 @@ class Against(StrEnum):
     APPROVED = "approved"
 
 
+MAX_NOTE = 8 * 1024
+"""Characters of what a proposer or the operator says of a request."""
+
+APPROVED = frozenset({State.APPROVED, State.BUILDING, State.DEPLOYED, State.FAILED})
+"""States after the operator said yes, whatever came of it."""
+
 ENDED = frozenset(State) - {State.PENDING, State.APPROVED, State.BUILDING}
 """States that nothing leaves."""
 
@@ -81,12 +87,23 @@ def advance(id: int, state: State, to: State, *, by: str | None, when: datetime 
     raise Refused(f"Approval {id} was decided already: {said}.", code="decided")
 
 
+def goes_on(state: State, was: Kind, now: Kind) -> bool:
+    """Whether a request continues the thread of the one before it for the same name.
+
+    Args:
+        state: of the one before.
+        was, now: what the two ask for. An agent to be and an agent's change are about different incarnations.
+    """
+    change = Kind.APPLY_COMMIT
+    return state in (State.PENDING, State.REVISE) and (was is change) is (now is change)
+
+
 def tags(id: int, state: State) -> tuple[str, ...]:
     """The tags that an approval in ``state`` has, oldest first."""
     found = [f"proposal/{id}"]
-    if state in (State.APPROVED, State.BUILDING, State.DEPLOYED, State.FAILED):
+    if state in APPROVED:
         found.append(f"approved/{id}")
-    if state in (State.BUILDING, State.DEPLOYED, State.FAILED):
+    if state in APPROVED - {State.APPROVED}:
         found.append(f"building/{id}")
     if state in ENDED:
         found.append(f"{state}/{id}")

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hyperhive.domain.approvals import Kind
+from hyperhive.domain.approvals import MAX_NOTE, Kind
 from hyperhive.domain.names import OPERATOR, check_name
 from hyperhive.domain.views import taken_from
 from hyperhive.errors import Invalid
@@ -14,8 +14,6 @@ from hyperhive.mcp.toolbox import tool
 
 MAX_DECIDED = 20
 """Decided requests that one listing gives."""
-MAX_NOTE = 8_192
-"""Characters of a note to the operator."""
 AGENTS = "$HYPERHIVE_AGENTS"
 """How the manager's shell and prompt call the folder of all agents' configs."""
 

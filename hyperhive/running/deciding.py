@@ -76,8 +76,7 @@ class Deciding:
         """Delete a draft."""
         check_name(name)
         await self._asking.audit("discard", name, by=by)
-        where = origin.where()
-        return await self._asking.gate(lambda reply: Discard(name, by, where, reply), deadline=REPOSITORIES)
+        return await self._asking.gate(lambda reply: Discard(name, by, reply), deadline=REPOSITORIES)
 
     # -- reading
 

@@ -147,8 +147,8 @@ class Reading:
         return await asyncio.to_thread(self._generations, name)
 
     def _generations(self, name: str) -> tuple[GenerationView, ...]:
-        folder = self._layout.agent(name).generations
+        paths = self._layout.agent(name)
         return tuple(
-            view.model_copy(update={"here": (folder / str(view.number) / "launch.json").is_file()})
+            view.model_copy(update={"here": paths.has_generation(view.number)})
             for view in self._asking.reader.generations.of(name)
         )

@@ -8,7 +8,7 @@ from hyperhive.domain.names import OPERATOR
 from hyperhive.domain.records import AgentRecord, Handle, Intended
 from hyperhive.domain.views import KeptView
 from hyperhive.errors import Gone, Refused, Unknown
-from hyperhive.store.sql import Connection, Param, Reading, Row, from_micros, to_micros
+from hyperhive.store.sql import Connection, Param, Reading, Row, from_micros, moment_of, to_micros
 
 OPERATORS_BOX = 0
 
@@ -173,10 +173,10 @@ def _record(row: Row) -> AgentRecord:
         intended=Intended(intended),
         axes=_axes(container, login, revision, boot),
         transient=None if transient is None else Transient(transient),
-        transient_since=_moment(transient_since),
+        transient_since=moment_of(transient_since),
         transient_by=transient_by,
         purge=bool(purge),
-        parked_until=_moment(parked_until),
+        parked_until=moment_of(parked_until),
         paused=bool(paused),
         quarantined=quarantined,
         last_error=last_error,
@@ -193,10 +193,6 @@ def _axes(container: str | None, login: str | None, revision: str | None, boot: 
         revision=None if revision is None else Revision(revision),
         boot=boot,
     )
-
-
-def _moment(micros: int | None) -> datetime | None:
-    return None if micros is None else from_micros(micros)
 
 
 def _values(record: AgentRecord) -> tuple[Param, ...]:

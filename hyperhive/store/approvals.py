@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from hyperhive.domain.approvals import Kind, State, advance
+from hyperhive.domain.approvals import APPROVED, Kind, State, advance
 from hyperhive.domain.views import ApprovalView
 from hyperhive.errors import Unknown
-from hyperhive.store.sql import Connection, Reading, Row, from_micros, to_micros
+from hyperhive.store.sql import Connection, Reading, Row, from_micros, moment_of, to_micros
 
 MAX_THREAD = 100
 """Approvals of one thread that are read."""
@@ -16,7 +16,7 @@ _COLUMNS = (
     " files, added, removed, note, decided_by, decided, decided_where, outcome"
 )
 _MAX_TOLD = 20
-_APPROVED = "('approved', 'building', 'deployed', 'failed')"
+_APPROVED = "({})".format(", ".join(f"'{state}'" for state in sorted(APPROVED)))
 
 
 class ApprovalReads:
@@ -125,7 +125,7 @@ class ApprovalReads:
         row = self._sql.one(
             "SELECT min(deadline) FROM approvals WHERE state = 'pending' AND deadline IS NOT NULL"
         )
-        return None if row is None else _moment(row[0])
+        return None if row is None else moment_of(row[0])
 
 
 class Approvals(ApprovalReads):
@@ -231,17 +231,13 @@ def _view(row: Row) -> ApprovalView:
         description=description,
         thread=thread,
         base=base,
-        deadline=_moment(deadline),
+        deadline=moment_of(deadline),
         files=files,
         added=added,
         removed=removed,
         note=note,
         by=by,
-        decided=_moment(decided),
+        decided=moment_of(decided),
         where=where,
         outcome=outcome,
     )
-
-
-def _moment(micros: int | None) -> datetime | None:
-    return None if micros is None else from_micros(micros)

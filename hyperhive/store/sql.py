@@ -36,6 +36,11 @@ def from_micros(micros: int) -> datetime:
     return _EPOCH + micros * _MICRO
 
 
+def moment_of(micros: int | None) -> datetime | None:
+    """The moment, in UTC, where there is one."""
+    return None if micros is None else from_micros(micros)
+
+
 def clean(text: str) -> str:
     """``text`` with each lone surrogate replaced by U+FFFD, as UTF-8 wants it."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from hyperhive.domain.approvals import Against, Kind
+from hyperhive.domain.approvals import MAX_NOTE, Against, Kind
 from hyperhive.domain.names import OPERATOR, check_name
 from hyperhive.domain.value import Value
 from hyperhive.domain.views import taken_from
@@ -19,8 +19,6 @@ from hyperhive.web import asked
 
 MOST_APPROVALS = 500
 """Approvals in one answer."""
-MAX_NOTE = 8_192
-"""Characters of a note."""
 
 
 class Note(Value):

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from starlette.requests import Request
 
-from hyperhive.domain.approvals import State
+from hyperhive.domain.approvals import APPROVED, State
 from hyperhive.domain.names import check_name
 from hyperhive.domain.views import ApprovalView
 from hyperhive.errors import HiveError, Invalid
@@ -20,10 +20,9 @@ PAGE = 50
 LOOK = 2_000
 """Decisions that are looked through for one page of a filter."""
 
-_APPROVED = frozenset({State.APPROVED, State.BUILDING, State.DEPLOYED, State.FAILED})
 DECISIONS: dict[str, tuple[str, Callable[[ApprovalView], bool]]] = {
     "": ("All decisions", lambda _: True),
-    "approved": ("Approved", lambda one: one.state in _APPROVED),
+    "approved": ("Approved", lambda one: one.state in APPROVED),
     "failed": ("Approved, but failed", lambda one: one.state is State.FAILED),
     "denied": ("Denied", lambda one: one.state is State.DENIED),
     "revise": ("Sent back for a revision", lambda one: one.state is State.REVISE),

@@ -7,13 +7,11 @@ from typing import Any
 
 from hyperhive.domain.approvals import Kind
 from hyperhive.domain.names import OPERATOR, natural
+from hyperhive.domain.operations import FAILED_BUILD
 from hyperhive.domain.turns import TurnState
 from hyperhive.domain.views import AgentView, ApprovalView, HiveSnapshot, MessageView
 
 GROUPS = {"attention": "Needs attention", "working": "Working", "idle": "Idle", "stopped": "Stopped"}
-
-FAILED_BUILD = "rebuild failed"
-"""How ``last_error`` begins after a rebuild that failed."""
 
 _TURN = {
     TurnState.IDLE: "Idle",
@@ -117,7 +115,7 @@ def changed_since(approval: ApprovalView, agents: Iterable[AgentView]) -> str:
 
 def failed_build(agent: AgentView) -> bool:
     """Whether the last rebuild failed and nothing is under way to mend it."""
-    return agent.transient is None and (agent.last_error or "").lower().startswith(FAILED_BUILD)
+    return agent.transient is None and (agent.last_error or "").startswith(FAILED_BUILD)
 
 
 def of(agent: AgentView) -> Standing:

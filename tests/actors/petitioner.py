@@ -81,7 +81,7 @@ def draft(rig: Rig, name: str) -> DraftView:
 
 def discard(rig: Rig, name: str) -> DraftView:
     """Let a draft go."""
-    view = gate(rig, lambda reply: Discard(name, "operator", "dashboard", reply))
+    view = gate(rig, lambda reply: Discard(name, "operator", reply))
     assert isinstance(view, DraftView)
     return view
 
