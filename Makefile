@@ -1,8 +1,8 @@
 # Everything starts here. ARGS passes arguments on: make up ARGS="--port 7777"; make test ARGS="-k watch".
 # NO_SYSTEM=1 keeps the system's package manager out of it; PYTHON=… chooses the interpreter of a new .venv.
 
-.PHONY: up test check e2e bench doctor clean help
-export NO_SYSTEM PYTHON
+.PHONY: up test check e2e long soak bench doctor clean help
+export NO_SYSTEM PYTHON PEERS
 
 help: ## show this
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /  make \1\t/' | expand -t 16
@@ -21,9 +21,17 @@ check: ## the quick part: lint, format, types, imports, unit tests
 
 e2e: ## the tests with real Claude Code, containers and a browser only
 	@scripts/setup test
-	@exec .venv/bin/pytest -m e2e $(ARGS)
+	@exec .venv/bin/pytest -m "e2e and not long" $(ARGS)
 
-bench: ## the measurements, as ratios, also to bench/results.json
+long: ## the tests that take many minutes: 100 rounds of kills, wide fuzzing
+	@scripts/setup test
+	@exec .venv/bin/pytest -m long $(ARGS)
+
+soak: ## an hour of a hive's life in compressed time; ARGS="--minutes 5" for a short one
+	@scripts/setup test
+	@exec .venv/bin/python -m soak $(ARGS)
+
+bench: ## the measurements, as ratios, also to bench/results.json; PEERS=1 installs what it compares with
 	@scripts/setup test
 	@exec .venv/bin/python -m bench $(ARGS)
 

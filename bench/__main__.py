@@ -5,8 +5,10 @@ import logging
 import platform
 import sys
 from pathlib import Path
+from typing import Any
 
 from bench import commands, diffs, durable, proposals, snapshot, supervision, updates
+from bench.measure import Row
 
 CASES = {
     "commands": commands.rows,
@@ -30,18 +32,41 @@ def main(wanted: list[str]) -> int:
     results = []
     for name in wanted or CASES:
         for row in CASES[name]():
-            print(
-                f"{row.name:<42} {row.ours:>10.1f} {row.unit:<6} {row.ratio:>7.2f} × {row.against} "
-                f"({row.floor:.1f})",
-                flush=True,
-            )
-            results.append(
-                {"case": name, "name": row.name, "ours": row.ours, "floor": row.floor}
-                | {"unit": row.unit, "against": row.against, "ratio": round(row.ratio, 3)}
-            )
-    file = Path(__file__).with_name("results.json")
-    file.write_text(json.dumps({"python": platform.python_version(), "results": results}, indent=2) + "\n")
+            print(_line(row), flush=True)
+            results.append(_entry(name, row))
+    _keep(results, {*wanted} or {*CASES})
     return 0
+
+
+def _line(row: Row) -> str:
+    goal = (
+        f"   goal {row.goal.sense} {row.goal.ratio:g}: {'met' if row.met else 'MISSED'}" if row.goal else ""
+    )
+    return (
+        f"{row.name:<48} {row.ours:>10.1f} {row.unit:<6} {row.ratio:>7.2f} × {row.against} "
+        f"({row.floor:.1f}){goal}"
+    )
+
+
+def _entry(case: str, row: Row) -> dict[str, Any]:
+    entry = {"case": case, "name": row.name, "ours": row.ours, "floor": row.floor, "unit": row.unit}
+    entry |= {"against": row.against, "ratio": round(row.ratio, 3)}
+    if row.goal is not None:
+        entry |= {"goal": f"{row.goal.sense} {row.goal.ratio:g}", "met": row.met}
+    return entry
+
+
+def _keep(results: list[dict[str, Any]], measured: set[str]) -> None:
+    """Put the results in the place of those of the same cases; the others stay."""
+    file = Path(__file__).with_name("results.json")
+    try:
+        former = json.loads(file.read_text())["results"]
+    except (OSError, ValueError, KeyError):
+        former = []
+    kept = [entry for entry in former if entry["case"] in CASES and entry["case"] not in measured]
+    order = {name: number for number, name in enumerate(CASES)}
+    every = sorted(kept + results, key=lambda entry: order[entry["case"]])
+    file.write_text(json.dumps({"python": platform.python_version(), "results": every}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -4,22 +4,49 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """What the ratio of a measurement is to be: at most, or at least, ``ratio``."""
+
+    ratio: float
+    sense: Literal["at most", "at least"] = "at most"
+
+    def met(self, ratio: float) -> bool:
+        """Whether ``ratio`` reaches it."""
+        return ratio <= self.ratio if self.sense == "at most" else ratio >= self.ratio
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One measurement. ``ratio`` is ours over the floor, or, where more is better, the floor's share reached."""
+    """One measurement.
+
+    Args:
+        name: what is measured.
+        ours, floor: medians of both sides, or a plain budget as ``floor``.
+        unit: of both.
+        against: what the floor is.
+        goal: what the ratio is to be, where there is one.
+    """
 
     name: str
     ours: float
     floor: float
     unit: str
     against: str
+    goal: Goal | None = None
 
     @property
     def ratio(self) -> float:
         """Ours over the floor."""
         return self.ours / self.floor if self.floor else float("inf")
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the goal is reached; ``None`` without one."""
+        return self.goal.met(self.ratio) if self.goal else None
 
 
 def timed(call: Callable[[], object]) -> float:

@@ -29,7 +29,8 @@ def main(argv: list[str]) -> int:
     every = "--all" in argv
     rest = [word for word in argv if word != "--all"]
     failed = static()
-    chosen = [] if every else ["-m", "not e2e and not slow", "-n", str(min(4, os.cpu_count() or 1)), "-q"]
+    quick = ["-m", "not e2e and not slow and not long", "-n", str(min(4, os.cpu_count() or 1)), "-q"]
+    chosen = [] if every else quick
     code = subprocess.run(
         [BIN / "pytest", *chosen, *rest], cwd=ROOT, env=environment(), check=False
     ).returncode
