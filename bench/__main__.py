@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench import commands, diffs, durable, proposals, snapshot, supervision, updates
+from bench import commands, diffs, durable, fanout, proposals, snapshot, supervision, updates
 from bench.measure import Row
 
 CASES = {
@@ -18,6 +18,7 @@ CASES = {
     "snapshot": snapshot.rows,
     "updates": updates.rows,
     "diffs": diffs.rows,
+    "fanout": fanout.rows,
 }
 
 
