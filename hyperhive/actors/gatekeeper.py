@@ -14,26 +14,18 @@ from hyperhive.actors.petitions import Decide, Discard, Draft, Submit, Withdraw
 from hyperhive.actors.ports import Timers
 from hyperhive.actors.proposals import Proposals
 from hyperhive.actors.questions import Ask, Close
-from hyperhive.actors.reply import Reply
+from hyperhive.actors.reply import Call, Reply
+from hyperhive.actors.retention import Retained, prune
 from hyperhive.actors.store import Write
 from hyperhive.domain.names import check_name
 from hyperhive.domain.views import ApprovalView
 from hyperhive.errors import HiveError
-from hyperhive.store.database import Database, Tx
+from hyperhive.store.database import Database
 
-__all__ = ("KEPT", "Ask", "Close", "Decide", "Discard", "Draft", "Gatekeeper", "Submit", "Sweep", "Withdraw")
+__all__ = ("Ask", "Close", "Decide", "Discard", "Draft", "Gatekeeper", "Submit", "Sweep", "Withdraw")
 
-KEPT = {
-    "events": 100_000,
-    "decisions": 1_000_000,
-    "messages": 200_000,
-    "turns": 100_000,
-    "questions": 10_000,
-    "approvals": 10_000,
-}
-"""How many of the newest of each the record keeps; ``decisions``: among how many events those of the operator."""
-HOUSEKEEPING = 3600.0
-"""Seconds between two times of dropping the rest."""
+HOUSEKEEPING = 60.0
+"""Seconds between two times of dropping what is beyond what the record keeps."""
 TIDYING = 60.0
 """Seconds between two times of measuring the drafts and mending tags."""
 _SWEEP = 60.0
@@ -62,6 +54,7 @@ class Gatekeeper(Actor):
 
     Args:
         proposals: how approvals and drafts are carried out.
+        kept: how much of the record is kept.
     """
 
     def __init__(
@@ -73,6 +66,7 @@ class Gatekeeper(Actor):
         now: Callable[[], datetime],
         clerk: Clerk,
         proposals: Proposals,
+        kept: Retained,
         address: Address,
         failed: Callable[[Failure], None],
     ) -> None:
@@ -83,6 +77,7 @@ class Gatekeeper(Actor):
         self._now = now
         self._clerk = clerk
         self._proposals = proposals
+        self._kept = kept
         self._cancel: Callable[[], None] = lambda: None
 
     def begin(self) -> None:
@@ -154,19 +149,13 @@ class Gatekeeper(Actor):
         self._cancel = self._timers.after(wait, lambda: self.address.tell(Sweep()))
 
     def _keep_house(self) -> None:
-        self._store.tell(Write(prune))
-        self._timers.after(HOUSEKEEPING, lambda: self.address.tell(KeepHouse()))
+        def next_time(more: bool) -> None:
+            wait = 0.0 if more else HOUSEKEEPING
+            self._timers.after(wait, lambda: self.address.tell(KeepHouse()))
+
+        self._store.tell(Write(lambda tx: prune(tx, self._kept), Call(next_time, lambda _: next_time(False))))
 
     def _tidy(self) -> None:
         self._beside(self._proposals.tidy)
         self._retag(self._proposals.doubtful())
         self._timers.after(TIDYING, lambda: self.address.tell(Tidy()))
-
-
-def prune(tx: Tx) -> None:
-    """Delete what is older than what ``KEPT`` says. What is unread, open or pending stays, however old."""
-    tx.events.prune(KEPT["events"], decisions=KEPT["decisions"])
-    tx.messages.prune(KEPT["messages"])
-    tx.turns.prune(KEPT["turns"])
-    tx.questions.prune(KEPT["questions"])
-    tx.approvals.prune(KEPT["approvals"])

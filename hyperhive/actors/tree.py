@@ -24,6 +24,7 @@ from hyperhive.actors.ports import Frames
 from hyperhive.actors.proposals import Proposals
 from hyperhive.actors.reply import Reply
 from hyperhive.actors.requests import Operate
+from hyperhive.actors.retention import KEPT, Retained
 from hyperhive.actors.roster import Failed, Post, Roster
 from hyperhive.actors.store import Store, Write
 from hyperhive.actors.supervisor import Add, Remove, Root
@@ -62,6 +63,7 @@ class Tree:
         clerk: works on them beside the mailboxes; the tree closes it.
         desk: what the manager has before it.
         shared: makes what the agents' actors share, once the services have their addresses.
+        kept: how much of the record is kept.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Tree:
         clerk: Clerk,
         desk: Desk,
         shared: Callable[[Services], Shared],
+        kept: Retained = KEPT,
     ) -> None:
         self.board = Board(hive=hive, seq=database.reader().events.newest())
         self.roster = Roster()
@@ -89,6 +92,7 @@ class Tree:
         self._shared = shared(self.services)
         self._clerk = clerk
         self._desk = desk
+        self._kept = kept
         self._troubles = hive.trouble
         self._troubled = threading.Lock()
         self._proposals = self._make_proposals(repos)
@@ -249,6 +253,7 @@ class Tree:
             "now": self.now,
             "clerk": self._clerk,
             "proposals": self._proposals,
+            "kept": self._kept,
         }
 
     def _make_proposals(self, repos: Repositories) -> Proposals:

@@ -44,6 +44,8 @@ MAX_ITEMS_PER_TURN = 2_000
 """Turn events kept of one turn; beyond it they are counted, not kept."""
 MAX_TURNS_KEPT = 200
 """Turns of an agent whose events are kept."""
+MAX_AGENT_BYTES = 64 * 1024 * 1024
+"""Bytes of turn events kept of one agent's finished turns; beyond it those of the oldest go."""
 
 
 class TurnItem(Value):

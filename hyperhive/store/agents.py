@@ -145,6 +145,21 @@ class Agents(AgentReads):
             "INSERT OR REPLACE INTO kept (name, since, size) VALUES (?, ?, ?)", name, to_micros(since), size
         )
 
+    def prune(self, keep: int, limit: int = -1) -> int:
+        """Delete incarnations that ended and are named by nothing, older than the newest ``keep``; their number.
+
+        Args:
+            limit: the oldest so many at most; negative: all.
+        """
+        cursor = self._write.run(
+            "DELETE FROM agents WHERE id IN (SELECT id FROM agents"
+            " WHERE id <= (SELECT max(id) FROM agents) - ? AND ended IS NOT NULL AND id NOT IN"
+            " (SELECT box FROM turns UNION SELECT box FROM questions UNION SELECT box FROM messages)"
+            " ORDER BY id LIMIT ?)",
+            *(keep, limit),
+        )
+        return cursor.rowcount
+
     def forget(self, name: str) -> None:
         """Take ``name`` off the kept."""
         self._write.run("DELETE FROM kept WHERE name = ?", name)

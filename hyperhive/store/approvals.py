@@ -202,12 +202,13 @@ class Approvals(ApprovalReads):
         )
         return self.known(id)
 
-    def prune(self, keep: int) -> int:
-        """Delete ended approvals older than the newest ``keep``; how many that were."""
+    def prune(self, keep: int, limit: int = -1) -> int:
+        """Delete ended approvals older than the newest ``keep``, ``limit`` at most; how many that were."""
         cursor = self._write.run(
-            "DELETE FROM approvals WHERE id <= (SELECT max(id) FROM approvals) - ?"
-            " AND state NOT IN ('pending', 'approved', 'building')",
-            keep,
+            "DELETE FROM approvals WHERE id IN (SELECT id FROM approvals"
+            " WHERE id <= (SELECT max(id) FROM approvals) - ?"
+            " AND state NOT IN ('pending', 'approved', 'building') ORDER BY id LIMIT ?)",
+            *(keep, limit),
         )
         return cursor.rowcount
 

@@ -117,6 +117,13 @@ class Tx:
             self.show(InboxDepth(MANAGER, depth))
         return recorded
 
+    def size(self) -> int:
+        """Bytes of the database that hold something; what was deleted is free to be used again."""
+        pages, free, size = (
+            self._sql.one(f"PRAGMA {name}") for name in ("page_count", "freelist_count", "page_size")
+        )
+        return (pages[0] - free[0]) * size[0] if pages and free and size else 0
+
     def show(self, part: object) -> None:
         """Hand ``part`` (see ``domain/parts.py``) to the snapshot once this is committed."""
         self.shown.append(part)

@@ -12,6 +12,7 @@ DECISIONS = frozenset({"audit", "approval_resolved"})
 
 _DECISIVE = "kind IN ('audit', 'approval_resolved')"
 _PRUNED = "events_pruned"
+_ALL = 2**62
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -92,25 +93,31 @@ class Events(EventReads):
         )
         return Recorded(seq=seq, ts=self._now, kind=event.kind, agent=event.agent, text=text)
 
-    def prune(self, keep: int, decisions: int = 0) -> int:
+    def prune(self, keep: int, decisions: int = 0, limit: int = _ALL) -> int:
         """Delete all but the newest ``keep`` events; how many that were. Numbers are never used again.
 
         Args:
             decisions: of so many of the newest events, ``DECISIONS`` stay all the same.
+            limit: look at the oldest so many at most.
         """
         newest, pruned = self.newest(), self._pruned()
-        upto = newest - keep
+        upto = min(newest - keep, pruned + limit)
         # What stayed below what was pruned before is old decisions only: it is not looked through again.
         gone = self._write.run(
             f"DELETE FROM events WHERE seq > ? AND seq <= ? AND NOT ({_DECISIVE} AND seq > ?)",
             *(pruned, upto, newest - decisions),
         ).rowcount
         gone += self._write.run(
-            f"DELETE FROM events WHERE {_DECISIVE} AND seq <= ?", min(upto, newest - decisions)
+            f"DELETE FROM events WHERE seq IN (SELECT seq FROM events WHERE {_DECISIVE} AND seq <= ? LIMIT ?)",
+            *(min(upto, newest - decisions), limit),
         ).rowcount
         if upto > pruned:
             self._write.run("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", _PRUNED, str(upto))
         return gone
+
+    def beyond(self, keep: int) -> int:
+        """How many events older than the newest ``keep`` are still to be pruned."""
+        return max(0, self.newest() - keep - self._pruned())
 
 
 def _of_kinds(kinds: frozenset[str] | None) -> tuple[str, tuple[str, ...]]:

@@ -203,13 +203,18 @@ class Messages(MessageReads):
         )
         return unread.rowcount + taken.rowcount
 
-    def prune(self, keep: int) -> int:
-        """Delete messages older than the newest ``keep`` that wait for nobody living; how many that were."""
+    def prune(self, keep: int, limit: int = -1) -> int:
+        """Delete messages older than the newest ``keep`` that wait for nobody living; how many that were.
+
+        Args:
+            limit: the oldest so many at most; negative: all.
+        """
         cursor = self._write.run(
-            "DELETE FROM messages WHERE id <= (SELECT max(id) FROM messages) - ?"
+            "DELETE FROM messages WHERE id IN (SELECT id FROM messages"
+            " WHERE id <= (SELECT max(id) FROM messages) - ?"
             f" AND (state IN {_SETTLED} OR box NOT IN (SELECT id FROM agents WHERE ended IS NULL"
-            " UNION SELECT ?))",
-            *(keep, OPERATORS_BOX),
+            " UNION SELECT ?)) ORDER BY id LIMIT ?)",
+            *(keep, OPERATORS_BOX, limit),
         )
         return cursor.rowcount
 

@@ -13,6 +13,8 @@ APPLICATION_ID = 0x48495645
 """``HIVE``: says in the file's header whose it is."""
 BUSY_TIMEOUT = 5_000
 """Milliseconds to wait for another process's lock."""
+SOON_CHECKED = 64 * 1024 * 1024
+"""A database of at most so many bytes is looked through at every opening, a larger one only when it was not closed."""
 
 _STATEMENTS = 256
 _SETUP = (
@@ -43,7 +45,7 @@ def open_writer(path: Path, steps: Sequence[str]) -> Connection:
         Broken: with what is wrong and what to do.
     """
     try:
-        _make_private(path)
+        made = _make(path)
         unclean = _holds_bytes(path.with_name(path.name + "-wal"))
         connection = connect(path)
     except OSError as error:
@@ -54,8 +56,11 @@ def open_writer(path: Path, steps: Sequence[str]) -> Connection:
         ) from error
     try:
         _check_ours(connection, path, len(steps))
-        if unclean:
+        if unclean or path.stat().st_size <= SOON_CHECKED:
             _check_whole(connection, path)
+        if not made:
+            _check_free(connection)
+        path.chmod(0o600)
         connection.run("PRAGMA journal_mode = WAL")
         for statement in _SETUP:
             connection.run(statement)
@@ -90,14 +95,32 @@ def connect(path: Path, *, mode: str = "rw") -> Connection:
     return Connection(raw, path)
 
 
-def _make_private(path: Path) -> None:
-    """Folder 0700, file 0600. A folder that holds other things already keeps its mode: it is not ours."""
-    folder = path.parent
+def _make(path: Path) -> bool:
+    """Make the file and its folder, 0600 and 0700, where they are missing; whether the file was.
+
+    A folder that holds other things already keeps its mode: it is not ours.
+
+    Raises:
+        Broken: the file is missing, and a log of it is there: what that holds would be lost.
+    """
+    folder, wal = path.parent, path.with_name(path.name + "-wal")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if path.exists() or not any(folder.iterdir()):
+    missing = not path.exists()
+    if missing and _holds_bytes(wal):
+        raise Broken(
+            f"{path} is missing, its log {wal.name} is there; put the file back, or move the log away to begin anew.",
+            code="lost",
+        )
+    if not missing or not any(folder.iterdir()):
         folder.chmod(0o700)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    path.chmod(0o600)
+    return missing
+
+
+def _check_free(connection: Connection) -> None:
+    """Refuse a database that another program is writing: nothing could be recorded."""
+    connection.run("BEGIN IMMEDIATE")
+    connection.run("ROLLBACK")
 
 
 def _holds_bytes(path: Path) -> bool:

@@ -118,10 +118,12 @@ class Questions(QuestionReads):
         )
         return [self.close(id, state="cancelled", answer=None, by=SYSTEM) for (id,) in rows]
 
-    def prune(self, keep: int) -> int:
-        """Delete closed questions older than the newest ``keep``; how many that were."""
+    def prune(self, keep: int, limit: int = -1) -> int:
+        """Delete closed questions older than the newest ``keep``, ``limit`` at most; how many that were."""
         cursor = self._write.run(
-            "DELETE FROM questions WHERE id <= (SELECT max(id) FROM questions) - ? AND state <> 'open'", keep
+            "DELETE FROM questions WHERE id IN (SELECT id FROM questions"
+            " WHERE id <= (SELECT max(id) FROM questions) - ? AND state <> 'open' ORDER BY id LIMIT ?)",
+            *(keep, limit),
         )
         return cursor.rowcount
 

@@ -6,11 +6,11 @@ from math import isfinite
 from typing import Any
 
 from hyperhive.domain.events import stamp
-from hyperhive.domain.turns import MAX_TURNS_KEPT, Outcome, TurnItem, TurnUsage
+from hyperhive.domain.turns import MAX_AGENT_BYTES, MAX_TURNS_KEPT, Outcome, TurnItem, TurnUsage
 from hyperhive.errors import Refused
 from hyperhive.store.agents import box_of, last_box_of, live_box_of
 from hyperhive.store.items import Tally, as_item, as_row, elision
-from hyperhive.store.sql import Connection, Reading, from_micros, to_micros
+from hyperhive.store.sql import Connection, Reading, Row, from_micros, to_micros
 
 MAX_STATS = 10_000
 """Rows of one series."""
@@ -79,7 +79,7 @@ class Turns(TurnReads):
         self._now = now
 
     def begin(self, agent: str, sender: str) -> int:
-        """A new turn of ``agent``. The events of its oldest turns beyond ``MAX_TURNS_KEPT`` go.
+        """A new turn of ``agent``. Events go of its oldest turns beyond ``MAX_TURNS_KEPT`` or ``MAX_AGENT_BYTES``.
 
         Raises:
             Refused: when a turn of it is open already.
@@ -88,7 +88,7 @@ class Turns(TurnReads):
         box = live_box_of(self._sql, agent)
         if self.open(agent) is not None:
             raise Refused(f"'{agent}' is in a turn already; wait until it ends.", code="turn-open")
-        self._forget_items(box, keep=MAX_TURNS_KEPT - 1)
+        self._forget_items(box, keep=MAX_TURNS_KEPT - 1, max_bytes=MAX_AGENT_BYTES)
         cursor = self._write.run(
             "INSERT INTO turns (box, agent, sender, started) VALUES (?, ?, ?, ?)",
             *(box, agent, sender, to_micros(self._now)),
@@ -144,14 +144,28 @@ class Turns(TurnReads):
             "UPDATE turns SET ended = ?, outcome = ? WHERE box = ? AND ended IS NULL",
             *(to_micros(self._now), Outcome.LOST.value, box),
         )
-        self._forget_items(box, keep=0)
+        self._forget_items(box, keep=0, max_bytes=0)
 
-    def prune(self, keep: int) -> int:
-        """Delete finished turns older than the hive's newest ``keep``, with their events; their number."""
+    def prune(self, keep: int, limit: int = -1) -> int:
+        """Delete finished turns older than the hive's newest ``keep``, with their events; their number.
+
+        Args:
+            limit: the oldest so many at most; negative: all.
+        """
         cursor = self._write.run(
-            "DELETE FROM turns WHERE id <= (SELECT max(id) FROM turns) - ? AND ended IS NOT NULL", keep
+            "DELETE FROM turns WHERE id IN (SELECT id FROM turns"
+            " WHERE id <= (SELECT max(id) FROM turns) - ? AND ended IS NOT NULL ORDER BY id LIMIT ?)",
+            *(keep, limit),
         )
         return cursor.rowcount
+
+    def prune_items(self, limit: int) -> int:
+        """Delete the events of the hive's oldest finished turns that have any, ``limit`` at most; their number."""
+        rows = self._sql.all(
+            "SELECT id FROM turns WHERE kept = 1 AND ended IS NOT NULL ORDER BY id LIMIT ?", limit
+        )
+        self._forget(rows)
+        return len(rows)
 
     def _tally(self, box: int | None, turn: int) -> Tally | None:
         row = self._sql.one(
@@ -166,11 +180,19 @@ class Turns(TurnReads):
         )
         return item.model_copy(update={"id": cursor.lastrowid})
 
-    def _forget_items(self, box: int, *, keep: int) -> None:
-        # kept marks the turns that still have events, so that only those that fall off are looked at.
-        for (turn,) in self._sql.all(
-            "SELECT id FROM turns WHERE box = ? AND kept = 1 ORDER BY id DESC LIMIT -1 OFFSET ?", box, keep
-        ):
+    def _forget_items(self, box: int, *, keep: int, max_bytes: int) -> None:
+        # kept marks the turns that still have events, so that only those are looked at.
+        self._forget(
+            self._sql.all(
+                "SELECT id FROM (SELECT id, row_number() OVER newest AS number, sum(bytes) OVER newest AS size"
+                " FROM turns WHERE box = ? AND kept = 1 WINDOW newest AS (ORDER BY id DESC))"
+                " WHERE number > ? OR size > ?",
+                *(box, keep, max_bytes),
+            )
+        )
+
+    def _forget(self, turns: Sequence[Row]) -> None:
+        for (turn,) in turns:
             self._write.run("DELETE FROM turn_items WHERE turn = ?", turn)
             self._write.run("UPDATE turns SET kept = 0 WHERE id = ?", turn)
 

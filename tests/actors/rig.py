@@ -24,6 +24,7 @@ from hyperhive.actors.operations import Operations, Places
 from hyperhive.actors.ports import Frame
 from hyperhive.actors.reply import Waiter
 from hyperhive.actors.requests import Accepted, Operate
+from hyperhive.actors.retention import Retained
 from hyperhive.actors.store import Write
 from hyperhive.actors.tree import Services, Tree
 from hyperhive.actors.turn_loop import Connected, Deliver, Disconnected, Reported
@@ -149,6 +150,7 @@ class Rig:
         self.job_deadline = 300.0
         self.turn_deadline = 1800.0
         self.back = timedelta()
+        self.kept = Retained()
         self.harnesses: dict[str, Harness] = {}
         self._boots = 0
         self.runtime.started = self._harness_started
@@ -184,6 +186,7 @@ class Rig:
             clerk=self.clerk,
             desk=self.desk,
             shared=self._shared,
+            kept=self.kept,
         )
         self.tree.start()
         return self

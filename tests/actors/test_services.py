@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from hyperhive.actors.broker import Recv, Send
-from hyperhive.actors.gatekeeper import KEPT, Ask, Close, Sweep
+from hyperhive.actors.gatekeeper import Ask, Close, Sweep
 from hyperhive.actors.reply import Waiter
+from hyperhive.actors.retention import Retained
 from hyperhive.actors.store import Write
 from hyperhive.domain.axes import Transient
 from hyperhive.domain.events import Paused
@@ -170,12 +171,13 @@ def test_a_deadline_out_of_bounds_is_refused(rig: Rig, ttl: float) -> None:
         ask(rig, ttl=ttl)
 
 
-def test_the_record_is_kept_within_bounds(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(KEPT, "events", 10)
+def test_the_record_is_kept_within_bounds(rig: Rig) -> None:
+    rig.kept = Retained(events=10)
+    rig.restart()
     for number in range(50):
         rig.write(lambda tx, n=number: tx.emit(Paused(agent=f"n{n}")))  # type: ignore[misc]  # binds
     newest = rig.database.reader().events.newest()
-    rig.watcher.advance(3601)
+    rig.watcher.advance(61)
     eventually(lambda: rig.database.reader().events.oldest() == newest - 9)
     assert rig.database.reader().events.newest() == newest
 

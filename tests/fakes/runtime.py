@@ -26,6 +26,7 @@ class FakeRuntime:
         name: what it calls itself.
         probe: what it says about itself.
         holds: the limits that hold; all others are named by ``unheld``.
+        lifetime: seconds after which a container ends by itself.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class FakeRuntime:
         name: str = "process",
         probe: Probe | None = None,
         holds: frozenset[str] = frozenset({"memory", "cpus", "tasks"}),
+        lifetime: str = "600",
     ) -> None:
         self.name = name
         self.confined = False
@@ -46,6 +48,7 @@ class FakeRuntime:
         self.hang_next: threading.Event | None = None
         self._probe = probe or Probe(works=True)
         self._holds = holds
+        self._lifetime = lifetime
         self._handles: dict[str, Handle] = {}
         self._ever: list[tuple[str, Handle]] = []
         self._ends: dict[int, str] = {}
@@ -158,7 +161,7 @@ class FakeRuntime:
             log.write(b"started\n")
         null = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0)
         actions = [null, (os.POSIX_SPAWN_DUP2, 0, 1), (os.POSIX_SPAWN_DUP2, 0, 2)]
-        pid = os.posix_spawn(_SLEEP, ["sleep", "600"], {}, file_actions=actions, setsid=True)
+        pid = os.posix_spawn(_SLEEP, ["sleep", self._lifetime], {}, file_actions=actions, setsid=True)
         ticks = proc.start_ticks(pid)
         assert ticks is not None
         handle = Handle(self.name, pid, ticks, proc.boot_id())
