@@ -19,6 +19,7 @@ from hyperhive.errors import HiveError
 from hyperhive.hive import Hive
 from hyperhive.web import history as past
 from hyperhive.web import standing, telling
+from hyperhive.web.compiled import CompiledTemplates
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -258,6 +259,8 @@ def _environment() -> Environment:
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=select_autoescape(default=True, default_for_string=True),
         undefined=StrictUndefined,
+        auto_reload=False,  # a daemon goes on as it began, whatever an upgrade puts in the files meanwhile
+        bytecode_cache=CompiledTemplates(settings=(__file__,)),
         trim_blocks=True,
         lstrip_blocks=True,
     )
