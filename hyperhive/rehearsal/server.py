@@ -2,9 +2,7 @@
 
 import asyncio
 import contextlib
-import ipaddress
 import json
-import logging
 import re
 import socket
 from collections import Counter
@@ -19,10 +17,11 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Send
 
-from hyperhive.errors import Broken, Invalid
+from hyperhive.errors import Broken
 from hyperhive.rehearsal import conversation, stream
 from hyperhive.rehearsal.engine import Call, Failure, Part, Pause, Text, answer
 from hyperhive.rehearsal.faults import Faults, error_body, type_of
+from hyperhive.rehearsal.listener import address, listen
 from hyperhive.rehearsal.scenario import Scenario
 
 MAX_REQUEST = 16 * 1024 * 1024
@@ -39,7 +38,6 @@ _PING = 5.0
 _MODELS = ("claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5")
 
 _KEY = re.compile(r"sk-rehearsal-([a-z][a-z0-9-]{0,30})-[0-9a-f]+")
-_log = logging.getLogger(__name__)
 
 
 class _Cut(Exception):
@@ -122,11 +120,14 @@ class Rehearsal:
             exception_handlers={404: self._not_found},
         )
 
-    async def start(self, *, host: str = "127.0.0.1", port: int = 0) -> str:
+    async def start(
+        self, *, host: str = "127.0.0.1", port: int = 0, listener: socket.socket | None = None
+    ) -> str:
         """Serve in the running loop.
 
         Args:
             port: where to listen; when it is taken, or 0, a free one is chosen.
+            listener: listens already, in place of host and port.
 
         Returns:
             The base URL.
@@ -135,10 +136,8 @@ class Rehearsal:
             Invalid: ``host`` is no loopback address.
             Broken: it could not listen.
         """
-        if not _is_loopback(host):
-            raise Invalid(f"The rehearsal listens on loopback only, not on {host}; use 127.0.0.1.")
         self._stopping.clear()
-        listener = _listen(host, port)
+        listener = listener or listen(host, port)
         config = uvicorn.Config(
             self.app,
             lifespan="off",
@@ -157,8 +156,7 @@ class Rehearsal:
         if not self._server.started:
             await self.stop()
             raise Broken(f"The rehearsal's API did not start on {host}; see the log.")
-        number = listener.getsockname()[1]
-        return f"http://[{host}]:{number}" if ":" in host else f"http://{host}:{number}"
+        return address(listener)
 
     async def stop(self) -> None:
         """Stop serving; answers under way are cut. Does nothing when it does not serve."""
@@ -326,29 +324,3 @@ def _model(name: str) -> dict[str, str]:
 
 def _request_id() -> str:
     return f"req_{uuid4().hex[:24]}"
-
-
-def _is_loopback(host: str) -> bool:
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    reason = ""
-    for wanted in dict.fromkeys((port, 0)):
-        # Without the protocol's name asyncio holds small answers back, see web/server.py.
-        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((host, wanted))
-            listener.listen(256)
-            listener.setblocking(False)
-        except OSError as error:
-            listener.close()
-            reason = error.strerror or str(error)
-            _log.warning("The rehearsal cannot listen on %s:%d: %s", host, wanted, reason)
-        else:
-            return listener
-    raise Broken(f"The rehearsal's API cannot listen on {host}: {reason}; free a port or choose another.")

@@ -22,9 +22,7 @@ def _said(folder: Path) -> str:
     if not settings.exists():
         settings.write_text("first")
     cache = CompiledTemplates(settings=(str(settings),))
-    environment = Environment(
-        loader=FileSystemLoader(folder), autoescape=True, bytecode_cache=cache, **options
-    )
+    environment = Environment(loader=FileSystemLoader(folder), autoescape=True, bytecode_cache=cache)
     return environment.get_template("page.html").render(name="<you>")
 
 
