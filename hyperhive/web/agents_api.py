@@ -1,21 +1,23 @@
 """``/api/agents`` and ``/api/kept``: the agents' commands, logs, turns, configs, builds and generations."""
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from pydantic import Field, TypeAdapter
-from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from hyperhive.domain.names import OPERATOR, check_name
-from hyperhive.domain.turns import TurnItem
 from hyperhive.domain.value import Value
 from hyperhive.errors import HiveError, Unknown
 from hyperhive.hive import Action, Hive, Operated
 from hyperhive.web import asked
 from hyperhive.web.streams import Streams
+
+if TYPE_CHECKING:
+    from sse_starlette import ServerSentEvent
 
 MOST_LINES = 10_000
 """Lines of a log in one answer."""
@@ -82,7 +84,9 @@ class AgentsApi:
         lines = asked.query(request, "lines", default=100, most=MOST_LINES)
         if not asked.flag(request, "follow"):
             return PlainTextResponse(await self._hive.logs(name, lines=lines))
-        return self._follow(request, _frames("log", self._hive.follow_logs(name, lines=lines)))
+        from hyperhive.web import following
+
+        return self._follow(request, following.lines("log", self._hive.follow_logs(name, lines=lines)))
 
     async def turns(self, request: Request) -> Response:
         name = self._known(request)
@@ -91,7 +95,9 @@ class AgentsApi:
             limit = asked.query(request, "limit", default=500, least=1, most=MOST_ITEMS)
             items = await self._hive.turns(name, after=after, limit=limit)
             return JSONResponse({"items": [item.model_dump(mode="json") for item in items]})
-        return self._follow(request, _turn_frames(self._hive.follow_turns(name, after=after)))
+        from hyperhive.web import following
+
+        return self._follow(request, following.turns(self._hive.follow_turns(name, after=after)))
 
     async def history(self, request: Request) -> Response:
         found = await self._hive.history(asked.name(request))
@@ -107,7 +113,10 @@ class AgentsApi:
         name = self._known(request, drafts=True)
         if not asked.flag(request, "follow"):
             return PlainTextResponse(await self._hive.build_log(name))
-        return self._follow(request, _ended(_frames("build", self._hive.follow_build(name))))
+        from hyperhive.web import following
+
+        lines = following.lines("build", self._hive.follow_build(name))
+        return self._follow(request, following.ended(lines))
 
     async def config(self, request: Request) -> Response:
         name = asked.name(request)
@@ -149,27 +158,11 @@ class AgentsApi:
             raise Unknown(f"There is no agent '{name}'; there are: {known}.", code="unknown-agent")
         return name
 
-    def _follow(self, request: Request, frames: AsyncIterator[ServerSentEvent]) -> Response:
+    def _follow(self, request: Request, frames: "AsyncGenerator[ServerSentEvent, None]") -> Response:
+        from hyperhive.web import following
+
         self._streams.check()
-        guarded = self._streams.guard(request.scope, frames)
-        return EventSourceResponse(guarded, sep="\n", ping=15, send_timeout=60)
-
-
-async def _frames(event: str, lines: AsyncIterator[str]) -> AsyncIterator[ServerSentEvent]:
-    async for line in lines:
-        yield ServerSentEvent(line, event=event, sep="\n")
-
-
-async def _turn_frames(items: AsyncIterator[TurnItem]) -> AsyncIterator[ServerSentEvent]:
-    async for item in items:
-        yield ServerSentEvent(item.model_dump_json(), event="turn", id=str(item.id), sep="\n")
-
-
-async def _ended(frames: AsyncIterator[ServerSentEvent]) -> AsyncIterator[ServerSentEvent]:
-    """``frames``, and then one that says that this was all: a browser would begin anew at a mere end."""
-    async for frame in frames:
-        yield frame
-    yield ServerSentEvent("{}", event="end", sep="\n")
+        return following.response(self._streams.guard(request.scope, frames))
 
 
 def _wait(request: Request) -> float:

@@ -102,6 +102,13 @@ async def history_page(request: Request) -> HTMLResponse:
     )
 
 
+def prepare() -> None:
+    """Load every template and list every file: a daemon goes on with those it began with."""
+    static_version()
+    for name in _environment().list_templates(["html"]):
+        _environment().get_template(name)
+
+
 def login_page(request: Request, error: str | None = None, status: int = 200) -> HTMLResponse:
     """The login form.
 
@@ -259,7 +266,7 @@ def _environment() -> Environment:
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=select_autoescape(default=True, default_for_string=True),
         undefined=StrictUndefined,
-        auto_reload=False,  # a daemon goes on as it began, whatever an upgrade puts in the files meanwhile
+        auto_reload=False,
         bytecode_cache=CompiledTemplates(settings=(__file__,)),
         trim_blocks=True,
         lstrip_blocks=True,
