@@ -29,16 +29,16 @@ from hyperhive.actors.tree import Services, Tree
 from hyperhive.actors.watcher import Watcher
 from hyperhive.bridge import Bridge
 from hyperhive.claude_code import find_claude
+from hyperhive.domain.terminal import safe
 from hyperhive.domain.views import HiveView
 from hyperhive.errors import HiveError, Refused
-from hyperhive.home import Claim, check_run, load_secret, raise_open_files
+from hyperhive.home import Claim, check_room, check_run, load_secret, raise_open_files
 from hyperhive.link.link import Link
 from hyperhive.mcp.http import McpHttp
 from hyperhive.mcp.sockets import McpSockets
 from hyperhive.mode import Mode, live, remember_port, wanted_port
 from hyperhive.rehearsal.keys import Keys
-from hyperhive.rehearsal.scenario import builtin, load
-from hyperhive.rehearsal.server import Rehearsal
+from hyperhive.rehearsal.standby import Standby
 from hyperhive.repos.git import check_git, find_git
 from hyperhive.repos.repositories import Repositories
 from hyperhive.running.doors import LoopDoors
@@ -48,12 +48,16 @@ from hyperhive.runtimes.choose import all_runtimes, choose
 from hyperhive.runtimes.proc import boot_id
 from hyperhive.settings import Settings
 from hyperhive.store.database import Database
+from hyperhive.web import pages
 from hyperhive.web.app import build, build_host
 from hyperhive.web.host import host_routes
 from hyperhive.web.security import Security
 from hyperhive.web.server import Server, bind, serve
 
 log = logging.getLogger(__name__)
+
+WHO_WAITED = 0.1
+"""Seconds for those who waited at the door when it opened, before more is loaded beside them."""
 
 
 def run(settings: Settings, *, open_browser: bool = False) -> int:
@@ -72,12 +76,12 @@ def run(settings: Settings, *, open_browser: bool = False) -> int:
     try:
         check_host(settings)
         check_run(settings.run)
-        check_git(find_git())
         with Claim(settings.home), Claim(settings.run):
+            check_room(settings.home)
             asyncio.run(_Daemon(settings, open_browser).main())
         gc.freeze()  # the interpreter would look through all of it once more before it ends: up to two seconds
     except HiveError as error:
-        print(f"hyperhive: {error.message}", file=sys.stderr)  # noqa: T201 - the one line a failed start leaves
+        print(f"hyperhive: {safe(error.message)}", file=sys.stderr)  # noqa: T201 - the one line a failed start leaves
         return 1
     return 0
 
@@ -106,6 +110,7 @@ class _Daemon:
         self._open_browser = open_browser
         self._stop = asyncio.Event()
         self._servers: list[Server] = []
+        self._rehearsal: Standby | None = None
 
     async def main(self) -> None:
         """Start everything in order; stop it in reverse when asked to."""
@@ -114,13 +119,14 @@ class _Daemon:
             asyncio.get_running_loop().add_signal_handler(number, self._asked_to_stop)
         async with contextlib.AsyncExitStack() as stack:
             listener = stack.enter_context(contextlib.closing(_bind(settings)))
-            runtime = choose(settings.runtime, all_runtimes())
-            claude, _ = find_claude(settings.claude, cache=settings.home / "claude-versions.json")
-            database, watcher = self._opened(stack), self._watching(stack)
-            bridge = Bridge()
-            bridge.open()
-            stack.callback(bridge.close)
-            mode = await self._mode(stack)
+            security = self._security(
+                listener
+            )  # what cannot be served is refused before any agent is touched
+            asked = self._ask_programs()
+            database, watcher, bridge = self._opened(stack), self._watching(stack), self._bridged(stack)
+            mode = self._mode(stack)
+            pages.prepare()
+            _, runtime, (claude, _) = await asked
             doors = LoopDoors(bridge=bridge)
             repos, clerk = Repositories(home=settings.home), Clerk()
             layout = Layout(home=settings.home, run=settings.run)
@@ -146,7 +152,7 @@ class _Daemon:
             stack.push_async_callback(asyncio.to_thread, tree.stop)
             stack.push_async_callback(sockets.aclose)
             stack.push_async_callback(link.aclose)
-            await self._serve(stack, hive, claude, listener)
+            await self._serve(stack, hive, claude, listener, security)
 
     # -- parts
 
@@ -162,15 +168,32 @@ class _Daemon:
         stack.callback(watcher.stop)
         return watcher
 
-    async def _mode(self, stack: contextlib.AsyncExitStack) -> Mode:
+    def _bridged(self, stack: contextlib.AsyncExitStack) -> Bridge:
+        bridge = Bridge()
+        bridge.open()
+        stack.callback(bridge.close)
+        return bridge
+
+    def _ask_programs(self) -> asyncio.Future[tuple[str, Runtime, tuple[Path, str]]]:
+        """Ask what a hive stands on, all at once and beside the start: each takes a while to answer."""
+        beside = asyncio.get_running_loop().run_in_executor
+        settings = self._settings
+        cache = settings.home / "claude-versions.json"
+        return asyncio.gather(
+            beside(None, lambda: check_git(find_git())),
+            beside(None, lambda: choose(settings.runtime, all_runtimes())),
+            beside(None, lambda: find_claude(settings.claude, cache=cache)),
+        )
+
+    def _mode(self, stack: contextlib.AsyncExitStack) -> Mode:
         settings = self._settings
         if not settings.rehearse and (mode := live(settings.home)) is not None:
             return mode
         keys = Keys(secret=load_secret(settings.home / "rehearsal.key"))
-        scenario = load(settings.scenario) if settings.scenario is not None else builtin()
-        rehearsal = Rehearsal(scenario=scenario, keys=keys, refused=keys.refused)
-        stack.push_async_callback(rehearsal.stop)
-        url = await rehearsal.start(port=wanted_port(settings.home, settings.rehearsal_port))
+        port = wanted_port(settings.home, settings.rehearsal_port)
+        self._rehearsal = Standby(scenario=settings.scenario, keys=keys, port=port)
+        stack.push_async_callback(self._rehearsal.stop)
+        url = self._rehearsal.url
         remember_port(settings.home, url)
         return Mode(
             "rehearsal", lambda agent: {"ANTHROPIC_BASE_URL": url, "ANTHROPIC_API_KEY": keys.of(agent)}
@@ -251,31 +274,37 @@ class _Daemon:
 
     # -- serving
 
-    async def _serve(
-        self, stack: contextlib.AsyncExitStack, hive: RunningHive, claude: Path, listener: socket.socket
-    ) -> None:
-        settings = self._settings
-        host, port = listener.getsockname()[:2]
-        security = Security.from_home(
+    def _security(self, listener: socket.socket) -> Security:
+        settings, port = self._settings, listener.getsockname()[1]
+        return Security.from_home(
             settings.home, host=settings.host, port=port, allowed_hosts=settings.allowed_hosts
         )
+
+    async def _serve(
+        self,
+        stack: contextlib.AsyncExitStack,
+        hive: RunningHive,
+        claude: Path,
+        listener: socket.socket,
+        security: Security,
+    ) -> None:
         mcp = McpHttp(hive=hive)
         app = build(hive=hive, security=security, mcp_app=mcp.app)
         extra = host_routes(inside=hive, claude=claude)
         host_app = build_host(hive=hive, security=security, more=extra)
-        await stack.enter_async_context(mcp.running())
         self._servers = [
             Server(app=app, stopping=(app.state.streams.close, mcp.stop)),
             Server(app=host_app, stopping=(host_app.state.streams.close,)),
         ]
-        host_sock = settings.run / "host.sock"
+        host_sock = self._settings.run / "host.sock"
         stack.callback(host_sock.unlink, missing_ok=True)
         serving = [
             asyncio.create_task(serve(self._servers[0], listener)),
             asyncio.create_task(serve(self._servers[1], stack.enter_context(_host_socket(host_sock)))),
+            asyncio.create_task(self._complete(mcp)),
         ]
         watching = asyncio.create_task(self._stop.wait())
-        self._announce(hive, security, host, port)
+        self._announce(hive, security)
         await asyncio.wait({watching, *serving}, return_when=asyncio.FIRST_COMPLETED)
         watching.cancel()
         self._asked_to_stop()
@@ -283,7 +312,19 @@ class _Daemon:
             if isinstance(ended, BaseException):
                 log.error("A server failed.", exc_info=ended)
 
-    def _announce(self, hive: RunningHive, security: Security, host: str, port: int) -> None:
+    async def _complete(self, mcp: McpHttp) -> None:
+        """Load what nobody waits for at the door, then run with it: who asks for it meanwhile waits a moment."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), WHO_WAITED)
+            return
+        gc.freeze()  # nothing of what a start makes is ever garbage
+        gc.enable()
+        if self._rehearsal is not None:
+            await self._rehearsal.serve()
+        async with mcp.running():
+            await self._stop.wait()
+
+    def _announce(self, hive: RunningHive, security: Security) -> None:
         view = hive.snapshot().hive
         walls = view.runtime if view.confined else f"{view.runtime} (no walls around agents)"
         link = security.entry_link()

@@ -1,11 +1,13 @@
 """The hive's home and run folder: claimed by one daemon at a time, and only where they are ours."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import resource
 import secrets
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
@@ -14,20 +16,34 @@ from hyperhive.errors import Broken, Refused
 MAX_SOCKET_PATH = 107
 """Bytes in the path of a unix socket."""
 LONGEST_SOCKET = len("/agents/" + "x" * 31 + "/hive.sock")
+ROOM = 16 * 1024 * 1024
+"""Bytes that must be free where the home is: below it the first commits of a hive would fail one by one."""
+_NODES = 64
 _OPEN_FILES = 65_536
+
+_FOLDERS = ("agents", "environments")
+_LINKED = (*_FOLDERS, "hyperhive.toml")  # what an operator may well keep elsewhere
+_FILES = (
+    "hive.sqlite", "hive.sqlite-wal", "hive.sqlite-shm", "hyperhive.toml", "operator.token", "sessions.json",
+    "rehearsal.key", "rehearsal.port", "claude-versions.json", "daemon.lock",
+)  # fmt: skip
+KNOWN = frozenset((*_FOLDERS, *_FILES, "host.sock", "hive.sqlite-journal", "lost+found"))
+"""What may be in a home or run folder that was not used yet, or is there only as part of ours."""
 
 
 class Claim:
     """A folder of this daemon's alone, held by a lock that ends with the process.
 
     Raises:
-        Refused: another daemon holds it (it is named), or the folder is not ours.
+        Refused: another daemon holds it (it is named), or the folder or something of ours in it is not as it
+            must be.
         Broken: the folder cannot be made or written.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         _own(folder)
+        _check_parts(folder)
         self._fd = self._lock(folder / "daemon.lock")
 
     def _lock(self, path: Path) -> int:
@@ -37,16 +53,13 @@ class Claim:
             raise Broken(f"{path} cannot be written: {error.strerror}; check its folder.") from None
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except OSError as error:
             holder = os.pread(fd, 32, 0).decode(errors="replace").strip() or "unknown"
             os.close(fd)
-            raise Refused(
-                f"A daemon runs on {self.folder} already, pid {holder}; "
-                "stop it first, or choose another --home and HYPERHIVE_RUN.",
-                code="second-daemon",
-            ) from None
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+            raise _unlocked(self.folder, error, holder) from None
+        with contextlib.suppress(OSError):  # a full disk: who holds it is then not said, the lock holds
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         return fd
 
     def __enter__(self) -> Self:
@@ -56,16 +69,81 @@ class Claim:
         os.close(self._fd)
 
 
+def _unlocked(folder: Path, error: OSError, holder: str) -> Exception:
+    if error.errno != errno.EWOULDBLOCK:
+        return Broken(
+            f"{folder} cannot be locked ({error.strerror}), so two daemons could run on it; "
+            "choose a folder on a local disk.",
+            code="no-locks",
+        )
+    return Refused(
+        f"A daemon runs on {folder} already, pid {holder}; "
+        "stop it first, or choose another --home and HYPERHIVE_RUN.",
+        code="second-daemon",
+    )
+
+
 def _own(folder: Path) -> None:
+    """Make ``folder`` where it is missing; else it must be a folder of this user's that is a hive's or empty."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        info = folder.lstat()
+        folder.mkdir(mode=0o700, parents=True)
+    except FileExistsError:
+        _check_owned(folder)
     except OSError as error:
         raise Broken(f"{folder} cannot be made: {error.strerror}; choose another place.") from None
-    if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.geteuid():
-        raise Refused(f"{folder} belongs to somebody else; choose another place.", code="not-ours")
+
+
+def _check_owned(folder: Path) -> None:
+    info = folder.lstat()
+    if stat.S_ISLNK(info.st_mode):
+        raise Refused(f"{folder} is a link; name the folder that it leads to instead.", code="not-ours")
+    if not stat.S_ISDIR(info.st_mode):
+        raise Refused(f"{folder} is no folder; choose another place.", code="not-ours")
+    if info.st_uid != os.geteuid():
+        raise Refused(
+            f"{folder} belongs to somebody else, uid {info.st_uid}; choose another place, "
+            "or run this as that user.",
+            code="not-ours",
+        )
+    try:
+        names = sorted(entry.name for entry in folder.iterdir())
+    except OSError as error:
+        raise Broken(f"{folder} cannot be read: {error.strerror}; choose another place.") from None
+    # What another program keeps there would be locked away from everybody else: think of --home /srv.
+    if names and KNOWN.isdisjoint(set(names) - {"lost+found"}) and set(names) - KNOWN:
+        raise Refused(
+            f"{folder} holds other things ({_some(names)}) and no hive; choose an empty folder.",
+            code="not-ours",
+        )
     if stat.S_IMODE(info.st_mode) & 0o077:
         folder.chmod(0o700)
+
+
+def _some(names: Iterable[str]) -> str:
+    first = [repr(name)[1:-1][:40] for name in names]
+    return ", ".join(first[:3]) + (" …" if len(first) > 3 else "")
+
+
+def _check_parts(folder: Path) -> None:
+    """Refuse what stands where a part of ours belongs and is something else, before anything relies on it."""
+    for name in (*_FOLDERS, *_FILES, "host.sock"):
+        path = folder / name
+        try:
+            info = path.stat() if name in _LINKED else path.lstat()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise Broken(f"{path} cannot be read: {error.strerror}; check it and its folder.") from None
+        kind = stat.S_IFDIR if name in _FOLDERS else stat.S_IFSOCK if name == "host.sock" else stat.S_IFREG
+        if stat.S_IFMT(info.st_mode) != kind:
+            word = {stat.S_IFDIR: "folder", stat.S_IFSOCK: "socket", stat.S_IFREG: "file"}[kind]
+            raise Refused(f"{path} is no {word}, as it must be; move it away.", code="not-ours")
+        if info.st_uid not in (os.geteuid(), 0):
+            raise Refused(
+                f"{path} belongs to somebody else, uid {info.st_uid}; "
+                f"give it to this user ('chown -R {os.geteuid()} {folder}'), or move it away.",
+                code="not-ours",
+            )
 
 
 def check_run(run: Path) -> None:
@@ -81,6 +159,28 @@ def check_run(run: Path) -> None:
         )
 
 
+def check_room(folder: Path, needs: int = ROOM) -> None:
+    """Refuse a folder on a disk without room for a hive to begin.
+
+    Raises:
+        Refused: with how much is free.
+    """
+    found = os.statvfs(folder)
+    free = found.f_bavail * found.f_frsize
+    if free < needs:
+        raise Refused(
+            f"The disk of {folder} has {free // 1024} KiB free, {needs // 1024} KiB are needed; "
+            "free some, or choose another place.",
+            code="no-space",
+        )
+    if found.f_files and found.f_favail < _NODES:
+        raise Refused(
+            f"The disk of {folder} has no room for more files ({found.f_favail} left); "
+            "delete some, or choose another place.",
+            code="no-space",
+        )
+
+
 def raise_open_files() -> None:
     """Raise the soft limit of open files, which is commonly 1,024, as far as is allowed and sensible."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -91,15 +191,30 @@ def raise_open_files() -> None:
 
 
 def load_secret(path: Path) -> bytes:
-    """The secret at ``path``, made (0600) when missing: containers that run on keep their keys."""
+    """The secret at ``path``, made (0600) when missing: containers that run on keep their keys.
+
+    Raises:
+        Broken: it cannot be read or written.
+    """
     try:
-        found = path.read_bytes()
-    except FileNotFoundError:
-        found = b""
-    if len(found) == 32:
-        return found
-    made = secrets.token_bytes(32)
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(made)
+        found = _read(path)
+        if len(found) == 32:
+            return found
+        made = secrets.token_bytes(32)
+        fresh = path.with_name(f"{path.name}.new")
+        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(fd, "wb") as file:
+            file.write(made)
+        fresh.replace(path)
+    except OSError as error:
+        raise Broken(
+            f"{path} cannot be read or written: {error.strerror}; check it and its folder."
+        ) from None
     return made
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from hyperhive.actors.observer import CREDENTIALS, stored_token
+from hyperhive.errors import Broken
 
 LIVE_KEYS = ("ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_AUTH_TOKEN")
 """What in the daemon's environment makes a hive live; handed to Claude alone."""
@@ -46,5 +47,13 @@ def wanted_port(home: Path, setting: int) -> int:
 
 
 def remember_port(home: Path, url: str) -> None:
-    """Note the rehearsal's port for the next start."""
-    (home / "rehearsal.port").write_text(url.rpartition(":")[2].rstrip("/") + "\n")
+    """Note the rehearsal's port for the next start.
+
+    Raises:
+        Broken: it cannot be noted.
+    """
+    path = home / "rehearsal.port"
+    try:
+        path.write_text(url.rpartition(":")[2].rstrip("/") + "\n")
+    except OSError as error:
+        raise Broken(f"{path} cannot be written: {error.strerror}; check it and its folder.") from None

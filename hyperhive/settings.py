@@ -2,9 +2,9 @@
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -33,13 +33,27 @@ def default_run() -> Path:
     return Path(runtime) / "hyperhive" if runtime else Path(f"/tmp/hyperhive-{os.geteuid()}")
 
 
+def _place(value: object) -> object:
+    """A folder's path, made absolute: it goes into other processes and into files that are JSON."""
+    text = str(value)
+    if not text:
+        raise ValueError("it is empty; name a folder")
+    if not text.isprintable():
+        raise ValueError("it holds characters that are not printable UTF-8; choose another name")
+    return Path(text).expanduser().absolute()
+
+
+_WEEK = 604_800.0
+_Place = Annotated[Path, BeforeValidator(_place)]
+
+
 class Settings(BaseSettings):
-    """Everything that can be set. Durations in seconds."""
+    """Everything that can be set. Durations in seconds, at most a week."""
 
     model_config = SettingsConfigDict(env_prefix="HYPERHIVE_", extra="forbid", frozen=True)
 
-    home: Path = Field(default_factory=default_home)
-    run: Path = Field(default_factory=default_run)
+    home: _Place = Field(default_factory=default_home)
+    run: _Place = Field(default_factory=default_run)
     name: str = Field(default="hive", max_length=64)
     host: str = "127.0.0.1"
     port: int = Field(default=7000, ge=0, le=65535)
@@ -52,10 +66,10 @@ class Settings(BaseSettings):
     claude: Path | None = None  # the Claude Code binary; absent: the newest found
     tick: float = Field(default=10.0, gt=0, le=3600)
     builds: int = Field(default=4, ge=1, le=64)  # rebuilds and starts at once
-    ready_deadline: float = Field(default=30.0, gt=0)  # a started harness says hello within it
-    stop_grace: float = Field(default=5.0, ge=0)
-    turn_deadline: float = Field(default=1800.0, gt=0)
-    warm: float = Field(default=20.0, ge=0)  # an idle Claude process is kept so long
+    ready_deadline: float = Field(default=30.0, gt=0, le=_WEEK)  # a started harness says hello within it
+    stop_grace: float = Field(default=5.0, ge=0, le=_WEEK)
+    turn_deadline: float = Field(default=1800.0, gt=0, le=_WEEK)
+    warm: float = Field(default=20.0, ge=0, le=_WEEK)  # an idle Claude process is kept so long
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @classmethod

@@ -1,5 +1,6 @@
 """The commands that need this machine: the daemon itself, a terminal, a browser, the version."""
 
+import gc
 import os
 import sys
 
@@ -17,8 +18,10 @@ def up(args: Args) -> int:
     if args.text("port") is not None:
         flags["port"] = args.number("port", 65_535)
     flags |= {key: True for key in ("rehearse", "public") if args.on(key)}
-    # The daemon's parts take half a second to import: no other command pays for them.
+    # The daemon's parts take a while to import, and make nothing that could be collected: it looks again later.
+    gc.disable()
     from pydantic import ValidationError
+    from pydantic_settings import SettingsError
 
     from hyperhive.errors import HiveError
     from hyperhive.settings import Settings
@@ -27,6 +30,10 @@ def up(args: Args) -> int:
         settings = Settings(**flags)  # type: ignore[arg-type]
     except ValidationError as error:
         raise Usage(" ".join(_setting(dict(e)) for e in error.errors(include_url=False))) from None
+    except SettingsError as error:
+        raise Usage(f"The environment: {error}; see docs/operate.md for what it may be.") from None
+    except (ValueError, OSError) as error:  # not TOML, not UTF-8, not to be read
+        raise CommandError(f"The home's hyperhive.toml cannot be read: {error}; correct the file.") from None
     from hyperhive.daemon import run
 
     try:
@@ -38,7 +45,11 @@ def up(args: Args) -> int:
 def _setting(error: dict[str, object]) -> str:
     place = error["loc"]
     name = ".".join(map(str, place)) if isinstance(place, tuple) else str(place)
-    reason = "there is no such setting" if error["type"] == "extra_forbidden" else str(error["msg"])
+    reason = (
+        "there is no such setting"
+        if error["type"] == "extra_forbidden"
+        else str(error["msg"]).removeprefix("Value error, ")
+    )
     return f"Setting '{name}': {reason}; see docs/operate.md for what it may be."
 
 

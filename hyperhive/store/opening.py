@@ -14,7 +14,7 @@ APPLICATION_ID = 0x48495645
 BUSY_TIMEOUT = 5_000
 """Milliseconds to wait for another process's lock."""
 SOON_CHECKED = 64 * 1024 * 1024
-"""A database of at most so many bytes is looked through at every opening, a larger one only when it was not closed."""
+"""A database of at most so many bytes is looked through at every opening; a larger one when it was not closed."""
 
 _STATEMENTS = 256
 _SETUP = (

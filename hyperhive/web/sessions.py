@@ -85,7 +85,7 @@ class Sessions:
             found = {str(key): _Session(float(o), float(u), float(u)) for key, (o, u) in rows.items()}
         except FileNotFoundError:
             return
-        except (OSError, ValueError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
             log.warning("%s cannot be read (%s); everyone logs in again.", path, error)
             return
         now = self._clock()

@@ -150,6 +150,50 @@ def test_up_tells_why_the_daemon_refused(
     assert type_("up") == (1, "", "hyperhive: Another hive runs; stop it.\n")
 
 
+@pytest.mark.parametrize(
+    ("content", "code", "said"),
+    [
+        (
+            b"port = = 3",
+            1,
+            "hyperhive.toml cannot be read: Invalid value (at line 1, column 8); correct the file",
+        ),
+        (b"name = '\xff'", 1, "hyperhive.toml cannot be read: 'utf-8' codec"),
+        (b"prot = 3", 2, "Setting 'prot': there is no such setting; see docs/operate.md"),
+        (b"builds = 'many'", 2, "Setting 'builds': Input should be a valid integer"),
+        (b"turn_deadline = inf", 2, "Setting 'turn_deadline': Input should be less than or equal to 604800"),
+        (b"tick = nan", 2, "Setting 'tick': "),
+        (b"home = ''", 2, "Setting 'home': it is empty; name a folder"),
+        (b'run = "/x/\\u001b[31m"', 2, "Setting 'run': it holds characters that are not printable"),
+    ],
+)
+def test_settings_that_cannot_be_read_are_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, type_: Type, content: bytes, code: int, said: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "hyperhive.daemon", daemon := Daemon(0))
+    for name in ("HYPERHIVE_HOME", "HYPERHIVE_RUN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr("hyperhive.settings.default_home", lambda: tmp_path / "hyperhive")
+    (tmp_path / "hyperhive").mkdir()
+    (tmp_path / "hyperhive" / "hyperhive.toml").write_bytes(content)
+    typed = type_("up")
+    assert (typed.code, typed.out, typed.err.count("\n")) == (code, "", 1)
+    assert said in typed.err
+    assert daemon.given == []
+
+
+def test_a_variable_that_cannot_be_read_is_told_in_one_line(
+    run_folder: Path, monkeypatch: pytest.MonkeyPatch, type_: Type
+) -> None:
+    monkeypatch.setitem(sys.modules, "hyperhive.daemon", daemon := Daemon(0))
+    monkeypatch.setenv("HYPERHIVE_ALLOWED_HOSTS", "no list")
+    typed = type_("up")
+    assert (typed.code, typed.err.count("\n")) == (2, 1)
+    assert "allowed_hosts" in typed.err
+    assert daemon.given == []
+
+
 def test_the_commands_look_where_the_daemon_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     from hyperhive.cli.wire import run_folder
     from hyperhive.settings import default_run

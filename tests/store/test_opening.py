@@ -1,6 +1,8 @@
 """Opening makes, migrates or refuses; a refusal says what is wrong and what to do."""
 
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -156,6 +158,79 @@ def test_a_damaged_database_is_refused(path: Path) -> None:
     error = refusal(path)
     assert error.code == "damaged"
     assert "restore it from a backup, or move it away to begin anew" in error.message
+
+
+def filled(path: Path) -> bytearray:
+    """A database that was closed as it should be; its bytes."""
+    database = Database(path)
+    database.open()
+    with database.transaction() as tx:
+        tx.agents.insert("alice", "agent", Intended.RUNNING)
+        for _ in range(200):
+            tx.messages.insert("bob", "alice", "x" * 1000)
+    database.close()
+    return bytearray(path.read_bytes())
+
+
+def test_half_a_page_of_zeros_is_noticed_though_the_last_daemon_closed_it(path: Path) -> None:
+    content = filled(path)
+    size = int.from_bytes(content[16:18], "big")
+    begin = len(content) // size // 2 * size
+    content[begin : begin + size // 2] = bytes(size // 2)
+    path.write_bytes(content)
+    assert refusal(path).code == "damaged"
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("left", [100, 1000, 4096, 5000, 30_000])
+def test_a_database_that_was_cut_short_is_refused_and_left_alone(path: Path, left: int) -> None:
+    content = filled(path)[:left]
+    path.write_bytes(content)
+    assert refusal(path).code in ("damaged", "not-hive")
+    assert path.read_bytes() == content
+
+
+def test_a_log_without_its_database_is_kept_for_whoever_finds_that_again(path: Path) -> None:
+    made(path)
+    raw = sqlite3.connect(path, isolation_level=None)
+    raw.execute("INSERT INTO meta VALUES ('k', 'v')")
+    log = path.with_name("hive.sqlite-wal").read_bytes()
+    raw.close()
+    content = path.read_bytes()
+    path.unlink()
+    path.with_name("hive.sqlite-wal").write_bytes(log)
+    error = refusal(path)
+    assert error.code == "lost"
+    assert "put the file back, or move the log away to begin anew" in error.message
+    assert [file.name for file in path.parent.iterdir()] == ["hive.sqlite-wal"]
+    path.write_bytes(content)
+    made(path)
+
+
+def test_a_database_that_another_program_is_writing_is_refused(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(path)
+    monkeypatch.setattr(opening, "BUSY_TIMEOUT", 50)
+    script = "import sqlite3, sys\nraw = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+    script += "raw.execute('BEGIN IMMEDIATE')\nprint('held', flush=True)\nsys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdin is not None
+        assert other.stdout.readline() == "held\n"
+        assert "is held by another process; end that one and try again" in refusal(path).message
+        other.stdin.close()
+    made(path)
+
+
+def test_what_is_refused_keeps_its_mode(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text("Dear diary, " * 1000)
+    path.chmod(0o644)
+    refusal(path)
+    assert mode(path) == 0o644
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
