@@ -11,6 +11,7 @@ from starlette.websockets import WebSocketClose
 from hyperhive.origin import coming_from
 from hyperhive.web.problems import problem
 from hyperhive.web.security import Security
+from hyperhive.web.strangers import ADMIT
 
 SESSION = "hyperhive.session"
 """The scope's key for the session that the request belongs to; absent with a bearer token."""
@@ -41,6 +42,8 @@ class Door:
         refusal = self._wrong_host(scope, headers) or _foreign(scope, headers)
         if refusal is None and not _is_open(scope["path"]):
             refusal = self._stranger(scope, headers)
+            if refusal is None:
+                _admit(scope)
         if refusal is None:
             with coming_from(_origin(scope, headers)):
                 await self._app(scope, receive, send)
@@ -92,8 +95,14 @@ class CommandLine:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        _admit(scope)
         with coming_from("command line"):
             await self._app(scope, receive, send)
+
+
+def _admit(scope: Scope) -> None:
+    if (admit := scope.get(ADMIT)) is not None:
+        admit()
 
 
 def bounce(target: str) -> Response:

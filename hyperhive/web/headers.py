@@ -6,7 +6,7 @@ CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
-_ALWAYS = (
+ALWAYS = (
     (b"content-security-policy", CSP.encode()),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -14,6 +14,7 @@ _ALWAYS = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 )
+"""What stands on every answer."""
 
 
 class SecureHeaders:
@@ -31,7 +32,7 @@ class SecureHeaders:
             if message["type"] == "http.response.start":
                 own = list(message.get("headers", ()))
                 have = {name.lower() for name, _ in own}
-                own.extend(pair for pair in _ALWAYS if pair[0] not in have)
+                own.extend(pair for pair in ALWAYS if pair[0] not in have)
                 if b"cache-control" not in have:
                     own.append((b"cache-control", b"no-store"))
                 message = {**message, "headers": own}

@@ -1,12 +1,16 @@
 """The HTTP server: uvicorn, told what this project needs and nothing that it would tell others."""
 
+import asyncio
 import socket
 from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from hyperhive.web.protocol import BoundedProtocol
+from hyperhive.web.strangers import Strangers
 
 GRACE = 3
 """Seconds that requests under way may take to end when the server stops."""
@@ -24,6 +28,7 @@ class Server(uvicorn.Server):
         stopping: called when it stops, each ends streams (``Streams.close``, ``McpHttp.stop``).
         lifespan: whether the app has one.
         protocol: what speaks HTTP on a connection.
+        strangers: the connections on which nobody has logged in.
     """
 
     def __init__(
@@ -33,12 +38,14 @@ class Server(uvicorn.Server):
         stopping: Iterable[Callable[[], None]] = (),
         lifespan: bool = False,
         protocol: type[BoundedProtocol] = BoundedProtocol,
+        strangers: Strangers | None = None,
     ) -> None:
+        speaking: Any = partial(protocol, strangers=strangers or Strangers())
         super().__init__(
             uvicorn.Config(
                 app,
-                http=protocol,
-                ws="websockets-sansio",
+                http=speaking,
+                ws=cast("type[asyncio.Protocol]", _websocket),
                 lifespan="on" if lifespan else "off",
                 log_config=None,
                 access_log=False,
@@ -58,6 +65,13 @@ class Server(uvicorn.Server):
         for stop in self._stopping:
             stop()
         await super().shutdown(sockets)
+
+
+def _websocket(*args: Any, **kwargs: Any) -> asyncio.Protocol:
+    """What speaks WebSocket on a connection, imported by the first one: it takes as long as half of a start."""
+    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+    return WebSocketsSansIOProtocol(*args, **kwargs)
 
 
 async def serve(server: Server, bound: socket.socket) -> None:

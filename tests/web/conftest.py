@@ -17,6 +17,7 @@ from hyperhive.web.protocol import BoundedProtocol
 from hyperhive.web.security import Security
 from hyperhive.web.server import Server, bind, serve
 from hyperhive.web.sessions import Sessions
+from hyperhive.web.strangers import Strangers
 from hyperhive.web.streams import Streams
 from tests.fakes.hive import FakeHive
 from tests.fakes.samples import busy_snapshot
@@ -128,6 +129,7 @@ async def serving(
     sweep: float = 10.0,
     protocol: type[BoundedProtocol] = BoundedProtocol,
     sessions: Sessions | None = None,
+    strangers: Strangers | None = None,
 ) -> AsyncIterator[Served]:
     """A face behind a real server on a free port."""
     bound: socket.socket = bind("127.0.0.1", 0)
@@ -135,7 +137,7 @@ async def serving(
     security = Security(token=TOKEN, port=port, sessions=sessions)
     streams = Streams(alive=security.sessions.touch, most=most, stalled=stalled, sweep=sweep)
     app = build(hive=hive, security=security, streams=streams, mcp_app=fake_mcp)
-    server = Server(app=app, stopping=[streams.close], protocol=protocol)
+    server = Server(app=app, stopping=[streams.close], protocol=protocol, strangers=strangers)
     task = asyncio.create_task(serve(server, bound))
     try:
         yield Served(hive, security, streams, server, task, port)
