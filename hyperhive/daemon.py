@@ -119,15 +119,12 @@ class _Daemon:
             asyncio.get_running_loop().add_signal_handler(number, self._asked_to_stop)
         async with contextlib.AsyncExitStack() as stack:
             listener = stack.enter_context(contextlib.closing(_bind(settings)))
-            security = self._security(
-                listener
-            )  # what cannot be served is refused before any agent is touched
-            asked = self._ask_programs()
-            database, watcher, bridge = self._opened(stack), self._watching(stack), self._bridged(stack)
-            mode = self._mode(stack)
+            # What cannot be served is refused before the database or any agent is touched.
+            asked, security = self._ask_programs(), self._security(listener)
             pages.prepare()
             _, runtime, (claude, _) = await asked
-            doors = LoopDoors(bridge=bridge)
+            database, watcher, bridge = self._opened(stack), self._watching(stack), self._bridged(stack)
+            mode, doors = self._mode(stack), LoopDoors(bridge=bridge)
             repos, clerk = Repositories(home=settings.home), Clerk()
             layout = Layout(home=settings.home, run=settings.run)
             desk = Desk(runtime=runtime, layout=layout, database=database, clerk=clerk)
