@@ -44,10 +44,20 @@ def functions(tree: ast.AST) -> Iterator[Function]:
 
 
 def calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
-    """Every call, with the dotted name of what is called."""
+    """Every call, with the dotted name of what is called; what a name hangs on that is none is left out."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
-            yield ast.unparse(node.func), node
+            yield _dotted(node.func), node
+
+
+def _dotted(node: ast.expr) -> str:
+    match node:
+        case ast.Name(id):
+            return id
+        case ast.Attribute(value, attr):
+            return f"{_dotted(value)}.{attr}"
+        case _:
+            return ""
 
 
 def imports(tree: ast.AST) -> Iterator[str]:
