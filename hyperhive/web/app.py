@@ -23,6 +23,7 @@ from hyperhive.web.headers import SecureHeaders
 from hyperhive.web.hive_api import HiveApi
 from hyperhive.web.limits import BodyLimit
 from hyperhive.web.login import Login
+from hyperhive.web.openapi import Description
 from hyperhive.web.problems import Unexpected, on_hive_error, on_http_error
 from hyperhive.web.security import Security
 from hyperhive.web.streams import Streams
@@ -56,6 +57,7 @@ def build(
     routes: list[BaseRoute] = [
         *_shared(hive, streams),
         *Login(security=security, streams=streams).routes(),
+        *Description().routes(),
         *Assets(folder=pages.STATIC, version=pages.static_version()).routes(),
         Route("/", pages.hive_page),
         Route("/agents/{name}", pages.agent_page),
