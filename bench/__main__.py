@@ -7,12 +7,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench import commands, diffs, durable, fanout, proposals, snapshot, supervision, updates
+from bench import commands, diffs, durable, fanout, idle, kills, proposals, snapshot, supervision, updates
 from bench.measure import Row
 
 CASES = {
     "commands": commands.rows,
     "supervision": supervision.rows,
+    "kills": kills.rows,
+    "idle": idle.rows,
     "durable": durable.rows,
     "proposals": proposals.rows,
     "snapshot": snapshot.rows,

@@ -1,13 +1,17 @@
-"""From an actor's crash to its successor's answer, against starting a bare thread that answers."""
+"""From an actor's crash to its successor's answer, one and a storm, against a supervisor of Erlang/OTP."""
 
-import queue
+import statistics
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from bench.measure import Row, interleaved
+from bench.measure import Goal, Row, interleaved
+from bench.peers import peer
 from hyperhive.actors.address import Address
 from hyperhive.actors.base import Actor
 from hyperhive.actors.reply import Reply, Waiter
@@ -17,7 +21,10 @@ from hyperhive.actors.watcher import Watcher
 from hyperhive.domain.policy import RestartPolicy
 
 STORM = 1_000
+_GOAL = Goal(ratio=12.0)
 _PATIENT = RestartPolicy(intensity=1_000_000, healthy=0.0)
+_SETTLE = 0.02
+"""Seconds between the two sides: Erlang's schedulers spin a little after their work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,43 +53,115 @@ def _start(*, address: Address, failed: Any, attempt: int, error: str | None) ->
 
 
 def rows() -> Iterator[Row]:
-    """One crash, and a storm."""
-    watcher = Watcher()
-    watcher.start()
-    root = Root(roster=Roster(), timers=watcher)
-    root.start()
-    addresses = [Address(f"child-{number}") for number in range(STORM)]
-    for address in addresses:
-        added: Waiter[None] = Waiter()
-        root.address.tell(Add(Post(name=address.name, address=address, start=_start, policy=_PATIENT), added))
-        added.get(5)
-    try:
-        for name, crowd, rounds in (("one crash", addresses[:1], 101), ("a storm", addresses, 5)):
-            ours, floor = interleaved(lambda c=crowd: _crash(c), lambda c=crowd: _threads(len(c)), rounds)
-            yield Row(f"{name} of {len(crowd)} → all answer", ours * 1e6, floor * 1e6, "µs", "bare threads")
-    finally:
-        root.stop()
-        watcher.stop()
+    """One crash, and a storm; on both sides nothing is logged."""
+    escript = peer("escript", ["erlang-base"])
+    with ExitStack() as stack:
+        ours = stack.enter_context(_Ours())
+        otp = stack.enter_context(_Otp(escript)) if escript else None
+        for name, crowd, times, rounds in (("one crash", 1, 51, 15), ("a storm", STORM, 1, 15)):
+            crash, floor = interleaved(
+                lambda n=crowd, t=times: ours.crash(n, t), lambda n=crowd, t=times: _threads(n, t), 5
+            )
+            yield Row(f"{name} of {crowd} → all answer", crash * 1e6, floor * 1e6, "µs", "bare threads")
+            if otp is not None:
+                crash, floor = interleaved(
+                    lambda n=crowd, t=times: ours.crash(n, t),
+                    lambda n=crowd, t=times, otp=otp: otp.crash(n, t),
+                    rounds,
+                )
+                yield Row(f"{name} of {crowd} → all answer", crash * 1e6, floor * 1e6, "µs", "OTP", _GOAL)
 
 
-def _crash(addresses: list[Address]) -> float:
+class _Ours:
+    """A supervisor and its children."""
+
+    def __init__(self) -> None:
+        self._watcher = Watcher()
+        self._root = Root(roster=Roster(), timers=self._watcher)
+        self._addresses = [Address(f"child-{number}") for number in range(STORM)]
+
+    def __enter__(self) -> "_Ours":
+        self._watcher.start()
+        self._root.start()
+        for address in self._addresses:
+            added: Waiter[None] = Waiter()
+            post = Post(name=address.name, address=address, start=_start, policy=_PATIENT)
+            self._root.address.tell(Add(post, added))
+            added.get(5)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._root.stop()
+        self._watcher.stop()
+
+    def crash(self, count: int, times: int) -> float:
+        """Seconds until so many have crashed and their successors answered; the median of so many times."""
+        time.sleep(_SETTLE)
+        return statistics.median(self._crash(self._addresses[:count]) for _ in range(times))
+
+    @staticmethod
+    def _crash(crowd: list[Address]) -> float:
+        began = time.perf_counter()
+        for address in crowd:
+            address.tell(_Crash())
+        waiters: list[Waiter[bool]] = []
+        for address in crowd:
+            waiter: Waiter[bool] = Waiter()
+            address.tell(_Ask(waiter))  # waits in the mailbox for the successor
+            waiters.append(waiter)
+        for waiter in waiters:
+            waiter.get(30)
+        return time.perf_counter() - began
+
+
+class _Otp:
+    """The same under OTP, in a process of its own."""
+
+    def __init__(self, escript: str) -> None:
+        script = Path(__file__).with_name("otp.escript")
+        self._process = subprocess.Popen(
+            [escript, str(script), str(STORM)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def __enter__(self) -> "_Otp":
+        assert self._said() == "ready"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait(10)
+        self._process.stdout.close()
+
+    def crash(self, count: int, times: int) -> float:
+        """Seconds, by its own clock; the median of so many times."""
+        time.sleep(_SETTLE)
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{count} {times}\n")
+        self._process.stdin.flush()
+        return float(self._said()) / 1e6
+
+    def _said(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+
+def _threads(count: int, times: int) -> float:
+    """Seconds until so many bare threads were started and have answered; the median of so many times."""
+    return statistics.median(_started(count) for _ in range(times))
+
+
+def _started(count: int) -> float:
+    answers: list[int] = []
+    done = threading.Event()
+
+    def answer() -> None:
+        answers.append(1)
+        if len(answers) == count:
+            done.set()
+
     began = time.perf_counter()
-    waiters: list[Waiter[bool]] = []
-    for address in addresses:
-        waiter: Waiter[bool] = Waiter()
-        address.tell(_Crash())
-        address.tell(_Ask(waiter))  # waits in the mailbox for the successor
-        waiters.append(waiter)
-    for waiter in waiters:
-        waiter.get(30)
-    return time.perf_counter() - began
-
-
-def _threads(count: int) -> float:
-    began = time.perf_counter()
-    answers: queue.SimpleQueue[bool] = queue.SimpleQueue()
     for _ in range(count):
-        threading.Thread(target=answers.put, args=(True,), daemon=True).start()
-    for _ in range(count):
-        answers.get(timeout=30)
+        threading.Thread(target=answer, daemon=True).start()
+    done.wait(30)
     return time.perf_counter() - began
