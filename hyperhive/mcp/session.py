@@ -52,13 +52,16 @@ class LineSession:
         to_server, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)
         outgoing, to_client = anyio.create_memory_object_stream[SessionMessage](0)
         with to_server, incoming, outgoing, to_client:
-            async with anyio.create_task_group() as tasks:
-                # Both ends below may outlive the server's: it closes the ones it is given.
-                tasks.start_soon(self._read, to_server, outgoing.clone(), tasks.cancel_scope)
-                tasks.start_soon(self._write, to_client, tasks.cancel_scope)
-                options = server.lowlevel.create_initialization_options()
-                await server.lowlevel.run(incoming, outgoing, options)
-                tasks.cancel_scope.cancel()
+            try:
+                async with anyio.create_task_group() as tasks:
+                    # Both ends below may outlive the server's: it closes the ones it is given.
+                    tasks.start_soon(self._read, to_server, outgoing.clone(), tasks.cancel_scope)
+                    tasks.start_soon(self._write, to_client, tasks.cancel_scope)
+                    options = server.lowlevel.create_initialization_options()
+                    await server.lowlevel.run(incoming, outgoing, options)
+                    tasks.cancel_scope.cancel()
+            except* (anyio.BrokenResourceError, anyio.ClosedResourceError):
+                _log.debug("A line came while its MCP connection was ending.")
 
     async def _read(
         self,

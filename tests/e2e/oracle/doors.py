@@ -1,0 +1,117 @@
+"""How clients reach the daemon: HTTP, ``host.sock``, an agent's MCP socket; each says what is known after."""
+
+import contextlib
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.e2e.oracle.history import Failed, Lost
+
+ANSWER = 60.0
+"""Seconds an answer may take before its client gives up."""
+
+
+class Web:
+    """HTTP, over TCP or over ``host.sock``."""
+
+    def __init__(self, *, url: str, token: str = "", socket: Path | None = None) -> None:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        transport = None if socket is None else httpx.HTTPTransport(uds=str(socket))
+        self._http = httpx.Client(
+            base_url=url, headers=headers, timeout=ANSWER, trust_env=False, transport=transport
+        )
+
+    def call(self, method: str, path: str, body: object = None) -> Any:
+        """The answer to a request.
+
+        Raises:
+            Failed, Lost: see there.
+        """
+        try:
+            answer = self._http.request(method, path, json=body)
+        except httpx.ConnectError as error:
+            raise Failed(f"not reached: {error}") from None
+        except httpx.TransportError as error:
+            raise Lost(f"{type(error).__name__}: {error}") from None
+        if answer.status_code >= 500:
+            raise Lost(answer.text[:500])
+        if answer.is_error:
+            raise Failed(answer.text[:500])
+        return answer.json()
+
+    def post(self, path: str, body: object = None) -> Any:
+        """POST."""
+        return self.call("POST", path, body)
+
+    def get(self, path: str) -> Any:
+        """GET."""
+        return self.call("GET", path)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._http.close()
+
+
+class Mcp:
+    """MCP's stdio framing on an agent's socket; connects anew when the connection was lost."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._socket: socket.socket | None = None
+        self._lines: Any = None
+        self._next = 0
+
+    def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
+        """What a tool answers.
+
+        Raises:
+            Failed, Lost: see there. A tool's own error counts as lost: it may come from a write that is on its way.
+        """
+        if self._socket is None:
+            try:
+                self._connect()
+            except (OSError, ValueError, EOFError) as error:
+                self.close()
+                raise Failed(f"not reached: {error}") from None
+        try:
+            answer = self._ask("tools/call", {"name": tool, "arguments": arguments})
+        except (OSError, ValueError, EOFError) as error:
+            self.close()
+            raise Lost(f"{type(error).__name__}: {error}") from None
+        if "error" in answer or answer["result"].get("isError"):
+            raise Lost(json.dumps(answer)[:500])
+        found: dict[str, Any] = answer["result"]["structuredContent"]
+        return found
+
+    def close(self) -> None:
+        """Hang up."""
+        for end in (self._lines, self._socket):
+            if end is not None:
+                with contextlib.suppress(OSError):
+                    end.close()
+        self._socket = self._lines = None
+
+    def _connect(self) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.settimeout(ANSWER)
+        self._socket.connect(str(self._path))
+        self._lines = self._socket.makefile("rb")
+        client = {"name": "oracle", "version": "1"}
+        self._ask("initialize", {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client})
+        self._say({"jsonrpc": "2.0", "method": "notifications/initialized"})
+
+    def _ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        self._next += 1
+        self._say({"jsonrpc": "2.0", "id": self._next, "method": method, "params": params})
+        while line := self._lines.readline():
+            message: dict[str, Any] = json.loads(line)
+            if message.get("id") == self._next:
+                return message
+        raise EOFError("the connection ended")
+
+    def _say(self, message: dict[str, Any]) -> None:
+        assert self._socket is not None
+        self._socket.sendall(json.dumps(message).encode() + b"\n")

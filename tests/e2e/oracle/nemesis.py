@@ -1,0 +1,180 @@
+"""The nemesis: what happens to the daemon, its containers, Claude and the harnesses while the clients work."""
+
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from hyperhive.runtimes import proc
+from tests.e2e.hive import RealHive
+from tests.e2e.oracle.history import Gate
+from tests.e2e.oracle.lives import Kill
+from tests.e2e.oracle.record import Agent, living
+from tests.e2e.processes import Process, family, is_python, program, running
+
+Action = Callable[[], None]
+
+
+class Nemesis:
+    """Does one thing at a time, and keeps what must be told of it.
+
+    Args:
+        seed: decides what it does, and to whom.
+    """
+
+    def __init__(self, *, hive: RealHive, gate: Gate, seed: int) -> None:
+        self._hive, self._gate = hive, gate
+        self._random = random.Random(f"{seed} nemesis")
+        self.kills: list[Kill] = []
+        self.done: list[str] = []
+        self._weights: dict[Action, int] = {
+            self.kill_daemon: 4,
+            self.kill_daemon_as_it_starts: 2,
+            self.kill_daemon_as_it_ends: 2,
+            self.end_daemon: 2,
+            self.halt_daemon: 1,
+            self.kill_container: 4,
+            self.kill_two_containers: 2,
+            self.kill_container_without_daemon: 2,
+            self.kill_container_and_daemon: 2,
+            self.kill_claude: 4,
+            self.kill_harness: 2,
+            self.halt_harness: 1,
+        }
+
+    def strike(self) -> None:
+        """Do one thing."""
+        action = self._random.choices(list(self._weights), list(self._weights.values()))[0]
+        self.done.append(action.__name__)
+        action()
+
+    def drain(self) -> tuple[list[str], list[Kill]]:
+        """What was done since, and which containers were killed."""
+        done, kills = self.done, self.kills
+        self.done, self.kills = [], []
+        return done, kills
+
+    # -- the daemon
+
+    def kill_daemon(self) -> None:
+        """kill -9; it is away for a moment."""
+        self._hive.kill()
+        self._moment(0.5)
+        self._hive.up()
+
+    def kill_daemon_as_it_starts(self) -> None:
+        """kill -9, and again while its successor comes up: half of it opened, adopted, migrated."""
+        self._hive.kill()
+        for _ in range(self._random.randint(1, 2)):
+            self._hive.launch()
+            self._moment(1.5)
+            self._hive.kill()
+        self._hive.up()
+
+    def kill_daemon_as_it_ends(self) -> None:
+        """SIGTERM, and kill -9 in the middle of that."""
+        assert self._hive.daemon is not None
+        self._hive.daemon.send_signal(signal.SIGTERM)
+        self._moment(0.3)
+        self._hive.kill()
+        self._hive.up()
+
+    def end_daemon(self) -> None:
+        """SIGTERM; containers run on."""
+        self._hive.down()
+        self._hive.up()
+
+    def halt_daemon(self) -> None:
+        """SIGSTOP for a while."""
+        assert self._hive.daemon is not None
+        self._hive.daemon.send_signal(signal.SIGSTOP)
+        self._moment(1.5)
+        self._hive.daemon.send_signal(signal.SIGCONT)
+
+    # -- containers and what is in them
+
+    def kill_container(self) -> None:
+        """kill -9 of a leader."""
+        for agent in self._victims(1):
+            self._kill(agent)
+
+    def kill_two_containers(self) -> None:
+        """kill -9 of two leaders, 10 ms apart; at times the same agent's, should it be back by then."""
+        for agent in self._victims(2):
+            self._kill(agent)
+            self._gate.pause(0.01)
+
+    def kill_container_without_daemon(self) -> None:
+        """A container ends while nobody looks."""
+        victims = self._victims(self._random.randint(1, 2))
+        self._hive.kill()
+        for agent in victims:
+            self._kill(agent)
+        self._hive.up()
+
+    def kill_container_and_daemon(self) -> None:
+        """Both in one moment, in this order or the other."""
+        victims, first = self._victims(1), self._random.random() < 0.5
+        if first:
+            self._hive.kill()
+        for agent in victims:
+            self._kill(agent)
+        if not first:
+            self._moment(0.03)
+            self._hive.kill()
+        self._hive.up()
+
+    def kill_harness(self) -> None:
+        """kill -9 of a harness: its container ends with it."""
+        for agent in self._victims(1):
+            for harness in self._harness(agent):
+                self.kills.append(Kill(agent.name, time.time()))
+                harness.kill()
+
+    def halt_harness(self) -> None:
+        """SIGSTOP of a harness for a while."""
+        for agent in self._victims(1):
+            for harness in self._harness(agent):
+                proc.send(harness.pid, harness.ticks, signal.SIGSTOP)
+                self._moment(1.5)
+                proc.send(harness.pid, harness.ticks, signal.SIGCONT)
+
+    def kill_claude(self) -> None:
+        """kill -9 of every Claude that runs, or of one."""
+        found = [claude for agent in self._running() for claude in program("claude", self._inside(agent))]
+        if found and self._random.random() < 0.7:
+            found = [self._random.choice(found)]
+        for claude in found:
+            claude.kill()
+
+    # -- whom
+
+    def _running(self) -> list[Agent]:
+        return [agent for agent in living(self._hive.home) if agent.pid is not None]
+
+    def _victims(self, count: int) -> list[Agent]:
+        found = self._running()
+        return self._random.sample(found, min(count, len(found)))
+
+    def _kill(self, agent: Agent) -> None:
+        assert agent.pid is not None and agent.start is not None
+        leader = Process(agent.pid, agent.start)
+        if leader.alive:
+            self.kills.append(Kill(agent.name, time.time()))
+            leader.kill()
+
+    def _inside(self, agent: Agent) -> list[Process]:
+        return (
+            family(agent.pid) if agent.pid is not None and proc.is_alive(agent.pid, agent.start or 0) else []
+        )
+
+    def _harness(self, agent: Agent) -> list[Process]:
+        with suppress(OSError):
+            return [p for p in running("hyperhive.harness", self._inside(agent)) if is_python(p)][:1]
+        return []
+
+    def _moment(self, most: float) -> None:
+        """A random while."""
+        threading.Event().wait(self._random.random() * most)

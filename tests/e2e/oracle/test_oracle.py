@@ -1,0 +1,61 @@
+"""The oracle's rounds: after each of them everything acknowledged is there, once, in order, and told as it was."""
+
+import os
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.hive import RealHive, hive
+from tests.e2e.oracle.arena import Arena
+
+SCENARIO = Path(__file__).with_name("scenario.toml")
+ROUNDS = 100
+
+
+@pytest.fixture
+def real() -> Iterator[RealHive]:
+    with hive(scenario=SCENARIO) as made:
+        yield made
+
+
+def seed() -> int:
+    """``HYPERHIVE_SEED``, else a new one each time; it stands in what a failure prints."""
+    return int(os.environ.get("HYPERHIVE_SEED") or random.randrange(10**9))
+
+
+def survives(real: RealHive, rounds: int) -> None:
+    """Play the rounds; stop at the first that leaves something wrong behind."""
+    arena = Arena(hive=real, seed=seed())
+    try:
+        arena.begin()
+        for number in range(1, rounds + 1):
+            began = time.monotonic()
+            wrong = arena.round()
+            print(  # noqa: T201 - how far it came, when it fails
+                f"round {number}: {', '.join(arena.done)}; {len(arena.history)} calls,"
+                f" {time.monotonic() - began:.1f} s",
+                flush=True,
+            )
+            said = "\n".join(wrong[:40])
+            assert not wrong, (
+                f"HYPERHIVE_SEED={arena.seed}, round {number} ({', '.join(arena.done)}):\n{said}\n"
+                f"{real.complaints()}"
+            )
+    finally:
+        arena.end()
+
+
+@pytest.mark.e2e
+@pytest.mark.timeout(600)
+def test_what_was_acknowledged_survives_a_few_rounds_of_kills(real: RealHive) -> None:
+    survives(real, 2)
+
+
+@pytest.mark.e2e
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+def test_what_was_acknowledged_survives_a_hundred_rounds_of_kills(real: RealHive) -> None:
+    survives(real, ROUNDS)
