@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+from hyperhive.domain.messages import MAX_UNREAD
+from hyperhive.domain.names import OPERATOR
+from hyperhive.domain.parts import Inbox
 from hyperhive.store.database import Tx
 
 STEP = 2_000
@@ -13,6 +16,8 @@ _TURNS = 100
 @dataclass(frozen=True, slots=True)
 class Retained:
     """How many of the newest of each the record keeps. What is unread, open or pending stays, however old.
+
+    Of what the operator has not read the newest 2,000 stay unread; the rest is set aside, on record like all else.
 
     Args:
         decisions: among how many of the newest events those that say what an operator did or decided stay.
@@ -36,6 +41,10 @@ KEPT = Retained()
 
 def prune(tx: Tx, kept: Retained, step: int = STEP) -> bool:
     """Delete some of what is beyond ``kept``; whether there may be more of it."""
+    if tx.messages.set_aside_beyond(
+        OPERATOR, MAX_UNREAD
+    ):  # an agent's send is not refused for want of a human
+        tx.show_whole(Inbox, lambda: Inbox(tuple(tx.messages.inbox())))
     gone = [
         tx.events.prune(kept.events, decisions=kept.decisions, limit=step),
         tx.messages.prune(kept.messages, limit=step),

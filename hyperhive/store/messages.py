@@ -187,6 +187,15 @@ class Messages(MessageReads):
         )
         return cursor.rowcount
 
+    def set_aside_beyond(self, to: str, keep: int) -> int:
+        """Set aside what ``to`` has not read but its newest ``keep``; how many that were. It stays on record."""
+        cursor = self._write.run(
+            "UPDATE messages SET state = 'set-aside' WHERE id IN (SELECT id FROM messages"
+            " WHERE box = ? AND state = 'unread' ORDER BY id DESC LIMIT -1 OFFSET ?)",
+            *(box_of(self._sql, to), keep),
+        )
+        return cursor.rowcount
+
     def drop(self, to: str) -> int:
         """Drop what the newest incarnation of ``to``, living or ended, has not read; how many that were."""
         box = last_box_of(self._sql, to)
