@@ -4,10 +4,12 @@ import asyncio
 import concurrent.futures
 import contextlib
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Generic, TypeVar
 
+from hyperhive.actors.histogram import Histogram, Sample
 from hyperhive.actors.ports import Frame, Outbound
 from hyperhive.actors.reply import IGNORE, Call, Ignore, Reply
 from hyperhive.domain.wire import FromHost
@@ -181,6 +183,7 @@ class Feed:
         self._first = 0
         self._waiting: set[asyncio.Future[None]] = set()
         self._changes: set[asyncio.Queue[frozenset[str]]] = set()
+        self.fanout = Histogram()
 
     def post(self, frames: list[Frame], changed: frozenset[str]) -> None:
         """Hand up frames, from any thread. One wake-up of the loop serves all that came meanwhile.
@@ -230,11 +233,25 @@ class Feed:
         for future in waiting:
             if not future.done():
                 future.set_result(None)
+        if waiting and incoming and incoming[0].at:
+            # Behind the wake-ups of all who waited: when it runs, the last of them has been handed what came.
+            asyncio.get_running_loop().call_soon(self._handed, incoming[0].at)
         if changed:
             for queue in self._changes:
                 if queue.full():
                     changed |= queue.get_nowait()
                 queue.put_nowait(changed)
+
+    def _handed(self, committed: float) -> None:
+        self.fanout.observe(time.monotonic() - committed)
+
+    def samples(self) -> list[Sample]:
+        """What ``/metrics`` tells of the readers."""
+        return [
+            ("hyperhive_stream_readers", {}, float(self.readers)),
+            ("hyperhive_stream_frames", {}, float(len(self._ring))),
+            *self.fanout.samples("hyperhive_fanout_seconds"),
+        ]
 
     def since(self, position: int, limit: int = 512) -> list[Frame] | None:
         """Up to ``limit`` frames from ``position`` on; ``None`` when the ring has moved beyond it."""

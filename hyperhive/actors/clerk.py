@@ -66,6 +66,11 @@ class Clerk:
                 worker.start()
             self._changed.notify()
 
+    @property
+    def waiting(self) -> int:
+        """Pieces of work that wait for a thread."""
+        return len(self._waiting)
+
     def close(self) -> None:
         """Take nothing more, drop what waits, and wait a while for what is being done. May be called twice."""
         with self._changed:

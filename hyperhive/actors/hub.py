@@ -17,11 +17,15 @@ from hyperhive.store.database import Database
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What one commit made durable: events, what the snapshot shows now, and who waits to hear of it."""
+    """What one commit made durable: events, what the snapshot shows now, and who waits to hear of it.
+
+    ``at``: when, by the monotonic clock; 0: not said.
+    """
 
     events: tuple[Recorded, ...] = ()
     parts: tuple[object, ...] = ()
     replies: tuple[tuple[Reply[Any], Any], ...] = ()
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +75,11 @@ class EventHub(Actor):
     def handle(self, message: Any) -> None:
         """Make one commit visible."""
         match message:
-            case Committed(events, parts, replies):
+            case Committed(events, parts, replies, at):
                 try:
                     if events and events[0].seq != self._board.handed_up + 1:
                         events = self._missed()
-                    self._publish(events, parts)
+                    self._publish(events, parts, at)
                 finally:
                     for reply, value in replies:
                         answer(reply.set, value)
@@ -88,11 +92,14 @@ class EventHub(Actor):
             missed.extend(page)
         return tuple(missed)
 
-    def _publish(self, events: tuple[Recorded, ...], parts: tuple[object, ...]) -> None:
+    def _publish(self, events: tuple[Recorded, ...], parts: tuple[object, ...], at: float = 0.0) -> None:
         patch, changed = self._board.apply(events, parts)
-        frames = [Frame(event.seq, event.kind, encode(event.kind, event.text, event.seq)) for event in events]
+        frames = [
+            Frame(event.seq, event.kind, encode(event.kind, event.text, event.seq), at) for event in events
+        ]
         if patch:
-            frames.insert(0, Frame(None, "patch", encode("patch", json.dumps(patch, separators=(",", ":")))))
+            text = json.dumps(patch, separators=(",", ":"))
+            frames.insert(0, Frame(None, "patch", encode("patch", text), at))
         if frames:
             self._frames.post(frames, changed)
         if events:

@@ -38,14 +38,25 @@ class Places:
     def __init__(self, total: int) -> None:
         self.total = total
         self._free = threading.BoundedSemaphore(total)
+        self._lock = threading.Lock()
+        self.held = 0
+        self.wanted = 0
 
     def acquire(self, *, timeout: float | None = None) -> bool:
         """Take a place; ``False``: none came free within ``timeout`` seconds."""
-        return self._free.acquire(timeout=timeout)
+        with self._lock:
+            self.wanted += 1
+        got = self._free.acquire(timeout=timeout)
+        with self._lock:
+            self.wanted -= 1
+            self.held += got
+        return got
 
     def release(self) -> None:
         """Give a place back."""
         self._free.release()
+        with self._lock:
+            self.held -= 1
 
 
 @dataclass(frozen=True, slots=True)

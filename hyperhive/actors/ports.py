@@ -17,11 +17,12 @@ class Frames(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame of the stream, encoded once."""
+    """One frame of the stream, encoded once. ``at``: when it was committed, by the monotonic clock; 0: not said."""
 
     seq: int | None
     kind: str
     data: bytes
+    at: float = 0.0
 
 
 class Outbound(Protocol):

@@ -9,6 +9,7 @@ from typing import Any
 
 from hyperhive.actors.address import Address
 from hyperhive.actors.base import Actor, Failure
+from hyperhive.actors.histogram import Histogram
 from hyperhive.actors.hub import Committed
 from hyperhive.actors.reply import IGNORE, Reply, answer
 from hyperhive.errors import Broken, HiveError
@@ -43,7 +44,12 @@ class Store(Actor):
         self._tx: Tx | None = None
         self._batch: list[tuple[Reply[Any], Any]] = []
         self.commits = 0
-        self.commit_seconds = 0.0
+        self.commit_times = Histogram()
+
+    @property
+    def pending(self) -> int:
+        """Writes that were run and are not durable yet."""
+        return len(self._batch)
 
     def begin(self) -> None:
         """Undo what a predecessor left open: nobody was told of it."""
@@ -111,8 +117,9 @@ class Store(Actor):
             return
         self._tx, self._batch = None, []
         self.commits += 1
-        self.commit_seconds += time.monotonic() - began
-        self._hub.tell(Committed(tuple(tx.emitted), parts, tuple(batch)))
+        now = time.monotonic()
+        self.commit_times.observe(now - began)
+        self._hub.tell(Committed(tuple(tx.emitted), parts, tuple(batch), now))
 
 
 def _unwritten(error: Exception) -> HiveError:

@@ -2,7 +2,6 @@
 
 import contextlib
 import threading
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,6 +16,7 @@ from hyperhive.actors.core import AgentMemory, Core, Shared
 from hyperhive.actors.desk import Desk
 from hyperhive.actors.entry import insert_agent
 from hyperhive.actors.gatekeeper import Gatekeeper
+from hyperhive.actors.gauges import Gauges
 from hyperhive.actors.hub import Committed, EventHub
 from hyperhive.actors.layout import Layout
 from hyperhive.actors.observer import with_logins
@@ -157,23 +157,17 @@ class Tree:
         """Where the agents' folders are."""
         return self._shared.layout
 
-    def metrics(self) -> list[tuple[str, dict[str, str], float]]:
-        """Samples of the tree: mailboxes, restarts, commits, agents."""
-        samples: list[tuple[str, dict[str, str], float]] = [
-            ("hyperhive_events_total", {}, float(self.board.seq)),
-            ("hyperhive_supervisor_restarts_total", {}, float(self.root.restarts)),
-        ]
-        for post in self.roster.all():
-            labels = {"actor": post.name}
-            samples.append(("hyperhive_mailbox_depth", labels, float(post.address.depth)))
-            samples.append(("hyperhive_actor_restarts_total", labels, float(post.restarts)))
-        store = self.services.store.actor
-        if isinstance(store, Store):
-            samples.append(("hyperhive_commits_total", {}, float(store.commits)))
-            samples.append(("hyperhive_commit_seconds_total", {}, store.commit_seconds))
-        states = Counter(agent.container for agent in self.board.snapshot.agents)
-        samples.extend(("hyperhive_agents", {"container": state}, float(n)) for state, n in states.items())
-        return samples
+    @property
+    def gauges(self) -> Gauges:
+        """The tree as it fares, for whoever looks inside."""
+        return Gauges(
+            board=self.board,
+            roster=self.roster,
+            root=self.root,
+            store=self.services.store,
+            places=self._shared.operations.places,
+            clerk=self._clerk,
+        )
 
     def _sections(self) -> tuple[object, ...]:
         """What the snapshot shows beside the agents' own views."""

@@ -30,6 +30,7 @@ from hyperhive.running.commanding import Commanding
 from hyperhive.running.deciding import Deciding
 from hyperhive.running.harnesses import Harnesses
 from hyperhive.running.mail import Mail
+from hyperhive.running.process import Process
 from hyperhive.running.reading import Reading
 from hyperhive.running.streams import TurnNews, event_stream
 from hyperhive.runtimes.base import Runtime
@@ -53,6 +54,7 @@ class RunningHive(Hive):
         self._database = database
         self._bridge = bridge
         self._runtime = runtime
+        self._process = Process()
         news = TurnNews()
         self._asking = Asking(tree=tree, database=database, bridge=bridge)
         self._reading = Reading(asking=self._asking, watcher=watcher, news=news, repos=repos)
@@ -149,7 +151,7 @@ class RunningHive(Hive):
 
     def metrics(self) -> list[tuple[str, dict[str, str], float]]:
         """Samples for ``/metrics``."""
-        return [*self._tree.metrics(), ("hyperhive_stream_readers", {}, float(self._bridge.feed.readers))]
+        return [*self._tree.gauges.samples(), *self._bridge.feed.samples(), *self._process.samples()]
 
     async def changes(self) -> AsyncIterator[frozenset[str]]:
         """Names of agents whose view changed, batch by batch."""

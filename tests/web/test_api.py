@@ -313,25 +313,6 @@ async def test_an_unknown_address_is_a_problem(operator: httpx.AsyncClient) -> N
         assert (answer.status_code, answer.json()["code"]) == (404, "no-such-route")
 
 
-async def test_metrics_are_prometheus_text(operator: httpx.AsyncClient, hive: FakeHive) -> None:
-    hive.samples = [
-        ("hyperhive_turns_total", {"agent": 'a"\\\n'}, 3.0),
-        ("hyperhive_up", {}, 0.5),
-        ("hyperhive_turns_total", {"agent": "b"}, float("inf")),
-    ]
-    answer = await operator.get("/metrics")
-    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
-    assert answer.text.splitlines() == [
-        "# TYPE hyperhive_turns_total counter",
-        'hyperhive_turns_total{agent="a\\"\\\\\\n"} 3',
-        'hyperhive_turns_total{agent="b"} +Inf',
-        "# TYPE hyperhive_up gauge",
-        "hyperhive_up 0.5",
-        "# TYPE hyperhive_http_streams gauge",
-        "hyperhive_http_streams 0",
-    ]
-
-
 async def test_static_files_are_kept_under_their_version_only(face: Face) -> None:
     from hyperhive.web import pages
 
