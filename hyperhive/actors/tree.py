@@ -25,6 +25,7 @@ from hyperhive.actors.proposals import Proposals
 from hyperhive.actors.reply import Reply
 from hyperhive.actors.requests import Operate
 from hyperhive.actors.retention import KEPT, Retained
+from hyperhive.actors.room import Room
 from hyperhive.actors.roster import Failed, Post, Roster
 from hyperhive.actors.store import Store, Write
 from hyperhive.actors.supervisor import Add, Remove, Root
@@ -110,6 +111,7 @@ class Tree:
         self._watcher.on_trouble = lambda trouble: self._trouble(None, trouble)
         self._desk.on_trouble = self._trouble
         self.root.start()
+        Room(folder=self.layout.home, timers=self._watcher, on_trouble=self._trouble).look()
 
     def _trouble(self, was: str | None, now: str | None) -> None:
         """Something does not work as it should, or does again: say so to everybody who looks."""
