@@ -49,6 +49,8 @@ from soak.clock import Clock, FastWatcher
 from soak.fleet import Fleet
 from soak.vitals import Vitals
 
+_HEARTS = {"#store": "_run", "#hub": "_publish"}
+"""What of a service fails, behind what it does to answer who waits."""
 PATIENT = 3600.0
 """Seconds of the clock on the wall for what waits for real work: a job, a harness that comes back."""
 RETAINED = Retained(
@@ -240,25 +242,16 @@ def _crash(tree: Tree, name: str) -> bool:
     actor = post.address.actor if post is not None else None
     if post is None or actor is None:
         return False
-    if not isinstance(actor, AgentActor):
-        post.address.tell(_Unfit())
-        return True
-    if not actor._begun:
-        return False
 
-    def fail() -> None:
+    def fail(*_: object) -> None:
         raise RuntimeError("the soak made it fail")
 
-    post.address.tell(Then(actor._core, fail))
+    if isinstance(actor, AgentActor):
+        if actor._begun:
+            post.address.tell(Then(actor._core, fail))
+    else:
+        setattr(actor, _HEARTS.get(name, "handle"), fail)
     return True
-
-
-class _Unfit:
-    """A message no service can be told: who asks what it is hears an error."""
-
-    @property  # type: ignore[misc]  # object's can be set
-    def __class__(self) -> type:
-        raise RuntimeError("the soak made it fail")
 
 
 def _package(folder: Path) -> Path:

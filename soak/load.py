@@ -65,9 +65,10 @@ class Load:
 
     async def end(self) -> None:
         """Everything stops."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while running := [task for task in self._tasks if not task.done()]:
+            for task in running:
+                task.cancel()
+            await asyncio.wait(running, timeout=1.0)  # a library may take a cancellation for its own
         self._tasks.clear()
 
     async def _repeat(self, act: Callable[[World], Awaitable[None]], pause: float) -> None:
@@ -219,8 +220,7 @@ async def _knock(world: World) -> None:
     for path in (world.run / "agents" / name / "hive.sock", world.door(name)):
         reader, writer = await asyncio.open_unix_connection(path)
         writer.write(junk + b"\n" if world.random.random() < 0.5 else b"")
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(reader.read(1000), world.random.uniform(0.1, 1.0))
+        await drain(reader, world.random.uniform(0.1, 1.0))
         writer.transport.abort()
     _, writer = await asyncio.open_connection("127.0.0.1", world.port)
     writer.write(world.random.choice([b"GET / HTTP/1.1\r\nHo", b"\x00\xff\r\n\r\n", junk]))
