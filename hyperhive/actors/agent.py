@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hyperhive.actors.address import Address
-from hyperhive.actors.base import Actor, Failure
+from hyperhive.actors.base import Failure
 from hyperhive.actors.core import AgentMemory, Core, Recorded, Shared, Then, recorded
+from hyperhive.actors.crew import Crew, CrewActor
 from hyperhive.actors.hub import Mail
 from hyperhive.actors.job import Done, Ended, Launched, Result
 from hyperhive.actors.lifecycle import Lifecycle
@@ -76,7 +77,7 @@ class Read:
     value: Recorded | None
 
 
-class AgentActor(Actor):
+class AgentActor(CrewActor):
     """Answers for one agent. What is slow runs in its Job.
 
     It begins when its record was read through the Store, behind all that a predecessor wrote; what comes before
@@ -99,10 +100,11 @@ class AgentActor(Actor):
         gone: Callable[[], None],
         attempt: int = 0,
         error: str | None = None,
+        crew: Crew,
         address: Address,
         failed: Callable[[Failure], None],
     ) -> None:
-        super().__init__(address=address, failed=failed)
+        super().__init__(crew=crew, address=address, failed=failed)
         self._name = name
         self._shared = shared
         self._memory = memory
@@ -164,6 +166,7 @@ class AgentActor(Actor):
         self._core.on_lost = lambda: self._core.later("tick", 1.0, self._look_again)
         self._core.on_stuck = self._life.recovery.revive
         left = self._memory.job
+        self._life.line.recall()
         self._prepare()
         self._turns.begin()
         self._seed()
@@ -306,6 +309,9 @@ class AgentActor(Actor):
         found = self._shared.runtime.find(core.paths.container, core.record.handle)
         if found is not None and found != core.record.handle and self._memory.job is None:
             self._life.container.adopt(found, since=True)
+        self._life.line.recall()
+        if self._memory.job is None:
+            self._life.resume(None)
         if self._memory.restart_at is None:
             self._life.recovery.start_if_intended()
         self._tick()
@@ -313,7 +319,8 @@ class AgentActor(Actor):
     def _pause(self, reply: Reply[Accepted]) -> None:
         core = self._core
         if core.record.paused:
-            reply.set(Accepted(None, "It is paused already."))
+            already = Accepted(None, "It is paused already.")
+            core.commit(core.record, then=lambda _: reply.set(already), failed=reply.fail)  # by now durably
             return
         core.commit(
             replace(core.record, paused=True),

@@ -16,12 +16,12 @@ from hyperhive.actors.ports import Outbound, Watches
 from hyperhive.actors.reply import Call, Reply
 from hyperhive.actors.store import Write
 from hyperhive.domain.agent_config import AgentConfig, parse
-from hyperhive.domain.axes import Container, Transient
+from hyperhive.domain.axes import Container
 from hyperhive.domain.events import HelperEvent
 from hyperhive.domain.launch import role_of
 from hyperhive.domain.parts import AgentGone, AgentShown
 from hyperhive.domain.policy import Failures, RestartPolicy
-from hyperhive.domain.records import AgentRecord
+from hyperhive.domain.records import AgentRecord, Ordered
 from hyperhive.domain.turns import TurnState
 from hyperhive.domain.views import AgentView, TurnView
 from hyperhive.errors import Broken, Gone, HiveError
@@ -59,13 +59,10 @@ class Shared:
 
 @dataclass(slots=True)
 class Queued:
-    """An operation that waits for the one under way."""
+    """An operation that was accepted, and who waits for its outcome."""
 
-    kind: Transient
-    by: str
-    purge: bool
+    ordered: Ordered
     waiting: list[Reply[Result]]
-    generation: int | None = None
 
 
 @dataclass(slots=True)

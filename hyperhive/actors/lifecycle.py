@@ -9,6 +9,7 @@ from hyperhive.actors.container import ContainerWatch
 from hyperhive.actors.core import Core, Queued
 from hyperhive.actors.entry import show_kept
 from hyperhive.actors.job import Done, Job, Result
+from hyperhive.actors.line import Line
 from hyperhive.actors.making import JobMaking
 from hyperhive.actors.recording import (
     applied,
@@ -28,25 +29,24 @@ from hyperhive.domain.events import TransientSet
 from hyperhive.domain.names import MANAGER, OPERATOR, SYSTEM
 from hyperhive.domain.operations import PENDING_JOIN, RUNS_AFTER, outcome
 from hyperhive.domain.policy import Failures
-from hyperhive.domain.records import Intended
+from hyperhive.domain.records import Intended, Ordered
 from hyperhive.domain.views import ApprovalView
 from hyperhive.errors import Broken, Gone, HiveError, Refused
 from hyperhive.store.database import Tx
 
-MAX_QUEUED = 4
-"""Operations that may wait for the one under way."""
 _AGAIN = 1.0
 """Seconds until the end of an operation that could not be recorded is tried again."""
 
 
 class Lifecycle:
-    """Runs operations; ``container`` answers for the container, ``recovery`` brings it back."""
+    """Runs operations; ``container`` answers for the container, ``recovery`` brings it back, ``line`` waits."""
 
     def __init__(self, *, core: Core, turns: TurnLoop, gone: Callable[[], None]) -> None:
         self._core = core
         self._turns = turns
         self._gone = gone
         self._making = JobMaking(core=core)
+        self.line = Line(core=core)
         self.recovery = Recovery(core=core, begin=self._begin)
         self.container = ContainerWatch(core=core, turns=turns, recovery=self.recovery)
 
@@ -60,12 +60,12 @@ class Lifecycle:
             return
         if job is not None and self._joins(job, message):
             job.waiting.append(message.done)
-            message.reply.set(Accepted(job.kind))
+            self.line.joined(message.reply)
         elif job is not None:
-            self._queue(message)
-            message.reply.set(Accepted(message.kind))
+            self.line.join(message)
         else:
-            self._begin(_queued(message), message.reply)
+            ordered = Ordered(message.kind, message.by, message.purge, message.generation)
+            self._begin(Queued(ordered, [message.done]), message.reply)
 
     def _refuse(self, message: Operate) -> None:
         record = self._core.record
@@ -121,35 +121,23 @@ class Lifecycle:
             return False  # something else was asked for since: the last word counts
         return kind is not Transient.REBUILDING or self._making.joins(job, message.generation)
 
-    def _queue(self, message: Operate) -> None:
-        queue = self._core.memory.queue
-        if queue and (queue[-1].kind, queue[-1].generation) == (message.kind, message.generation):
-            queue[-1].waiting.append(message.done)
-            return
-        if len(queue) >= MAX_QUEUED:
-            name, under = self._core.name, self._core.record.transient
-            raise Refused(
-                f"'{name}' is {under or 'busy'} and more waits already; try again after.", code="busy"
-            )
-        queue.append(_queued(message))
-
     def _begin(self, queued: Queued, reply: Reply[Accepted] = IGNORE) -> None:
-        core, memory, kind = self._core, self._core.memory, queued.kind
-        job = self._making.job(kind, queued.by, back=queued.generation)
+        core, memory, ordered, kind = self._core, self._core.memory, queued.ordered, queued.ordered.kind
+        job = self._making.job(kind, ordered.by, back=ordered.generation)
         job.waiting, job.accepted = queued.waiting, reply
         memory.job, memory.restart_at = job, None
         core.cancel("restart")
         record = replace(
-            core.record,
+            self.line.written(core.record),
             transient=kind,
             transient_since=core.shared.now(),
-            transient_by=queued.by,
-            purge=queued.purge,
-            transient_generation=queued.generation,
+            transient_by=ordered.by,
+            purge=ordered.purge,
+            transient_generation=ordered.generation,
         )
         if kind in RUNS_AFTER:
             record = replace(record, intended=Intended.RUNNING, rejected_login=None)
-            if queued.by != SYSTEM:
+            if ordered.by != SYSTEM:
                 record = replace(record, quarantined=None)
                 memory.failures = Failures()
         elif kind in (Transient.STOPPING, Transient.DESTROYING):
@@ -189,7 +177,7 @@ class Lifecycle:
             self._not_begun(job, Broken(f"The actor of '{core.name}' was restarted; try again."))
         elif kind is not None:
             self._take_over(kind)
-        self._next()
+        self.next()
 
     def _take_over(self, kind: Transient) -> None:
         """Do what an earlier daemon was about; as it knew, from what is recorded."""
@@ -205,7 +193,7 @@ class Lifecycle:
             failed=lambda error: self._not_begun(job, error),
         )
 
-    def _next(self) -> bool:
+    def next(self) -> bool:
         """Begin what waits: what was asked for, then what was approved; whether there was anything."""
         memory = self._core.memory
         if memory.job is not None:
@@ -213,7 +201,7 @@ class Lifecycle:
         if memory.queue:
             self._begin(memory.queue.pop(0))
         elif self._core.record.transient is None and (view := self._making.approved()) is not None:
-            self._begin(Queued(Transient.REBUILDING, view.by or SYSTEM, False, []))
+            self._begin(Queued(Ordered(Transient.REBUILDING, view.by or SYSTEM), []))
         else:
             return False
         return True
@@ -309,7 +297,7 @@ class Lifecycle:
         if (job.given_up or job.untagged) and job.approval is not None:  # nobody has written the tags
             deploying, record = self._core.shared.operations.deploying, self._core.record
             self._beside(lambda: deploying.failed(job, record, result.note))
-        if not self._next():
+        if not self.next():
             self._turns.deliver()
 
     def _destroyed(self, tx: Tx, job: Job) -> list[ApprovalView]:
@@ -342,7 +330,3 @@ class Lifecycle:
         """Work on the repositories, beside the mailbox. While the daemon stops it is not done: the next one does."""
         with contextlib.suppress(HiveError):
             self._core.shared.clerk.run(work, key=self._core.name)
-
-
-def _queued(message: Operate) -> Queued:
-    return Queued(message.kind, message.by, message.purge, [message.done], message.generation)

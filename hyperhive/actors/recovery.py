@@ -11,7 +11,7 @@ from hyperhive.actors.requests import Accepted
 from hyperhive.domain.axes import Container, Transient
 from hyperhive.domain.events import AgentQuarantined
 from hyperhive.domain.names import SYSTEM
-from hyperhive.domain.records import Intended
+from hyperhive.domain.records import Intended, Ordered
 
 
 class Recovery:
@@ -41,7 +41,7 @@ class Recovery:
     def revive(self) -> None:
         """Restart a container that runs and does not work."""
         if self._core.memory.job is None:
-            self._begin(Queued(Transient.RESTARTING, SYSTEM, False, []), IGNORE)
+            self._begin(Queued(Ordered(Transient.RESTARTING, SYSTEM), []), IGNORE)
 
     def recover(self, error: str) -> None:
         """Start again what should run, with backoff; quarantine what keeps failing."""
@@ -80,7 +80,7 @@ class Recovery:
         running = record.handle is not None
         if record.intended is not Intended.RUNNING or running or record.quarantined:
             return False
-        if core.memory.job is not None or record.transient is not None:
+        if core.memory.job is not None or record.transient is not None or core.memory.queue:
             return False
-        self._begin(Queued(Transient.STARTING, by, False, [done]), reply)
+        self._begin(Queued(Ordered(Transient.STARTING, by), [done]), reply)
         return True

@@ -31,6 +31,22 @@ class Handle:
 
 
 @dataclass(frozen=True, slots=True)
+class Ordered:
+    """An operation that was accepted.
+
+    Args:
+        by: who asked for it.
+        purge: a destroying that deletes the folders too.
+        generation: a rebuilding that goes back to it.
+    """
+
+    kind: Transient
+    by: str
+    purge: bool = False
+    generation: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AgentRecord:
     """One agent's row.
 
@@ -39,6 +55,7 @@ class AgentRecord:
         transient_by: who asked for the operation under way.
         purge: the destroying under way deletes the folders too.
         transient_generation: the rebuilding under way goes back to this generation.
+        queued: what waits for the operation under way, in order.
         parked_until: when the rate limit resets that the turn loop waits for.
         rejected_login: fingerprint of the credentials that the API refused with 401.
         built_revision, built_config, built_commit: what the container's generation was built from.
@@ -59,6 +76,7 @@ class AgentRecord:
     transient_by: str | None = None
     purge: bool = False
     transient_generation: int | None = None
+    queued: tuple[Ordered, ...] = ()
     parked_until: datetime | None = None
     paused: bool = False
     quarantined: str | None = None

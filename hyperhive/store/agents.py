@@ -5,7 +5,7 @@ from datetime import datetime
 
 from hyperhive.domain.axes import Axes, Container, Login, Revision, Transient
 from hyperhive.domain.names import OPERATOR
-from hyperhive.domain.records import AgentRecord, Handle, Intended
+from hyperhive.domain.records import AgentRecord, Handle, Intended, Ordered
 from hyperhive.domain.views import KeptView
 from hyperhive.errors import Gone, Refused, Unknown
 from hyperhive.store.sql import Connection, Param, Reading, Row, from_micros, moment_of, to_micros
@@ -16,14 +16,14 @@ _LAST = (
     *("generation", "built_revision", "built_config", "model"),
     *("rejected_login", "session", "acked_boot", "acked_n", "built_commit", "transient_generation"),
 )
-"""Columns that are fields as they stand; the last ones of a row but the warnings."""
+"""Columns that are fields as they stand; the last ones of a row but two lists."""
 
 _COLUMNS = (
     "id, name, role, created, since, intended, container, login, revision, boot, transient, transient_since,"
     " transient_by, purge, parked_until, paused, quarantined, last_error,"
     " handle_runtime, handle_pid, handle_start, handle_boot,"
     " generation, built_revision, built_config, model, rejected_login, session, acked_boot, acked_n,"
-    " built_commit, transient_generation, warnings"
+    " built_commit, transient_generation, warnings, queued"
 )
 _SAVED = _COLUMNS.removeprefix("id, name, role, created, ")
 _SAVE = (
@@ -178,7 +178,7 @@ def _record(row: Row) -> AgentRecord:
         last_error,
         *rest,
     ) = rest
-    (runtime, pid, start, handle_boot, *last, warnings) = rest
+    (runtime, pid, start, handle_boot, *last, warnings, queued) = rest
     return AgentRecord(
         id=id,
         name=name,
@@ -197,6 +197,7 @@ def _record(row: Row) -> AgentRecord:
         last_error=last_error,
         handle=None if runtime is None else Handle(runtime, pid, start, handle_boot),
         warnings=tuple(json.loads(warnings)),
+        queued=tuple(Ordered(Transient(kind), *more) for kind, *more in json.loads(queued)),
         **dict(zip(_LAST, last, strict=True)),
     )
 
@@ -224,4 +225,5 @@ def _values(record: AgentRecord) -> tuple[Param, ...]:
         *(record.generation, record.built_revision, record.built_config, record.model),
         *(record.rejected_login, record.session, record.acked_boot, record.acked_n),
         *(record.built_commit, record.transient_generation, json.dumps(record.warnings)),
+        json.dumps([(each.kind.value, each.by, each.purge, each.generation) for each in record.queued]),
     )

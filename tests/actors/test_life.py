@@ -378,6 +378,25 @@ def test_the_last_word_counts_when_a_start_is_asked_for_behind_a_stop_that_waits
     assert rig.told("alice", "stopped", "started")[-2:] == ["stopped", "started"]
 
 
+@pytest.mark.parametrize("what", ["the daemon", "its actor"])
+def test_a_stop_that_was_accepted_behind_a_restart_is_not_forgotten_with(rig: Rig, what: str) -> None:
+    rig.spawn("alice")
+    rig.runtime.hang_next = gate = threading.Event()
+    rig.operate(Transient.RESTARTING, "alice")
+    eventually(lambda: rig.runtime.hang_next is None)
+    stopped = rig.operate(Transient.STOPPING, "alice")
+    if what == "the daemon":
+        rig.restart()
+    else:
+        rig.crash_actor("alice")
+    gate.set()
+    if what == "its actor":
+        assert stopped.get(20).ok
+    eventually(lambda: (v := rig.view("alice")) and v.container == "stopped" and not v.transient)
+    assert rig.told("alice", "stopped", "started", "container_crash")[-1] == "stopped"
+    assert rig.record("alice").queued == ()
+
+
 def test_what_waits_behind_a_destroy_hears_that_the_agent_is_gone(rig: Rig) -> None:
     rig.spawn("alice")
     rig.runtime.hang_next = gate = threading.Event()
