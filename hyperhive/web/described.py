@@ -62,7 +62,9 @@ _FLAG = _one("1", "0", "true", "false")
 _WAIT = Query("wait", _whole(most=MOST_WAIT), "seconds to wait for the outcome")
 _FOLLOW = Query("follow", _FLAG, "go on with what comes, as server-sent events")
 _AFTER = Query("after", _whole(), "only behind this number")
-_LAST = Query("Last-Event-ID", _whole(), "the same; counts before it", header=True)
+_LAST = Query(
+    "Last-Event-ID", {"type": "string", "pattern": "^[0-9]{0,15}$"}, "the same; counts before it", header=True
+)
 _BEFORE = Query("before", _whole(1), "only older than this number")
 _PAGE = {HTML: None}
 

@@ -88,6 +88,8 @@ def _operation(method: str, path: str, operation: Any, models: _Models) -> dict[
     error = {"application/problem+json": {"schema": models.given(shapes.Problem)}}
     if operation.open or not path.startswith(("/api/", "/metrics", "/mcp")):
         error[described.HTML] = {"schema": {"type": "string"}}
+    if path == "/mcp":
+        error[described.JSON] = {"schema": models.given(shapes.RpcError)}
     made: dict[str, Any] = {
         "operationId": re.sub(r"\W+", "_", f"{method} {path}").strip("_").lower(),
         "summary": operation.does,

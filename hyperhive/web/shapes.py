@@ -125,3 +125,11 @@ class Rpc(Value):
     id: int | str | None = None
     method: str
     params: dict[str, Any] = {}
+
+
+class RpcError(Value):
+    """What MCP refuses a message with."""
+
+    jsonrpc: Literal["2.0"]
+    id: int | str | None
+    error: dict[str, Any]
