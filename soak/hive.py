@@ -54,7 +54,7 @@ _HEARTS = {"#store": "_run", "#hub": "_publish"}
 PATIENT = 3600.0
 """Seconds of the clock on the wall for what waits for real work: a job, a harness that comes back."""
 RETAINED = Retained(
-    events=20_000, decisions=30_000, messages=5_000, turns=5_000, questions=500, approvals=200, agents=50
+    events=8_000, decisions=12_000, messages=2_000, turns=2_000, questions=200, approvals=100, agents=50
 )
 """What the record keeps here: so little that it is full, and cut, several times in a run."""
 

@@ -181,7 +181,9 @@ def _client(base: str, *, token: str = "", uds: str | None = None) -> httpx.Asyn
     return httpx.AsyncClient(
         base_url=base,
         headers={"Authorization": f"Bearer {token}"} if token else {},
-        transport=httpx.AsyncHTTPTransport(uds=uds, limits=httpx.Limits(max_connections=40)),
+        transport=httpx.AsyncHTTPTransport(
+            uds=uds, limits=httpx.Limits(max_connections=40, max_keepalive_connections=1)
+        ),
         timeout=DEADLINE,
         trust_env=False,
     )

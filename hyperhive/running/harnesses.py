@@ -6,10 +6,14 @@ from typing import Any
 from hyperhive.actors.turn_loop import Connected, Deliver, Disconnected, Reported
 from hyperhive.domain.turns import TurnItem
 from hyperhive.domain.wire import Hello, Report, Welcome
+from hyperhive.errors import Refused
 from hyperhive.hive import Session
 from hyperhive.running.asking import Asking
 from hyperhive.running.streams import TurnNews
 from hyperhive.store.database import Tx
+
+MAX_WAITING = 4_000
+"""Messages that may wait for an agent's actor before no report of its harness is taken."""
 
 
 class Harnesses:
@@ -35,10 +39,18 @@ class Harnesses:
         return welcome
 
     def report(self, name: str, session: Session, n: int, report: Report) -> None:
-        """Hand on a report."""
+        """Hand on a report.
+
+        Raises:
+            Refused: too many wait already.
+        """
         outbound = self._sessions.get(session)
-        if outbound is not None:
-            self._asking.address(name).tell(Reported(outbound, n, report))
+        if outbound is None:
+            return
+        address = self._asking.address(name)
+        if address.depth >= MAX_WAITING:  # the connection ends; what was not acknowledged is said again
+            raise Refused(f"'{name}' reports faster than it is dealt with.", code="too-fast")
+        address.tell(Reported(outbound, n, report))
 
     async def items(self, name: str, session: Session, items: tuple[TurnItem, ...]) -> None:
         """Record turn events of the open turn; others are not the harness's to write."""
