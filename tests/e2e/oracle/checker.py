@@ -149,6 +149,7 @@ def _turns_of(agent: str, events: Sequence[Event], states: dict[int, str]) -> li
     wrong: list[str] = []
     turn: int | None = None
     holds: set[int] = set()
+    woke: set[int] = set()
     again: set[int] = set()
     done: set[int] = set()
     for event in events:
@@ -161,12 +162,13 @@ def _turns_of(agent: str, events: Sequence[Event], states: dict[int, str]) -> li
             case "turn_started":
                 if turn is not None:
                     wrong.append(f"turn {event['turn']} of {agent} began within turn {turn}")
-                turn = event["turn"]
+                turn, woke = event["turn"], set(holds)
             case "turn_ended":
                 if event["turn"] != turn:
                     wrong.append(f"turn {event['turn']} of {agent} ended, and {turn} was open")
-                (done if event["ok"] else again).update(holds)
-                turn, holds = None, set()
+                # What ``recv`` took within a turn is put back when its caller was gone before the answer.
+                (done if event["ok"] else again).update(woke if event["ok"] else holds)
+                turn, holds, woke = None, set(), set()
     if turn is not None:
         wrong.append(f"turn {turn} of {agent} never ended")
     wrong += [f"message {id} came to {agent} outside of any turn" for id in holds if turn is None]
