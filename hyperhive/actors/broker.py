@@ -4,26 +4,24 @@ import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 from hyperhive.actors.address import Address
 from hyperhive.actors.base import Actor, Failure
 from hyperhive.actors.hub import Mail
+from hyperhive.actors.mailing import Outcome, Posting, Taking, exchange, put_back
 from hyperhive.actors.ports import Timers
 from hyperhive.actors.reply import IGNORE, Call, Reply, answer
 from hyperhive.actors.roster import Roster
 from hyperhive.actors.store import Write
-from hyperhive.domain.agent_config import parse
-from hyperhive.domain.events import MessageDelivered, MessageSent
-from hyperhive.domain.messages import MAX_UNREAD, Message, check_body
-from hyperhive.domain.names import MANAGER, OPERATOR, SYSTEM
-from hyperhive.domain.parts import Inbox, InboxDepth
-from hyperhive.errors import Broken, Invalid, Refused, Unknown
-from hyperhive.store.database import Tx
+from hyperhive.domain.messages import Message, check_body
+from hyperhive.domain.names import SYSTEM
+from hyperhive.errors import Broken, HiveError, Invalid, Refused
 
 MAX_WAITERS = 64
 """Calls of ``recv`` that may wait on one inbox."""
+MAX_GATHERED = 64
+"""Messages posted and taken by one write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +63,12 @@ class Undelivered:
 
 @dataclass(eq=False, slots=True)
 class _Waiting:
-    """``left``: its caller is gone; nothing is taken for it any more."""
+    """A call of ``recv``. ``again``: it waits already; trouble with somebody's message is not its own."""
 
     recv: Recv
     until: float
-    left: bool = False
+    taking: Taking
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +78,19 @@ class _Wait:
 
 @dataclass(slots=True)
 class WaitingRoom:
-    """Who waits for mail. Outlives the broker, so that its successor serves them."""
+    """Who waits for mail, and what is about to be handed on. Outlives the broker: its successor goes on with it."""
 
     waiting: dict[str, list[_Waiting]] = field(default_factory=dict)
     serving: dict[int, _Waiting] = field(default_factory=dict)
+    gathered: list["Send | _Waiting"] = field(default_factory=list)
     tokens: "itertools.count[int]" = field(default_factory=itertools.count)
 
 
 class Broker(Actor):
-    """Hands writes to the Store and wakes who waits: a call of ``recv``, else the agent's turn loop."""
+    """Hands messages to the Store, those that came together as one write, and wakes who waits.
+
+    Who waits is a call of ``recv``, else the agent's turn loop.
+    """
 
     def __init__(
         self,
@@ -111,100 +114,119 @@ class Broker(Actor):
         """Serve who waited on a predecessor."""
         for agent in list(self._room.waiting):
             self._serve(agent)
+        self._hand_on()
 
     def handle(self, message: Any) -> None:
-        """Deal with one message."""
-        match message:
-            case Send():
-                self._send(message)
-            case Recv():
-                self._recv(message)
-            case Mail(agent, _):
-                self._serve(agent)
-                self._wake(message)
-            case Expire(agent, token):
-                self._expire(agent, token)
-            case _Wait(entry):
-                self._wait(entry)
-            case Undelivered(agent, ids):
-                self._store.tell(Write(lambda tx: _put_back(tx, agent, ids)))
+        """Deal with one message; what is to be written goes to the Store when nothing more waits."""
+        try:
+            match message:
+                case Send():
+                    self._send(message)
+                case Recv():
+                    self._recv(message)
+                case Mail(agent, _):
+                    self._serve(agent)
+                    self._wake(message)
+                case Expire(agent, token):
+                    self._expire(agent, token)
+                case _Wait(entry):
+                    self._wait(entry)
+                case Undelivered(agent, ids):
+                    self._hand_on()
+                    self._store.tell(Write(lambda tx: put_back(tx, agent, ids)))
+        finally:
+            if self._room.gathered and (self.actor_inbox.empty() or len(self._room.gathered) >= MAX_GATHERED):
+                self._hand_on()
+
+    def end(self) -> None:
+        """Hand on what was gathered."""
+        if not self.abandoned:
+            self._hand_on()
 
     def _send(self, send: Send) -> None:
-        body = check_body(send.body)
+        check_body(send.body)
         if send.to in (SYSTEM, send.sender):
             raise Invalid(f"'{send.to}' cannot be sent to from here; name another agent or 'operator'.")
-        waiting = self._room.waiting.get(send.to)
-        if not waiting:
-            self._store.tell(Write(lambda tx: post(tx, send.sender, send.to, body), send.reply))
-            return
-        entry = waiting[0]  # served in the sender's own commit: one fsync for both
-
-        def op(tx: Tx) -> tuple[Message, tuple[Message, ...]]:
-            return post(tx, send.sender, send.to, body), self._take_for(tx, entry)
-
-        def done(result: tuple[Message, tuple[Message, ...]]) -> None:
-            self._taken(entry, result[1])
-            send.reply.set(result[0])
-
-        def failed(error: BaseException) -> None:
-            send.reply.fail(error)
-            self.address.tell(_Wait(entry))
-
-        self._store.tell(Write(op, Call(done, failed)))
-        self._room.serving[entry.recv.token] = entry
-        waiting.pop(0)
+        self._room.gathered.append(send)
+        if waiting := self._room.waiting.get(
+            send.to
+        ):  # served in the sender's own commit: one fsync for both
+            self._take(waiting.pop(0))
 
     def _recv(self, recv: Recv) -> None:
         waiting = self._room.waiting.setdefault(recv.agent, [])
         if len(waiting) >= MAX_WAITERS:
             raise Refused(f"{MAX_WAITERS} calls already wait on this inbox; end one first.")
-        waiting.append(_Waiting(recv, self._clock() + recv.wait))
+        waiting.append(_Waiting(recv, self._clock() + recv.wait, Taking(recv.agent, recv.limit)))
         if recv.wait > 0:
             self._timers.after(recv.wait, lambda: self.address.tell(Expire(recv.agent, recv.token)))
         self._serve(recv.agent)
 
     def _wait(self, entry: _Waiting) -> None:
         self._room.serving.pop(entry.recv.token, None)
-        if entry.left or entry.until <= self._clock():
+        if entry.taking.left or entry.until <= self._clock():
             entry.recv.reply.set(())
         else:
+            entry.again = True
             self._room.waiting.setdefault(entry.recv.agent, []).append(entry)
 
     def _serve(self, agent: str) -> None:
-        """Let the first who waits take what there is; the Store keeps the order among takers."""
-        waiting = self._room.waiting.pop(agent, [])
-        for entry in waiting:
+        """Let all who wait take what there is; the Store keeps the order among takers."""
+        for entry in self._room.waiting.pop(agent, []):
             self._take(entry)
 
     def _take(self, entry: _Waiting) -> None:
-        def taken(messages: tuple[Message, ...]) -> None:
-            self._taken(entry, messages)
+        self._room.serving[entry.recv.token] = entry
+        self._room.gathered.append(entry)
+
+    def _hand_on(self) -> None:
+        """Let the Store do what was gathered, as one write: in order, each failing alone but for the machine."""
+        gathered, self._room.gathered = self._room.gathered, []
+        if not gathered:
+            return
+        moves = [
+            Posting(item.sender, item.to, item.body) if isinstance(item, Send) else item.taking
+            for item in gathered
+        ]
+
+        def done(outcomes: list[Outcome]) -> None:
+            for item, outcome in zip(gathered, outcomes, strict=True):
+                self._over(item, outcome)
 
         def failed(error: BaseException) -> None:
-            self._room.serving.pop(entry.recv.token, None)
-            entry.recv.reply.fail(error)
+            for item in gathered:
+                self._failed_to(item, error)
 
-        self._room.serving[entry.recv.token] = entry
         try:
-            self._store.tell(Write(lambda tx: self._take_for(tx, entry), Call(taken, failed)))
+            self._store.tell(Write(lambda tx: exchange(tx, moves), Call(done, failed)))
         except Broken as error:
             failed(error)
 
-    def _take_for(self, tx: Tx, entry: _Waiting) -> tuple[Message, ...]:
-        """In the Store's thread. A caller who left meanwhile takes nothing: putting back later breaks the order."""
-        return () if entry.left else take(tx, entry.recv.agent, entry.recv.limit)
-
-    def _taken(self, entry: _Waiting, taken: tuple[Message, ...]) -> None:
+    def _over(self, item: "Send | _Waiting", outcome: Outcome) -> None:
         """Runs where the commit is answered: hand on, or go back to waiting."""
-        if taken:
-            self._room.serving.pop(entry.recv.token, None)
-            entry.recv.reply.set(taken)
+        match item, outcome:
+            case Send(), HiveError():
+                answer(item.reply.fail, outcome)
+            case Send(), Message():
+                answer(item.reply.set, outcome)
+            case _Waiting(), ():
+                self.address.tell(_Wait(item))
+            case _Waiting(), tuple():
+                self._room.serving.pop(item.recv.token, None)
+                answer(item.recv.reply.set, outcome)
+
+    def _failed_to(self, item: "Send | _Waiting", error: BaseException) -> None:
+        if isinstance(item, Send):
+            answer(item.reply.fail, error)
+        elif item.again:
+            self.address.tell(_Wait(item))
         else:
-            self.address.tell(_Wait(entry))
+            self._room.serving.pop(item.recv.token, None)
+            answer(item.recv.reply.fail, error)
 
     def _expire(self, agent: str, token: int) -> None:
         if (served := self._room.serving.get(token)) is not None:
-            served.left = True
+            served.taking.left = True
         waiting = self._room.waiting.get(agent, [])
         for entry in [entry for entry in waiting if entry.recv.token == token]:
             waiting.remove(entry)
@@ -216,73 +238,3 @@ class Broker(Actor):
         post = self._roster.get(mail.agent)
         if post is not None:
             answer(post.address.tell, mail)  # an agent that takes no messages is not the broker's trouble
-
-
-# -- operations on the database
-
-
-def post(tx: Tx, sender: str, to: str, body: str) -> Message:
-    """Store a message.
-
-    Raises:
-        Unknown: no such recipient; names those there are.
-        Refused: the sender may not write to it, or its inbox is full.
-    """
-    if to != OPERATOR:
-        _check_recipient(tx, sender, to)
-    message = tx.messages.insert(sender, to, body)
-    about = to if sender == OPERATOR else sender
-    tx.emit(MessageSent(agent=about if about != OPERATOR else None, id=message.id, sender=sender, to=to))
-    _show_inbox(tx, to)
-    return message
-
-
-def _check_recipient(tx: Tx, sender: str, to: str) -> None:
-    if tx.agents.get(to) is None:
-        known = ", ".join(sorted({record.name for record in tx.agents.all()} - {sender} | {OPERATOR}))
-        raise Unknown(f"There is no agent '{to[:40]}'; there are: {known}.", code="unknown-recipient")
-    record = tx.agents.get(sender) if sender not in (OPERATOR, MANAGER) and to != MANAGER else None
-    allowed = _allowed(record.built_config) if record is not None else None
-    if allowed is not None and to not in allowed:
-        names = ", ".join(sorted({*allowed, MANAGER, OPERATOR}))
-        raise Refused(f"'{sender}' may not write to '{to}'; it may write to: {names}.", code="not-allowed")
-    if tx.messages.depth(to) >= MAX_UNREAD:
-        raise Refused(
-            f"The inbox of '{to}' is full ({MAX_UNREAD} unread); try again later.", code="inbox-full"
-        )
-
-
-@lru_cache(maxsize=1024)
-def _allowed(config: str) -> frozenset[str] | None:
-    recipients = parse(config).allowedRecipients if config else None
-    return None if recipients is None else frozenset(recipients)
-
-
-def take(tx: Tx, agent: str, limit: int) -> tuple[Message, ...]:
-    """Hand over unread messages; they belong to the agent's open turn, if there is one."""
-    turn = tx.turns.open(agent) if agent != OPERATOR else None
-    taken = tuple(tx.messages.take(agent, turn=turn, limit=limit))
-    delivered(tx, agent, taken)
-    return taken
-
-
-def delivered(tx: Tx, agent: str, taken: tuple[Message, ...]) -> None:
-    """Tell that these messages were handed over."""
-    about = None if agent == OPERATOR else agent
-    for message in taken:
-        tx.emit(MessageDelivered(agent=about, id=message.id))
-    if taken:
-        _show_inbox(tx, agent)
-
-
-def _put_back(tx: Tx, agent: str, ids: tuple[int, ...]) -> None:
-    tx.messages.requeue(ids)
-    _show_inbox(tx, agent)
-
-
-def _show_inbox(tx: Tx, agent: str) -> None:
-    """Show what changed in an inbox: the operator's with its messages, an agent's by its depth."""
-    if agent == OPERATOR:
-        tx.show_whole(Inbox, lambda: Inbox(tuple(tx.messages.inbox())))
-    else:
-        tx.show(InboxDepth(agent, tx.messages.depth(agent)))

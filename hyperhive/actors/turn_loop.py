@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from hyperhive.actors.broker import delivered
 from hyperhive.actors.core import Core
+from hyperhive.actors.mailing import delivered
 from hyperhive.actors.ports import Outbound
 from hyperhive.actors.reply import IGNORE, Reply
 from hyperhive.domain.axes import Login, Observation

@@ -2,11 +2,14 @@
 
 import json
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from json.encoder import encode_basestring_ascii as _quoted
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, TypeAdapter
 
 from hyperhive.domain.value import Value
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class HelperEvent(Value):
@@ -245,7 +248,7 @@ TOLD_TO_MANAGER = frozenset(
 """The kinds that reach the manager's inbox as well."""
 
 
-class Recorded(Value):
+class Recorded(NamedTuple):
     """An event as it was recorded: numbered and dated. ``text`` is its envelope, encoded once."""
 
     seq: int
@@ -262,7 +265,27 @@ def envelope(seq: int, ts: datetime, event: HelperEvent) -> str:
     """
     fields: dict[str, Any] = event.model_dump(mode="json", by_alias=True)
     body = {"seq": seq, "ts": stamp(ts), "kind": fields.pop("kind"), "agent": fields.pop("agent"), **fields}
-    return json.dumps(body, separators=(",", ":"))
+    return _encode(body)
+
+
+Told = tuple[str, str | None, str]
+"""An event by its kind, whom it is about, and the JSON of its own fields."""
+
+
+def message_sent(about: str | None, id: int, sender: str, to: str) -> Told:
+    """What ``MessageSent`` says, made without it: there is one for every message."""
+    return "message_sent", about, f'"id":{id},"from":{_quoted(sender)},"to":{_quoted(to)}'
+
+
+def message_delivered(about: str | None, id: int) -> Told:
+    """What ``MessageDelivered`` says, made without it."""
+    return "message_delivered", about, f'"id":{id}'
+
+
+def told_text(seq: int, at: str, kind: str, agent: str | None, fields: str) -> str:
+    """The envelope, exactly as ``envelope`` has it; ``at`` is the moment's ``stamp``."""
+    about = "null" if agent is None else _quoted(agent)
+    return f'{{"seq":{seq},"ts":"{at}","kind":"{kind}","agent":{about},{fields}}}'
 
 
 def stamp(moment: datetime) -> str:

@@ -1,12 +1,12 @@
 """The hive database: one connection that writes, in transactions; a few that read beside it."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
-from hyperhive.domain.events import TOLD_TO_MANAGER, HelperEvent, Recorded
+from hyperhive.domain.events import TOLD_TO_MANAGER, HelperEvent, Recorded, Told
 from hyperhive.domain.messages import MAX_UNREAD
 from hyperhive.domain.names import MANAGER, SYSTEM
 from hyperhive.domain.parts import InboxDepth
@@ -15,6 +15,7 @@ from hyperhive.store.agents import AgentReads, Agents, box_of
 from hyperhive.store.approvals import ApprovalReads, Approvals
 from hyperhive.store.drafts import DraftReads, Drafts
 from hyperhive.store.events import EventReads, Events
+from hyperhive.store.exchange import Exchange
 from hyperhive.store.generations import GenerationReads, Generations
 from hyperhive.store.messages import MessageReads, Messages
 from hyperhive.store.meta import Meta, MetaReads
@@ -123,6 +124,14 @@ class Tx:
             self._sql.one(f"PRAGMA {name}") for name in ("page_count", "freelist_count", "page_size")
         )
         return (pages[0] - free[0]) * size[0] if pages and free and size else 0
+
+    def tell(self, told: Sequence[Told]) -> None:
+        """Record events that are nothing for the manager's inbox."""
+        self.emitted.extend(self.events.append_told(told))
+
+    def exchange(self, *, names: Iterable[str], takes: Sequence[tuple[str, int]]) -> Exchange:
+        """Post and take many messages; see ``Exchange``."""
+        return Exchange(self._sql, self.now, names=names, takes=takes)
 
     def show(self, part: object) -> None:
         """Hand ``part`` (see ``domain/parts.py``) to the snapshot once this is committed."""

@@ -1,10 +1,11 @@
 """The record of events: numbered without a gap, kept as the text that was told."""
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from hyperhive.domain.events import HelperEvent, Recorded, envelope
+from hyperhive.domain.events import HelperEvent, Recorded, Told, envelope, stamp, told_text
 from hyperhive.store.sql import Connection, Reading, Row, clean, from_micros, to_micros
 
 DECISIONS = frozenset({"audit", "approval_resolved"})
@@ -92,6 +93,19 @@ class Events(EventReads):
             *(seq, to_micros(self._now), event.kind, event.agent, text),
         )
         return Recorded(seq=seq, ts=self._now, kind=event.kind, agent=event.agent, text=text)
+
+    def append_told(self, told: Sequence[Told]) -> list[Recorded]:
+        """Number and record many events whose own fields are JSON already."""
+        seq, at, micros = self.newest(), stamp(self._now), to_micros(self._now)
+        recorded = [
+            Recorded(number, self._now, kind, agent, told_text(number, at, kind, agent, fields))
+            for number, (kind, agent, fields) in enumerate(told, seq + 1)
+        ]
+        self._write.insert(
+            "INSERT INTO events (seq, ts, kind, agent, text)",
+            [(event.seq, micros, event.kind, event.agent, event.text) for event in recorded],
+        )
+        return recorded
 
     def prune(self, keep: int, decisions: int = 0, limit: int = _ALL) -> int:
         """Delete all but the newest ``keep`` events; how many that were. Numbers are never used again.

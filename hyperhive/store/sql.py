@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +17,8 @@ _MICRO = timedelta(microseconds=1)
 _EARLIEST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICRO
 _LATEST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICRO
 _LARGEST = 2**63 - 1
+_ROWS = 32
+"""Rows inserted by one statement at most."""
 
 
 def utc_now() -> datetime:
@@ -91,6 +94,22 @@ class Connection:
         """Execute a statement once for each row of parameters."""
         for row in rows:
             self.run(sql, *row)
+
+    def insert(self, sql: str, rows: Sequence[Sequence[Param]]) -> None:
+        """Insert ``rows`` with few statements: each is one call into SQLite, beside which other threads run.
+
+        Args:
+            sql: the statement up to its columns' closing parenthesis.
+        """
+        start = 0
+        while start < len(rows):
+            size = min(
+                1 << ((len(rows) - start).bit_length() - 1), _ROWS
+            )  # few lengths: each is compiled once
+            chunk = rows[start : start + size]
+            marks = f"({', '.join('?' * len(chunk[0]))})"
+            self.run(f"{sql} VALUES {', '.join([marks] * size)}", *chain.from_iterable(chunk))
+            start += size
 
     def one(self, sql: str, *params: Param) -> Row | None:
         """The first row, if there is one; the statement is finished."""
