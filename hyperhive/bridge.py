@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from hyperhive.actors.histogram import Histogram, Sample
 from hyperhive.actors.ports import Frame, Outbound
@@ -164,14 +164,30 @@ class _Outbound:
         self._bridge.post(self._close)
 
 
+class Follower(Protocol):
+    """Serves readers of its own from the ring."""
+
+    @property
+    def readers(self) -> int:
+        """How many."""
+
+    def serve(self) -> None:
+        """Frames came."""
+
+
 class Feed:
     """The ring of encoded frames: encoded once, shared by all readers, a cursor and one wake-up each.
 
     A reader that falls behind the ring is told so and starts again from the record; it costs the others nothing.
+
+    Args:
+        bridge: the way to the loop.
+        frames, size: how many frames, and bytes of them, the ring holds.
     """
 
-    def __init__(self, bridge: Bridge) -> None:
+    def __init__(self, bridge: Bridge, *, frames: int = RING_FRAMES, size: int = RING_BYTES) -> None:
         self._bridge = bridge
+        self._most, self._size = frames, size
         self._lock = threading.Lock()
         self._incoming: deque[Frame] = deque()
         self._incoming_bytes = 0
@@ -181,7 +197,9 @@ class Feed:
         self._ring: deque[Frame] = deque()
         self._bytes = 0
         self._first = 0
+        self._newest = 0
         self._waiting: set[asyncio.Future[None]] = set()
+        self._followers: list[Follower] = []
         self._changes: set[asyncio.Queue[frozenset[str]]] = set()
         self.fanout = Histogram()
 
@@ -194,7 +212,7 @@ class Feed:
             self._changed |= changed
             self._incoming.extend(frames)
             self._incoming_bytes += sum(len(frame.data) for frame in frames)
-            while len(self._incoming) > RING_FRAMES or self._incoming_bytes > RING_BYTES:
+            while len(self._incoming) > self._most or self._incoming_bytes > self._size:
                 self._incoming_bytes -= len(self._incoming.popleft().data)
                 self._skipped += 1
             if self._scheduled:
@@ -209,9 +227,18 @@ class Feed:
         return self._first + len(self._ring)
 
     @property
+    def newest(self) -> int:
+        """The number of the newest event that came up; 0: none did."""
+        return self._newest
+
+    def follow(self, follower: Follower) -> None:
+        """Tell ``follower`` whenever frames came, before anything else can run on the loop."""
+        self._followers.append(follower)
+
+    @property
     def readers(self) -> int:
         """Readers that wait for the next frame."""
-        return len(self._waiting)
+        return len(self._waiting) + sum(follower.readers for follower in self._followers)
 
     def drain(self) -> None:
         """Take over what was posted and wake who waits."""
@@ -225,15 +252,21 @@ class Feed:
             self._ring.clear()
             self._bytes = 0
         self._ring.extend(incoming)
-        self._bytes += sum(len(frame.data) for frame in incoming)
-        while self._ring and (len(self._ring) > RING_FRAMES or self._bytes > RING_BYTES):
+        for frame in incoming:
+            self._bytes += len(frame.data)
+            if frame.seq is not None and frame.seq > self._newest:  # a hub that failed may hand up one again
+                self._newest = frame.seq
+        while self._ring and (len(self._ring) > self._most or self._bytes > self._size):
             self._bytes -= len(self._ring.popleft().data)
             self._first += 1
+        readers = self.readers
+        for follower in self._followers:
+            follower.serve()
         waiting, self._waiting = self._waiting, set()
         for future in waiting:
             if not future.done():
                 future.set_result(None)
-        if waiting and incoming and incoming[0].at:
+        if readers and incoming and incoming[0].at:
             # Behind the wake-ups of all who waited: when it runs, the last of them has been handed what came.
             asyncio.get_running_loop().call_soon(self._handed, incoming[0].at)
         if changed:

@@ -1,9 +1,9 @@
 """Hive: the async façade that web, mcp and link share. Snapshot, events, commands; it hides threads and actors."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from hyperhive.domain.approvals import Against, Kind
 from hyperhive.domain.diff import Diff
@@ -51,6 +51,56 @@ class Session:
 
     def close(self) -> None:
         """End the connection."""
+        raise NotImplementedError
+
+
+class Outlet(Protocol):
+    """A connection that takes what a live stream says, on the event loop."""
+
+    @property
+    def write(self) -> Callable[[bytes], None]:
+        """Send packed bytes; never blocks. When its buffer fills it calls ``Tap.pause`` before this returns."""
+
+    def finish(self, packed: bytes) -> None:
+        """Send the last bytes and end."""
+
+
+class Tap(Protocol):
+    """A live stream's end inside the hive, as its connection sees it."""
+
+    def pause(self) -> None:
+        """The connection takes no more for now; what comes meanwhile is kept as long as the ring holds it."""
+
+    def resume(self) -> None:
+        """It takes more again."""
+
+    def leave(self) -> None:
+        """It is gone."""
+
+
+class LiveStream(AsyncIterator[bytes]):
+    """A stream whose live part can be handed to the connection itself, so that waiting costs no task.
+
+    Iterated over, it is the whole stream; else it is read by its parts, in this order.
+    """
+
+    ended = False
+    """Whether it ended in its past: with ``resync``."""
+
+    def past(self) -> AsyncIterator[bytes]:
+        """What it begins with: what was recorded, and the state where it is asked for."""
+        raise NotImplementedError
+
+    def live(self) -> AsyncIterator[bytes]:
+        """What comes from then on."""
+        raise NotImplementedError
+
+    def hand_over(self, outlet: Outlet, pack: Callable[[bytes], bytes]) -> Tap:
+        """The same, written to ``outlet`` as it comes, from the tap's first ``resume`` on.
+
+        Args:
+            pack: how its transport packs what it sends. Done once for all outlets that have the same.
+        """
         raise NotImplementedError
 
 

@@ -26,13 +26,14 @@ from hyperhive.errors import Refused
 from hyperhive.hive import Action, Hive, Operated, Session
 from hyperhive.repos.repositories import Repositories
 from hyperhive.running.asking import Asking
+from hyperhive.running.broadcast import Broadcast
 from hyperhive.running.commanding import Commanding
 from hyperhive.running.deciding import Deciding
 from hyperhive.running.harnesses import Harnesses
 from hyperhive.running.mail import Mail
 from hyperhive.running.process import Process
 from hyperhive.running.reading import Reading
-from hyperhive.running.streams import TurnNews, event_stream
+from hyperhive.running.streams import EventStream, TurnNews
 from hyperhive.runtimes.base import Runtime
 from hyperhive.store.database import Database
 
@@ -55,6 +56,7 @@ class RunningHive(Hive):
         self._bridge = bridge
         self._runtime = runtime
         self._process = Process()
+        self._broadcast = Broadcast(feed=bridge.feed)
         news = TurnNews()
         self._asking = Asking(tree=tree, database=database, bridge=bridge)
         self._reading = Reading(asking=self._asking, watcher=watcher, news=news, repos=repos)
@@ -77,8 +79,9 @@ class RunningHive(Hive):
         self, *, after: int | None, kinds: frozenset[str] | None = None, views: bool = False
     ) -> AsyncIterator[bytes]:
         """Server-sent events; see ``Hive.stream``."""
-        return event_stream(
+        return EventStream(
             feed=self._bridge.feed,
+            broadcast=self._broadcast,
             board=self._tree.board,
             database=self._database,
             after=after,

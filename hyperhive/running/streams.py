@@ -4,20 +4,20 @@ import asyncio
 import contextlib
 import os
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Self
 
 from hyperhive.actors.board import Board
 from hyperhive.actors.build_log import Step
 from hyperhive.actors.hub import encode
-from hyperhive.actors.ports import Frame, Watches
+from hyperhive.actors.ports import Watches
 from hyperhive.bridge import Bridge, Feed
 from hyperhive.domain.turns import TurnItem
+from hyperhive.hive import LiveStream, Outlet, Tap
+from hyperhive.running.broadcast import BEAT, HEARTBEAT, RESYNC, Broadcast, Filter, take
 from hyperhive.store.database import Database
 
-HEARTBEAT = 15.0
-"""Seconds of silence after which a comment goes out."""
 _PAGE = 1000
 _MAX_LOG_STEP = 256 * 1024
 _MAX_LOG = 1024 * 1024
@@ -25,78 +25,89 @@ _LAST = re.compile(rb"\[ *[0-9.]+ s\] " + Step.DONE.value.encode())
 """How the last line of a build's log begins."""
 
 OPENING = b": hyperhive\n\n"
-BEAT = b": beat\n\n"
-RESYNC = encode("resync", "{}")
 
 
-async def event_stream(
-    *,
-    feed: Feed,
-    board: Board,
-    database: Database,
-    after: int | None,
-    kinds: frozenset[str] | None,
-    views: bool,
-) -> AsyncIterator[bytes]:
+class EventStream(LiveStream):
     """See ``Hive.stream``. The record first, then the ring; a number tells where the one goes over into the other."""
-    position = feed.end
-    seen = board.seq if after is None else after
-    yield OPENING
-    if after is not None:
-        reader = database.reader()
-        newest, oldest = await asyncio.to_thread(lambda: (reader.events.newest(), reader.events.oldest()))
-        if after > newest or (after < newest and (not oldest or after < oldest - 1)):
-            yield RESYNC
-            return
-        while True:
-            page = await asyncio.to_thread(reader.events.after, seen, _PAGE, kinds)
-            if len(page) == _PAGE and await asyncio.to_thread(reader.events.oldest) > seen + 1:
-                yield RESYNC  # what it was to read next was dropped while it read
+
+    def __init__(
+        self,
+        *,
+        feed: Feed,
+        broadcast: Broadcast,
+        board: Board,
+        database: Database,
+        after: int | None,
+        kinds: frozenset[str] | None,
+        views: bool,
+    ) -> None:
+        self._feed = feed
+        self._broadcast = broadcast
+        self._board = board
+        self._database = database
+        self._after = after
+        self._position = feed.end
+        self._wanted = Filter(seen=board.seq if after is None else after, kinds=kinds, views=views)
+        self._whole = self._both()
+
+    async def __anext__(self) -> bytes:
+        return await anext(self._whole)
+
+    async def aclose(self) -> None:
+        """Let go of what it reads from."""
+        await self._whole.aclose()
+
+    async def _both(self) -> AsyncGenerator[bytes, None]:
+        async for chunk in self.past():
+            yield chunk
+        if not self.ended:
+            async for chunk in self.live():
+                yield chunk
+
+    async def past(self) -> AsyncGenerator[bytes, None]:
+        """What was recorded behind ``after``, and the state."""
+        wanted = self._wanted
+        yield OPENING
+        if self._after is not None:
+            events = self._database.reader().events
+            newest, oldest = await asyncio.to_thread(lambda: (events.newest(), events.oldest()))
+            if self._after > newest or (self._after < newest and (not oldest or self._after < oldest - 1)):
+                self.ended = True
+                yield RESYNC
                 return
-            if page:
-                yield b"".join(encode(event.kind, event.text, event.seq) for event in page)
-                seen = page[-1].seq
-            if len(page) < _PAGE:
-                break
-        seen = max(seen, newest)
-    if views:
-        yield encode("state", board.json.decode())
-    async for chunk in _live(feed, position, _Filter(seen=seen, kinds=kinds, views=views)):
-        yield chunk
+            while True:
+                page = await asyncio.to_thread(events.after, wanted.seen, _PAGE, wanted.kinds)
+                if len(page) == _PAGE and await asyncio.to_thread(events.oldest) > wanted.seen + 1:
+                    self.ended = True  # what it was to read next was dropped while it read
+                    yield RESYNC
+                    return
+                if page:
+                    yield b"".join(encode(event.kind, event.text, event.seq) for event in page)
+                    wanted.seen = page[-1].seq
+                if len(page) < _PAGE:
+                    break
+            wanted.seen = max(wanted.seen, newest)
+        if wanted.views:
+            yield encode("state", self._board.json.decode())
 
+    async def live(self) -> AsyncGenerator[bytes, None]:
+        """The wanted frames as they come; a comment when there were none for a while, whatever others got."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + HEARTBEAT
+        while True:
+            await self._feed.more(self._position, max(0.0, due - loop.time()))
+            taken = take(self._feed, self._position, self._wanted)
+            if taken is None:
+                yield RESYNC
+                return
+            chunk, self._position = taken
+            if chunk or loop.time() >= due:
+                yield chunk or BEAT
+                due = loop.time() + HEARTBEAT
 
-async def _live(feed: Feed, position: int, wanted: "_Filter") -> AsyncIterator[bytes]:
-    """The wanted frames as they come; a comment when there were none for a while, whatever others got."""
-    loop = asyncio.get_running_loop()
-    due = loop.time() + HEARTBEAT
-    while True:
-        await feed.more(position, max(0.0, due - loop.time()))
-        frames = feed.since(position)
-        if frames is None:
-            yield RESYNC
-            return
-        position += len(frames)
-        chunk = b"".join(frame.data for frame in frames if wanted(frame))
-        if chunk or loop.time() >= due:
-            yield chunk or BEAT
-            due = loop.time() + HEARTBEAT
-
-
-class _Filter:
-    """What of the ring one reader gets: nothing twice, though a hub that failed may hand up a frame again."""
-
-    def __init__(self, *, seen: int, kinds: frozenset[str] | None, views: bool) -> None:
-        self._seen = seen
-        self._kinds = kinds
-        self._views = views
-
-    def __call__(self, frame: Frame) -> bool:
-        if frame.seq is None:
-            return self._views
-        if frame.seq <= self._seen:
-            return False
-        self._seen = frame.seq
-        return self._kinds is None or frame.kind in self._kinds
+    def hand_over(self, outlet: Outlet, pack: Callable[[bytes], bytes]) -> Tap:
+        """Live, without a task."""
+        return self._broadcast.join(outlet, self._wanted, self._position, pack)
 
 
 class TurnNews:

@@ -9,9 +9,10 @@ import http
 from typing import Any
 
 from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from hyperhive.web.headers import ALWAYS
+from hyperhive.web.outlet import GivingProtocol
 from hyperhive.web.problems import problem
 from hyperhive.web.strangers import ADMIT, Strangers
 
@@ -35,7 +36,7 @@ class _Refused(Exception):
     """Ends the parser's work; what to answer is noted."""
 
 
-class BoundedProtocol(HttpToolsProtocol):
+class BoundedProtocol(GivingProtocol):
     """One connection.
 
     Args:

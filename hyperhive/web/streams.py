@@ -8,7 +8,9 @@ from typing import TypeVar
 import anyio
 from starlette.types import Receive, Scope, Send
 
+from hyperhive.hive import LiveStream
 from hyperhive.web.door import SESSION
+from hyperhive.web.outlet import Outlet
 from hyperhive.web.problems import Rejected
 
 MOST = 2_000
@@ -24,6 +26,7 @@ _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),
+    (b"connection", b"close"),  # nothing is asked on it behind a stream
 ]
 
 
@@ -64,7 +67,7 @@ class Streams:
         self._alive = alive
         self._most = most
         self._stalled = stalled
-        self._open: set[_Stream] = set()
+        self._open: set[_Stream | Outlet] = set()
         self._sweep = sweep
         self._next_look: asyncio.TimerHandle | None = None
         self._closed = False
@@ -94,10 +97,27 @@ class Streams:
         """
         with self._place(scope) as stream:
             await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
-            if scope["method"] != "HEAD":
-                await self._pump(stream, receive, send, frames)
-        if not stream.sending:
+            handed = scope["method"] != "HEAD" and await self._answer(stream, scope, receive, send, frames)
+        if not handed and not stream.sending:
             await send({"type": "http.response.body", "body": b""})
+
+    async def _answer(
+        self, stream: _Stream, scope: Scope, receive: Receive, send: Send, frames: AsyncIterator[bytes]
+    ) -> bool:
+        """Send ``frames``, or what they begin with; whether the connection does the rest without us."""
+        if not isinstance(frames, LiveStream):
+            await self._pump(stream, receive, send, frames)
+            return False
+        await self._pump(stream, receive, send, frames.past())
+        if frames.ended or stream.stopped:
+            return False
+        outlet = Outlet(session=stream.session, ended=self._free)
+        if outlet.take(scope):
+            self._open.add(outlet)
+            outlet.follow(frames)
+            return True
+        await self._pump(stream, receive, send, frames.live())
+        return False
 
     async def guard(self, scope: Scope, items: AsyncIterator[_Item]) -> AsyncGenerator[_Item, None]:
         """``items``, ended when the stream is stopped. For responses that watch their reader themselves.
@@ -137,10 +157,13 @@ class Streams:
         try:
             yield stream
         finally:
-            self._open.discard(stream)
-            if not self._open and self._next_look is not None:
-                self._next_look.cancel()
-                self._next_look = None
+            self._free(stream)
+
+    def _free(self, stream: "_Stream | Outlet") -> None:
+        self._open.discard(stream)
+        if not self._open and self._next_look is not None:
+            self._next_look.cancel()
+            self._next_look = None
 
     async def _pump(
         self, stream: _Stream, receive: Receive, send: Send, frames: AsyncIterator[bytes]

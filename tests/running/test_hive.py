@@ -7,7 +7,8 @@ import pytest
 from hyperhive.domain.events import Paused
 from hyperhive.errors import Invalid, Unknown
 from hyperhive.hive import Action
-from hyperhive.running.streams import RESYNC, event_stream
+from hyperhive.running.broadcast import RESYNC
+from hyperhive.running.streams import EventStream
 from tests.running.conftest import Running
 from tests.waiting import eventually_async
 
@@ -46,8 +47,9 @@ async def test_a_stream_resumes_without_gap_and_says_when_it_cannot(hive: Runnin
     seqs = [int(line[4:]) for line in text.split(b"\n") if line.startswith(b"id: ")]
     assert seqs == list(range(newest - 19, newest + 1))
     rig.write(lambda tx: tx.events.prune(5))
-    behind = event_stream(
+    behind = EventStream(
         feed=running._bridge.feed,
+        broadcast=running._broadcast,
         board=rig.tree.board,
         database=rig.database,
         after=1,
