@@ -8,6 +8,7 @@ import pytest
 from hyperhive.domain.records import Intended
 from hyperhive.domain.turns import MAX_ITEM, MAX_ITEMS_PER_TURN, MAX_TURNS_KEPT, Outcome, TurnItem, TurnUsage
 from hyperhive.errors import Refused, Unknown
+from hyperhive.store import turns
 from hyperhive.store.database import Database, Tx
 from hyperhive.store.items import MAX_TURN_BYTES
 from tests.store.conftest import START, Clock
@@ -191,6 +192,31 @@ def test_a_destroyed_agents_items_go_and_its_open_turn_is_lost(tx: Tx) -> None:
     assert tx.turns.open("alice") is None
     assert tx.turns.items("alice", after=0, limit=10) == []
     assert tx.turns.add_items("alice", [item(turn, "old harness")]) == []
+
+
+def test_an_agents_items_are_kept_up_to_so_many_bytes(tx: Tx, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "MAX_AGENT_BYTES", 2_500)
+    began = []
+    for _ in range(5):
+        began.append(tx.turns.begin("alice", "operator"))
+        tx.turns.add_items("alice", [item(began[-1], "x" * 1_000)])
+        end(tx, began[-1])
+    other = tx.turns.begin("bob", "operator")
+    tx.turns.add_items("bob", [item(other, "x" * 1_000)])
+    tx.turns.begin("alice", "operator")
+    assert [each.turn for each in tx.turns.items("alice", after=0, limit=10)] == began[-2:]
+    assert len(tx.turns.items("bob", after=0, limit=10)) == 1
+
+
+def test_the_items_of_the_hives_oldest_turns_can_go_first(tx: Tx) -> None:
+    began = []
+    for name in ("alice", "bob", "alice"):
+        began.append(tx.turns.begin(name, "operator"))
+        tx.turns.add_items(name, [item(began[-1], "x")])
+        end(tx, began[-1])
+    assert tx.turns.prune_items(2) == 2
+    assert [each.turn for each in tx.turns.items("alice", after=0, limit=10)] == began[-1:]
+    assert tx.turns.items("bob", after=0, limit=10) == []
 
 
 def test_old_turns_are_pruned_with_their_items_but_no_open_one(tx: Tx) -> None:
