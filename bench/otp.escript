@@ -24,6 +24,8 @@ serve(Names) ->
     end.
 
 crash(Crowd) ->
+    %% The supervisor goes through all restarts of its period with each: those of an earlier storm must not count.
+    length(Crowd) > 1 andalso timer:sleep(2100),
     Began = erlang:monotonic_time(nanosecond),
     [gen_server:cast(Name, crash) || Name <- Crowd],
     [ok = ask(Name) || Name <- Crowd],

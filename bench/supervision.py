@@ -13,7 +13,7 @@ from typing import Any
 from bench.measure import Goal, Row, interleaved
 from bench.peers import peer
 from hyperhive.actors.address import Address
-from hyperhive.actors.base import Actor
+from hyperhive.actors.crew import Crew, CrewActor
 from hyperhive.actors.reply import Reply, Waiter
 from hyperhive.actors.roster import Post, Roster
 from hyperhive.actors.supervisor import Add, Root
@@ -39,7 +39,7 @@ class _Ask:
     reply: Reply[bool]
 
 
-class _Child(Actor):
+class _Child(CrewActor):
     def handle(self, message: Any) -> None:
         match message:
             case _Ask(reply):
@@ -48,17 +48,13 @@ class _Child(Actor):
                 raise RuntimeError("as ordered")
 
 
-def _start(*, address: Address, failed: Any, attempt: int, error: str | None) -> object:
-    return _Child.start(address=address, failed=failed)
-
-
 def rows() -> Iterator[Row]:
     """One crash, and a storm; on both sides nothing is logged."""
     escript = peer("escript", ["erlang-base"])
     with ExitStack() as stack:
         ours = stack.enter_context(_Ours())
         otp = stack.enter_context(_Otp(escript)) if escript else None
-        for name, crowd, times, rounds in (("one crash", 1, 51, 15), ("a storm", STORM, 1, 15)):
+        for name, crowd, times, rounds in (("one crash", 1, 51, 15), ("a storm", STORM, 1, 9)):
             crash, floor = interleaved(
                 lambda n=crowd, t=times: ours.crash(n, t), lambda n=crowd, t=times: _threads(n, t), 5
             )
@@ -78,6 +74,7 @@ class _Ours:
     def __init__(self) -> None:
         self._watcher = Watcher()
         self._root = Root(roster=Roster(), timers=self._watcher)
+        self._crew = Crew()
         self._addresses = [Address(f"child-{number}") for number in range(STORM)]
 
     def __enter__(self) -> "_Ours":
@@ -85,7 +82,7 @@ class _Ours:
         self._root.start()
         for address in self._addresses:
             added: Waiter[None] = Waiter()
-            post = Post(name=address.name, address=address, start=_start, policy=_PATIENT)
+            post = Post(name=address.name, address=address, start=self._child, policy=_PATIENT)
             self._root.address.tell(Add(post, added))
             added.get(5)
         return self
@@ -93,6 +90,10 @@ class _Ours:
     def __exit__(self, *_: object) -> None:
         self._root.stop()
         self._watcher.stop()
+        self._crew.close()
+
+    def _child(self, *, address: Address, failed: Any, attempt: int, error: str | None) -> object:
+        return _Child.start(crew=self._crew, address=address, failed=failed)
 
     def crash(self, count: int, times: int) -> float:
         """Seconds until so many have crashed and their successors answered; the median of so many times."""

@@ -1,12 +1,11 @@
 """Where an actor is reached, whoever holds the post at the moment: an address outlives its actors."""
 
-import contextlib
-import queue
 import threading
 from collections import deque
 
 import pykka
 
+from hyperhive.actors.mailbox import Inbox, Mailbox
 from hyperhive.actors.reply import answer
 from hyperhive.errors import Broken, Gone, HiveError
 
@@ -65,13 +64,10 @@ class Address:
             if self._actor is not actor:
                 return False
             self._actor = None
-            inbox, leftovers = actor.actor_inbox, []
-            assert isinstance(inbox, queue.Queue)
-            with contextlib.suppress(queue.Empty):
-                while (
-                    True
-                ):  # never waiting: an actor that hung may go on right now and take the last one itself
-                    leftovers.append(inbox.get_nowait().message)
+            inbox, leftovers = _mailbox(actor), []
+            # never waiting: an actor that hung may go on right now and take the last one itself
+            while (envelope := inbox.take()) is not None:
+                leftovers.append(envelope.message)
             self._pending.extendleft(reversed(leftovers))
             return True
 
@@ -99,8 +95,13 @@ class Address:
     def depth(self) -> int:
         """Messages that wait, in the mailbox or for a successor."""
         with self._lock:
-            inbox = self._actor.actor_inbox if self._actor is not None else None
-            return len(self._pending) + (inbox.qsize() if isinstance(inbox, queue.Queue) else 0)
+            return len(self._pending) + (_mailbox(self._actor).qsize() if self._actor is not None else 0)
+
+
+def _mailbox(actor: pykka.Actor) -> Inbox | Mailbox:
+    inbox = actor.actor_inbox
+    assert isinstance(inbox, Inbox | Mailbox)
+    return inbox
 
 
 def _refuse(message: object, reason: HiveError) -> None:

@@ -4,11 +4,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import pykka
 
 from hyperhive.actors.address import Address
+from hyperhive.actors.mailbox import Inbox, Mailbox
 from hyperhive.actors.reply import answer
 from hyperhive.errors import Broken, HiveError
 
@@ -42,7 +43,7 @@ class Actor(pykka.ThreadingActor):
         failed: told of the failure, in the dying thread.
     """
 
-    use_daemon_thread = True
+    actor_inbox: Inbox | Mailbox  # type: ignore[assignment]  # a narrower one; pykka's says so by a Protocol
 
     def __init__(self, *, address: Address, failed: Callable[[Failure], None]) -> None:
         super().__init__()
@@ -53,6 +54,24 @@ class Actor(pykka.ThreadingActor):
         self.abandoned = False
         self.over = threading.Event()
         address.attach(self)
+
+    @classmethod
+    def start(cls, *args: Any, **kwargs: Any) -> "pykka.ActorRef[Self]":
+        """Make it and let it begin. It is not entered in pykka's registry, a list that every end is sought in."""
+        actor = cls(*args, **kwargs)
+        actor._start_actor_loop()
+        return actor.actor_ref
+
+    @staticmethod
+    def _create_actor_inbox() -> Any:
+        return Inbox()
+
+    def _stop(self) -> None:
+        self.actor_stopped.set()
+        try:
+            self.on_stop()
+        except BaseException:
+            log.exception("%s did not end well.", self.address.name)
 
     def begin(self) -> None:
         """Set up, in the actor's own thread."""
@@ -73,7 +92,6 @@ class Actor(pykka.ThreadingActor):
 
     def on_start(self) -> None:
         """Begin; a failure is reported like any other."""
-        threading.current_thread().name = self.address.name
         self.busy_since, self.busy_with = time.monotonic(), "start"
         try:
             self.begin()
@@ -81,6 +99,9 @@ class Actor(pykka.ThreadingActor):
             self._give_up(error, "on start")
         finally:
             self.busy_since = None
+
+    def _start_actor_loop(self) -> None:
+        threading.Thread(target=self._actor_loop, name=self.address.name, daemon=True).start()
 
     def on_receive(self, message: Any) -> None:
         """Handle one message under the rules of the class."""

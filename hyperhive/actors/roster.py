@@ -1,5 +1,7 @@
 """The roster: which actors there should be, and how each fares. It outlives the supervisor that reads it."""
 
+import logging
+import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,6 +10,11 @@ from typing import Protocol
 from hyperhive.actors.address import Address
 from hyperhive.actors.base import Failure
 from hyperhive.domain.policy import Failures, RestartPolicy
+
+log = logging.getLogger(__name__)
+
+_LINGER = 1.0
+"""Seconds that the scribe waits for another failure."""
 
 Failed = Callable[[Failure], None]
 
@@ -46,23 +53,58 @@ class Post:
     due: Callable[[], None] | None = None
 
 
+class Scribe:
+    """Writes failures to the log off the path of the restart: a traceback takes longer than a restart.
+
+    One thread for a storm of them, which ends with it.
+    """
+
+    def __init__(self) -> None:
+        self._failures: queue.SimpleQueue[tuple[str, Failure]] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._writing = False
+
+    def write(self, name: str, failure: Failure) -> None:
+        """Log a failure of the actor called ``name`` soon."""
+        self._failures.put((name, failure))
+        with self._lock:
+            if self._writing:
+                return
+            self._writing = True
+        threading.Thread(target=self._write, name="scribe", daemon=True).start()
+
+    def _write(self) -> None:
+        while True:
+            try:
+                name, failure = self._failures.get(timeout=_LINGER)
+            except queue.Empty:
+                with self._lock:
+                    if not self._failures.empty():
+                        continue
+                    self._writing = False
+                return
+            log.error("%s failed %s and is restarted.", name, failure.phase, exc_info=failure.error)
+            del failure
+
+
 class Roster:
-    """All posts by name. Reading takes no lock."""
+    """All posts by name."""
 
     def __init__(self) -> None:
         self._posts: dict[str, Post] = {}
         self._lock = threading.Lock()
+        self.scribe = Scribe()
         self.next_look: Callable[[], None] = lambda: None
 
     def add(self, post: Post) -> None:
         """Enter a post."""
         with self._lock:
-            self._posts = {**self._posts, post.name: post}
+            self._posts[post.name] = post
 
     def remove(self, name: str) -> None:
         """Strike a post."""
         with self._lock:
-            self._posts = {key: post for key, post in self._posts.items() if key != name}
+            self._posts.pop(name, None)
 
     def get(self, name: str) -> Post | None:
         """The post called ``name``."""
@@ -70,4 +112,5 @@ class Roster:
 
     def all(self) -> tuple[Post, ...]:
         """Every post."""
-        return tuple(self._posts.values())
+        with self._lock:
+            return tuple(self._posts.values())

@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import random
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -146,7 +145,7 @@ class Supervisor(Actor):
 
     def _failure(self, failure: Failure) -> None:
         name = failure.actor.address.name
-        threading.Thread(target=_log_failure, args=(name, failure), daemon=True).start()
+        self._roster.scribe.write(name, failure)
         post = self._roster.get(name)
         if post is not None and post.address.actor is None:
             self._count(post, failure.text)
@@ -273,8 +272,3 @@ def _stop(actors: Sequence[pykka.Actor | None], limit: float) -> None:
 
 def _quarantined(name: str) -> Refused:
     return Refused(f"'{name}' is quarantined; the operator can resume it.", code="quarantined")
-
-
-def _log_failure(name: str, failure: Failure) -> None:
-    """Write the traceback off the path of the restart: formatting it takes longer than the restart."""
-    log.error("%s failed %s and is restarted.", name, failure.phase, exc_info=failure.error)

@@ -13,6 +13,7 @@ from hyperhive.actors.board import Board
 from hyperhive.actors.broker import Broker, WaitingRoom
 from hyperhive.actors.clerk import Clerk
 from hyperhive.actors.core import AgentMemory, Core, Shared
+from hyperhive.actors.crew import Crew
 from hyperhive.actors.desk import Desk
 from hyperhive.actors.entry import insert_agent
 from hyperhive.actors.gatekeeper import Gatekeeper
@@ -83,6 +84,7 @@ class Tree:
     ) -> None:
         self.board = Board(hive=hive, seq=database.reader().events.newest())
         self.roster = Roster()
+        self._crew = Crew()
         self.room = WaitingRoom()
         self.services = Services(*(Address(f"#{name}") for name in ("store", "hub", "broker", "gatekeeper")))
         self.root = Root(roster=self.roster, timers=watcher)
@@ -128,6 +130,7 @@ class Tree:
         self.root.stop()
         if isinstance(store, Store):  # it still makes durable what it was told, and nobody may close under it
             store.over.wait(_DURABLE)
+        self._crew.close()
 
     def spawn(self, name: str, *, by: str, reply: Reply[AgentRecord]) -> None:
         """Enter a new agent and start its actor, which spawns the container."""
@@ -279,6 +282,7 @@ class Tree:
             "name": name,
             "shared": self._shared,
             "memory": memory,
+            "crew": self._crew,
             "gone": lambda: self.root.address.tell(Remove(name, address)),
         }
         return Post(

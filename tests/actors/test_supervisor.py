@@ -1,6 +1,5 @@
 """One for one: a table of failures and phases, storms, and the supervisor's own end."""
 
-import queue
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ import pytest
 
 from hyperhive.actors.address import MAX_PENDING, Address
 from hyperhive.actors.base import Actor
+from hyperhive.actors.crew import Crew, CrewActor
 from hyperhive.actors.reply import IGNORE, Reply, Waiter
 from hyperhive.actors.roster import Failed, Post, Roster
 from hyperhive.actors.supervisor import LIVENESS, Add, Look, Release, Remove, Root
@@ -35,7 +35,7 @@ class Tell:
     what: Callable[[], object]
 
 
-class Child(Actor):
+class Planned(Actor):
     """An actor whose failures are planned: ``plan`` maps a phase to what it raises there, once each."""
 
     def __init__(
@@ -44,7 +44,7 @@ class Child(Actor):
         plan: dict[str, list[BaseException]],
         attempt: int,
         error: str | None,
-        born: Callable[["Child"], None],
+        born: Callable[["Planned"], None],
         **base: Any,
     ) -> None:
         super().__init__(**base)
@@ -66,28 +66,44 @@ class Child(Actor):
             raise self._plan[phase].pop()
 
 
-class Nursery:
-    """A supervisor, its roster, and time that is turned."""
+class Solo(Planned):
+    """One with a thread of its own, as the services."""
 
-    def __init__(self) -> None:
+
+class Hand(Planned, CrewActor):
+    """One that a crew runs, as the agents."""
+
+
+class Nursery:
+    """A supervisor, its roster, and time that is turned.
+
+    Args:
+        crew: runs the children; ``None``: each has a thread.
+    """
+
+    def __init__(self, crew: Crew | None) -> None:
+        self.crew = crew
         self.timers = ManualWatcher()
         self.timers.start()
         self.roster = Roster()
         self.root = Root(roster=self.roster, timers=self.timers, clock=self.timers.clock)
         self.given_up: list[str] = []
-        self.made: list[Child] = []
+        self.made: list[Planned] = []
 
     def post(
         self, name: str, plan: dict[str, list[BaseException]] | None = None, patience: float = 30
     ) -> Post:
         def start(*, address: Address, failed: Failed, attempt: int, error: str | None) -> object:
-            return Child.start(
+            kind: type[Planned] = Solo if self.crew is None else Hand
+            own = {} if self.crew is None else {"crew": self.crew}
+            return kind.start(
                 plan=plan or {},
                 attempt=attempt,
                 error=error,
                 born=self.made.append,
                 address=address,
                 failed=failed,
+                **own,
             )
 
         post = Post(
@@ -113,14 +129,18 @@ class Nursery:
         reply.get(20)
 
 
-@pytest.fixture
-def nursery() -> Iterator[Nursery]:
-    nursery = Nursery()
+@pytest.fixture(params=["threads", "crew"])
+def nursery(request: pytest.FixtureRequest) -> Iterator[Nursery]:
+    """Children of either kind."""
+    crew = Crew() if request.param == "crew" else None
+    nursery = Nursery(crew)
     with Quiet():
         nursery.root.start()
         yield nursery
         nursery.root.stop()
         nursery.timers.stop()
+        if crew is not None:
+            crew.close()
 
 
 def raising(error: BaseException) -> Callable[[], object]:
@@ -139,7 +159,8 @@ def test_whatever_fails_wherever_that_actor_alone_is_replaced(
     nursery: Nursery, kind: type[BaseException], phase: str
 ) -> None:
     sibling = nursery.post("sibling")
-    before = nursery.ask(sibling, threading.get_ident)
+    nursery.ask(sibling, lambda: None)
+    before = sibling.address.actor
     post = nursery.post("child", {phase: [kind("why")]})
     match phase:
         case "tell":
@@ -153,7 +174,8 @@ def test_whatever_fails_wherever_that_actor_alone_is_replaced(
     assert child.attempt == 1
     assert child.error is not None
     assert child.error.startswith(f"{kind.__name__}: why")
-    assert nursery.ask(sibling, threading.get_ident) == before
+    assert nursery.ask(sibling, lambda: "well") == "well"
+    assert sibling.address.actor is before
     assert sibling.restarts == 0
 
 
@@ -250,15 +272,18 @@ def test_a_thousand_that_fail_together_come_back_once_each(nursery: Nursery) -> 
 
 def test_a_supervisor_that_fails_is_brought_back_and_no_post_has_two_actors(nursery: Nursery) -> None:
     posts = [nursery.post(f"child-{number}") for number in range(20)]
-    before = [nursery.ask(post, threading.get_ident) for post in posts]
+    for post in posts:
+        nursery.ask(post, lambda: None)
+    before = [post.address.actor for post in posts]
     for _ in range(3):
         nursery.root.address.tell(Release(None))  # type: ignore[arg-type]  # breaks nothing
         nursery.root.address.tell(Add("nonsense"))  # type: ignore[arg-type]  # a bug in who told it
     posts[0].address.tell(Tell(raising(RuntimeError("meanwhile"))))
     eventually(lambda: nursery.root.restarts == 3)
     nursery.supervised()
-    after = [nursery.ask(post, threading.get_ident) for post in posts]
-    assert after[1:] == before[1:]
+    for post in posts:
+        nursery.ask(post, lambda: None)
+    assert [post.address.actor for post in posts[1:]] == before[1:]
     assert len(nursery.made) == 21
     assert posts[0].restarts <= 1  # a successor that found the post vacant filled it without counting
 
@@ -300,22 +325,25 @@ def test_an_address_keeps_so_many_messages_and_no_more() -> None:
     assert address.depth == 0
 
 
-class Racing(queue.Queue[Any]):
-    """A mailbox whose reader takes the last message right after somebody looked whether there is one."""
-
-    def empty(self) -> bool:
-        return False
-
-
-def test_a_post_is_taken_from_an_actor_that_empties_its_mailbox_meanwhile(nursery: Nursery) -> None:
-    post = nursery.post("child")
+def test_what_an_actor_that_hangs_still_takes_is_not_waited_for(nursery: Nursery) -> None:
+    post, seen = nursery.post("child"), []
     assert nursery.ask(post, lambda: "here") == "here"
-    child = nursery.made[0]
-    child.actor_inbox = Racing()
-    taken = threading.Thread(target=post.address.detach, args=(child,), daemon=True)
-    taken.start()
-    taken.join(20)
-    assert not taken.is_alive()
+    child, gate, held = nursery.made[0], threading.Event(), threading.Event()
+    post.address.tell(Tell(held.set))
+    post.address.tell(Tell(lambda: gate.wait(60)))
+    assert held.wait(20)
+    for number in range(100):
+        post.address.tell(Tell(lambda n=number: seen.append(n)))  # type: ignore[misc]  # n is bound
+    taking = threading.Thread(target=lambda: [child.actor_inbox.take() for _ in range(50)], daemon=True)
+    taking.start()
+    detached = threading.Thread(target=post.address.detach, args=(child,), daemon=True)
+    detached.start()
+    for thread in (taking, detached):
+        thread.join(20)
+        assert not thread.is_alive()
+    assert child.actor_inbox.empty()
+    assert post.address.depth >= 50
+    gate.set()
     child.stop()
 
 
