@@ -29,6 +29,42 @@ _FILES = (
 )  # fmt: skip
 KNOWN = frozenset((*_FOLDERS, *_FILES, "host.sock", "hive.sqlite-journal", "lost+found"))
 """What may be in a home or run folder that was not used yet, or is there only as part of ours."""
+UNDER_WAY = ".restoring"
+"""In a home, a restore that has not ended."""
+
+
+def check_free(home: Path) -> None:
+    """Refuse a home that a daemon runs on, or that holds anything; touches nothing.
+
+    Raises:
+        Refused: with what is there.
+    """
+    if not os.path.lexists(home):
+        return
+    _check_folder(home)
+    lock = home / "daemon.lock"
+    if lock.is_file():
+        with lock.open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError as error:
+                raise _unlocked(home, error, file.read(32).strip() or "unknown") from None
+    check_empty(home)
+
+
+def check_empty(home: Path) -> None:
+    """Refuse a home that holds anything but a lock.
+
+    Raises:
+        Refused: with what is there.
+    """
+    names = {entry.name for entry in home.iterdir()} - {"daemon.lock", "lost+found"}
+    _check_whole(home, names)
+    if names:
+        raise Refused(
+            f"{home} is not empty ({_some(sorted(names))}); move it away, or choose another --home.",
+            code="not-empty",
+        )
 
 
 class Claim:
@@ -94,6 +130,31 @@ def _own(folder: Path) -> None:
 
 
 def _check_owned(folder: Path) -> None:
+    info = _check_folder(folder)
+    try:
+        names = sorted(entry.name for entry in folder.iterdir())
+    except OSError as error:
+        raise Broken(f"{folder} cannot be read: {error.strerror}; choose another place.") from None
+    _check_whole(folder, names)
+    # What another program keeps there would be locked away from everybody else: think of --home /srv.
+    if names and KNOWN.isdisjoint(set(names) - {"lost+found"}) and set(names) - KNOWN:
+        raise Refused(
+            f"{folder} holds other things ({_some(names)}) and no hive; choose an empty folder.",
+            code="not-ours",
+        )
+    if stat.S_IMODE(info.st_mode) & 0o077:
+        folder.chmod(0o700)
+
+
+def _check_whole(folder: Path, names: Iterable[str]) -> None:
+    if UNDER_WAY in names:
+        raise Refused(
+            f"A restore into {folder} did not end; delete what is in it and restore again.",
+            code="half-restored",
+        )
+
+
+def _check_folder(folder: Path) -> os.stat_result:
     info = folder.lstat()
     if stat.S_ISLNK(info.st_mode):
         raise Refused(f"{folder} is a link; name the folder that it leads to instead.", code="not-ours")
@@ -105,18 +166,7 @@ def _check_owned(folder: Path) -> None:
             "or run this as that user.",
             code="not-ours",
         )
-    try:
-        names = sorted(entry.name for entry in folder.iterdir())
-    except OSError as error:
-        raise Broken(f"{folder} cannot be read: {error.strerror}; choose another place.") from None
-    # What another program keeps there would be locked away from everybody else: think of --home /srv.
-    if names and KNOWN.isdisjoint(set(names) - {"lost+found"}) and set(names) - KNOWN:
-        raise Refused(
-            f"{folder} holds other things ({_some(names)}) and no hive; choose an empty folder.",
-            code="not-ours",
-        )
-    if stat.S_IMODE(info.st_mode) & 0o077:
-        folder.chmod(0o700)
+    return info
 
 
 def _some(names: Iterable[str]) -> str:

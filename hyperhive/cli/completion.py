@@ -19,6 +19,7 @@ _ASKED = {
 }
 """What prints the words that may stand behind a command, by what they name."""
 _NEW = ("spawn", "draft")
+_FILES = tuple(command.name for command in COMMANDS if command.args[:1] == ("FILE",))
 _OTHERS = {"discard": "drafts", "propose": "proposers", "answer": "questions"}
 
 
@@ -79,6 +80,9 @@ _hyperhive() {{
 {values}
   esac
   COMPREPLY=($(compgen -W "$options" -- "$current"))
+  case "$command" in
+    {"|".join(_FILES)}) compopt -o filenames 2>/dev/null; COMPREPLY+=($(compgen -f -- "$current")) ;;
+  esac
 }}
 complete -F _hyperhive hyperhive"""
 
@@ -97,6 +101,7 @@ def _fish() -> str:
             for c in COMMANDS
         ),
         *(f"{seen} {' '.join(names)}' -a '(__hyperhive_{what})'" for what, names in _named().items()),
+        f"{seen} {' '.join(_FILES)}' -F",
         f"{seen} completion' -a '{' '.join(SHELLS)}'",
         *(f"{seen} {c.name}' {_fish_option(o)}" for c in COMMANDS for o in c.options),
     ]

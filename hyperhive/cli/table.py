@@ -63,6 +63,17 @@ _HIVE = (
     Command("open", (), "a fresh one-time entry link to the dashboard", (JSON,), "host:open_dashboard"),
     Command("token", (), "the operator's token", (JSON,), "host:token"),
     Command("doctor", (), "what works here, and what to do about the rest", (JSON,), "doctor:doctor"),
+    Command(
+        "backup", ("FILE",), "write the hive to one file; it may run meanwhile",
+        (Option("--home", "where the hive is", "DIR"),
+         Option("--secrets", "tokens, logins and environments too"), JSON),
+        "backups:backup",
+    ),
+    Command(
+        "restore", ("FILE",), "make the home what a backup holds; nothing may be there",
+        (Option("--home", "where the hive is to be", "DIR"), JSON),
+        "backups:restore",
+    ),
     Command("version", (), "the version", (JSON,), "host:version"),
 )  # fmt: skip
 

@@ -226,7 +226,9 @@ def test_completion_is_a_script_for_the_shell(run_folder: Path, type_: Type, she
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["re"], {"restart", "resume", "revise"}),
+        (["re"], {"restart", "restore", "resume", "revise"}),
+        (["backup", "--s"], {"--secrets"}),
+        (["restore", "/etc/pass"], {"/etc/passwd", "/etc/passwd-"}),
         (["stop", ""], {"--all", "--no-wait", "--json", "manager", "alice"}),
         (["stop", "al"], {"alice"}),
         (["discard", ""], {"--yes", "--json", "surveyor"}),
