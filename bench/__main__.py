@@ -7,7 +7,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench import commands, diffs, durable, fanout, idle, kills, proposals, snapshot, supervision, updates
+from bench import (
+    commands,
+    crowd,
+    diffs,
+    durable,
+    fanout,
+    idle,
+    kills,
+    proposals,
+    snapshot,
+    supervision,
+    updates,
+)
 from bench.measure import Row
 
 CASES = {
@@ -21,6 +33,7 @@ CASES = {
     "updates": updates.rows,
     "diffs": diffs.rows,
     "fanout": fanout.rows,
+    "crowd": crowd.rows,
 }
 
 
