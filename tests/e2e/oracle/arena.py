@@ -16,10 +16,6 @@ from tests.e2e.oracle.clients import (
     Operator,
     Sender,
     Taker,
-    by_mcp,
-    by_web,
-    takes_of_agent,
-    takes_of_operator,
 )
 from tests.e2e.oracle.doors import Mcp, Web
 from tests.e2e.oracle.history import Gate, History, Op
@@ -110,7 +106,7 @@ class Arena:
         for number in range(16):
             door = ("web", "host", "paul", "paula")[number % 4]
             own = door in TAKERS
-            send = by_mcp(self._mcp(door)) if own else by_web(self._web(door))
+            way = self._mcp(door) if own else self._web(door)
             turns = number < 2  # real turns cost seconds: two of sixteen ask for them
             to = (
                 _TURNS
@@ -119,21 +115,21 @@ class Arena:
             )
             name = f"s{number}"
             quota = 4 if turns else 10
-            yield Sender(name=name, send=send, to=to, **{**common, "quota": quota})
+            yield Sender(name=name, door=way, to=to, **{**common, "quota": quota})
 
     def _others(self) -> Iterator[Client]:
         gate, history, seed = self.gate, self.history, self.seed
         yield Taker(
             name="t-op",
             inbox="operator",
-            take=takes_of_operator(self._web()),
+            door=self._web(),
             gate=gate,
             history=history,
             seed=seed,
         )
         for name in TAKERS:
-            take = takes_of_agent(self._mcp(name))
-            yield Taker(name=f"t-{name}", inbox=name, take=take, gate=gate, history=history, seed=seed)
+            socket = self._mcp(name)
+            yield Taker(name=f"t-{name}", inbox=name, door=socket, gate=gate, history=history, seed=seed)
         for name in TAKERS:
             yield Asker(name=f"q-{name}", mcp=self._mcp(name), gate=gate, history=history, seed=seed, quota=2)
         for door in ("web", "host"):
@@ -317,3 +313,8 @@ def _ancestry(pid: int) -> tuple[int, ...]:
         found.append(pid)
         pid = stat.ppid
     return tuple(found)
+
+
+def seed() -> int:
+    """``HYPERHIVE_SEED``, else a new one each time; it stands in what a failure prints."""
+    return int(os.environ.get("HYPERHIVE_SEED") or random.randrange(10**9))

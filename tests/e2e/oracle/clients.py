@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.oracle.checker import BATCH
-from tests.e2e.oracle.doors import Mcp, Web
+from tests.e2e.oracle.doors import Door, Mcp, Web
 from tests.e2e.oracle.history import Failed, Gate, History, Lost
 
 BREATH = 0.05
@@ -23,6 +23,7 @@ class Client(threading.Thread):
     """Calls while the gate is open.
 
     Args:
+        door: its way in; closed when it ends.
         quota: calls a round; more would only take the machine from the others.
         drains: it works on between the rounds as well, until nothing is left.
     """
@@ -31,6 +32,7 @@ class Client(threading.Thread):
         self,
         *,
         name: str,
+        door: Door,
         gate: Gate,
         history: History,
         seed: int,
@@ -38,6 +40,7 @@ class Client(threading.Thread):
         drains: bool = False,
     ) -> None:
         super().__init__(name=name, daemon=True)
+        self._door = door
         self._gate, self._history, self._quota, self._drains = gate, history, quota, drains
         self.random = random.Random(f"{seed} {name}")
         self.error: BaseException | None = None
@@ -61,6 +64,8 @@ class Client(threading.Thread):
                     self._gate.pause(BREATH)
         except BaseException as error:
             self.error = error
+        finally:
+            self._door.close()
 
     def step(self) -> bool:
         """One call; whether it counts."""
@@ -74,19 +79,6 @@ class Client(threading.Thread):
         return op.outcome
 
 
-Send = Callable[[str, str], int]
-
-
-def by_web(web: Web) -> Send:
-    """Send as the operator."""
-    return lambda to, body: int(web.post("/api/messages", {"to": to, "body": body})["id"])
-
-
-def by_mcp(mcp: Mcp) -> Send:
-    """Send as an agent."""
-    return lambda to, body: int(mcp.call("send", to=to, body=body)["id"])
-
-
 class Sender(Client):
     """Sends numbered messages.
 
@@ -94,25 +86,25 @@ class Sender(Client):
         to: whom, with the words that such a message begins with.
     """
 
-    def __init__(self, *, send: Send, to: tuple[tuple[str, str], ...], **more: Any) -> None:
+    def __init__(self, *, to: tuple[tuple[str, str], ...], **more: Any) -> None:
         super().__init__(**more)
-        self._send, self._to, self._number = send, to, 0
+        self._to, self._number = to, 0
 
     def step(self) -> bool:
         """Send one."""
         self._number += 1
         to, words = self.random.choice(self._to)
         body = f"{words}{self.name}.{self._number}"
-        self.call("send", to, body, lambda: self._send(to, body))
+        self.call("send", to, body, lambda: self._door.send(to, body))
         return True
 
 
 class Taker(Client):
     """Empties an inbox: the operator's over HTTP, an agent's by its socket; waits there for what comes."""
 
-    def __init__(self, *, inbox: str, take: Callable[[int], list[dict[str, Any]]], **more: Any) -> None:
+    def __init__(self, *, inbox: str, **more: Any) -> None:
         super().__init__(drains=True, **more)
-        self._inbox, self._take = inbox, take
+        self._inbox = inbox
 
     def step(self) -> bool:
         """Take some."""
@@ -120,7 +112,7 @@ class Taker(Client):
         got: list[tuple[int, str]] = []
 
         def act() -> list[tuple[int, str]]:
-            got[:] = [(m["id"], m["body"]) for m in self._take(most)]
+            got[:] = [(m["id"], m["body"]) for m in self._door.take(most)]
             return got
 
         self.call("take", self._inbox, most, act)
@@ -133,7 +125,7 @@ class Asker(Client):
     """Asks the operator by an agent's socket."""
 
     def __init__(self, *, mcp: Mcp, **more: Any) -> None:
-        super().__init__(**more)
+        super().__init__(door=mcp, **more)
         self._mcp, self._number = mcp, 0
 
     def step(self) -> bool:
@@ -148,7 +140,7 @@ class Answerer(Client):
     """Answers whatever is open, as another one does at the same time."""
 
     def __init__(self, *, web: Web, **more: Any) -> None:
-        super().__init__(drains=True, **more)
+        super().__init__(door=web, drains=True, **more)
         self._web, self._number = web, 0
 
     def step(self) -> bool:
@@ -174,7 +166,7 @@ class Operator(Client):
     """Commands one agent: starts, stops, changes, pauses it, at times while the one before is under way."""
 
     def __init__(self, *, web: Web, agent: str, home: Path, **more: Any) -> None:
-        super().__init__(**more)
+        super().__init__(door=web, **more)
         self._web, self._agent, self._number = web, agent, 0
         self._proposed = home / "agents" / agent / "proposed"
 
@@ -219,7 +211,7 @@ class Maker(Client):
     """Spawns agents and destroys them again."""
 
     def __init__(self, *, web: Web, **more: Any) -> None:
-        super().__init__(**more)
+        super().__init__(door=web, **more)
         self._web, self._number = web, 0
         self._made: list[str] = []
 
@@ -237,13 +229,3 @@ class Maker(Client):
             if self.call("spawn", name, None, lambda: self._web.post("/api/agents", {"name": name})) == "ok":
                 self._made.append(name)
         return True
-
-
-def takes_of_operator(web: Web) -> Callable[[int], list[dict[str, Any]]]:
-    """The operator's inbox."""
-    return lambda most: list(web.post("/api/inbox/take", {"max": most})["messages"])
-
-
-def takes_of_agent(mcp: Mcp) -> Callable[[int], list[dict[str, Any]]]:
-    """An agent's, waiting for what comes."""
-    return lambda most: list(mcp.call("recv", wait_seconds=0.5, max=most)["messages"])

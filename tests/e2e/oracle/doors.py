@@ -4,7 +4,7 @@ import contextlib
 import json
 import socket
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 
@@ -12,6 +12,21 @@ from tests.e2e.oracle.history import Failed, Lost
 
 ANSWER = 60.0
 """Seconds an answer may take before its client gives up."""
+WAITS = 0.5
+"""Seconds that an agent's ``recv`` waits for the first message."""
+
+
+class Door(Protocol):
+    """What every way in can do."""
+
+    def send(self, to: str, body: str) -> int:
+        """Send a message; its number."""
+
+    def take(self, most: int) -> list[dict[str, Any]]:
+        """Take from the own inbox."""
+
+    def close(self) -> None:
+        """Hang up."""
 
 
 class Web:
@@ -49,6 +64,14 @@ class Web:
     def get(self, path: str) -> Any:
         """GET."""
         return self.call("GET", path)
+
+    def send(self, to: str, body: str) -> int:
+        """See ``Door``."""
+        return int(self.post("/api/messages", {"to": to, "body": body})["id"])
+
+    def take(self, most: int) -> list[dict[str, Any]]:
+        """See ``Door``."""
+        return list(self.post("/api/inbox/take", {"max": most})["messages"])
 
     def close(self) -> None:
         """Hang up."""
@@ -93,6 +116,14 @@ class Mcp:
                 with contextlib.suppress(OSError):
                     end.close()
         self._socket = self._lines = None
+
+    def send(self, to: str, body: str) -> int:
+        """See ``Door``."""
+        return int(self.call("send", to=to, body=body)["id"])
+
+    def take(self, most: int) -> list[dict[str, Any]]:
+        """See ``Door``."""
+        return list(self.call("recv", wait_seconds=WAITS, max=most)["messages"])
 
     def _connect(self) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

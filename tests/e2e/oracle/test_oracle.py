@@ -1,7 +1,5 @@
 """The oracle's rounds: after each of them everything acknowledged is there, once, in order, and told as it was."""
 
-import os
-import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.hive import RealHive, hive
-from tests.e2e.oracle.arena import Arena
+from tests.e2e.oracle.arena import Arena, seed
 
 SCENARIO = Path(__file__).with_name("scenario.toml")
 ROUNDS = 100
@@ -19,11 +17,6 @@ ROUNDS = 100
 def real() -> Iterator[RealHive]:
     with hive(scenario=SCENARIO) as made:
         yield made
-
-
-def seed() -> int:
-    """``HYPERHIVE_SEED``, else a new one each time; it stands in what a failure prints."""
-    return int(os.environ.get("HYPERHIVE_SEED") or random.randrange(10**9))
 
 
 def survives(real: RealHive, rounds: int) -> None:
