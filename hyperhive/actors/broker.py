@@ -4,24 +4,33 @@ import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any
 
 from hyperhive.actors.address import Address
+from hyperhive.actors.allowance import Allowances
 from hyperhive.actors.base import Actor, Failure
-from hyperhive.actors.hub import Mail
-from hyperhive.actors.mailing import Outcome, Posting, Taking, exchange, put_back
+from hyperhive.actors.hub import Arrived, Mail
+from hyperhive.actors.mailing import Outcome, Posting, Taken, Taking, exchange, put_back
 from hyperhive.actors.ports import Timers
 from hyperhive.actors.reply import IGNORE, Call, Reply, answer
 from hyperhive.actors.roster import Roster
-from hyperhive.actors.store import Write
+from hyperhive.actors.store import UNHURRIED, Write
 from hyperhive.domain.messages import Message, check_body
-from hyperhive.domain.names import SYSTEM
+from hyperhive.domain.names import OPERATOR, SYSTEM
 from hyperhive.errors import Broken, HiveError, Invalid, Refused
+from hyperhive.store.database import Tx
 
+SENT_AT_ONCE, SENT_A_SECOND = 64.0 * 2**20, 2.0 * 2**20
+"""Bytes that one agent may send at once, and a second in the long run."""
+_ENVELOPE = 256
+"""Bytes that a message counts more than its body."""
 MAX_WAITERS = 64
 """Calls of ``recv`` that may wait on one inbox."""
 MAX_GATHERED = 64
 """Messages posted and taken by one write."""
+LINGER = 0.005
+"""Seconds that a commit nobody waits for is put off at most, so that it is one with the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +92,7 @@ class WaitingRoom:
     waiting: dict[str, list[_Waiting]] = field(default_factory=dict)
     serving: dict[int, _Waiting] = field(default_factory=dict)
     gathered: list["Send | _Waiting"] = field(default_factory=list)
+    flushing: bool = False
     tokens: "itertools.count[int]" = field(default_factory=itertools.count)
 
 
@@ -109,6 +119,7 @@ class Broker(Actor):
         self._room = room
         self._timers = timers
         self._clock = clock
+        self._allowances = Allowances(at_once=SENT_AT_ONCE, a_second=SENT_A_SECOND, clock=clock)
 
     def begin(self) -> None:
         """Serve who waited on a predecessor."""
@@ -124,9 +135,10 @@ class Broker(Actor):
                     self._send(message)
                 case Recv():
                     self._recv(message)
-                case Mail(agent, _):
-                    self._serve(agent)
-                    self._wake(message)
+                case Arrived(mails):
+                    for mail in mails:
+                        self._serve(mail.agent)
+                        self._wake(mail)
                 case Expire(agent, token):
                     self._expire(agent, token)
                 case _Wait(entry):
@@ -147,11 +159,23 @@ class Broker(Actor):
         check_body(send.body)
         if send.to in (SYSTEM, send.sender):
             raise Invalid(f"'{send.to}' cannot be sent to from here; name another agent or 'operator'.")
+        self._check_pace(send)
         self._room.gathered.append(send)
         if waiting := self._room.waiting.get(
             send.to
         ):  # served in the sender's own commit: one fsync for both
             self._take(waiting.pop(0))
+
+    def _check_pace(self, send: Send) -> None:
+        if send.sender == OPERATOR:
+            return
+        size = len(send.body) if send.body.isascii() else len(send.body.encode())
+        if (wait := self._allowances.spend(send.sender, size + _ENVELOPE)) > 0:
+            rate = f"more than {SENT_A_SECOND / 2**20:g} MiB a second"
+            raise Refused(
+                f"'{send.sender}' sends {rate}; wait {ceil(wait)} s, or put the text in a file and name it.",
+                code="too-fast",
+            )
 
     def _recv(self, recv: Recv) -> None:
         waiting = self._room.waiting.setdefault(recv.agent, [])
@@ -189,31 +213,59 @@ class Broker(Actor):
             for item in gathered
         ]
 
+        over: set[int] = set()
+
+        def op(tx: Tx) -> object:
+            outcomes = exchange(tx, moves)
+            over.update(place for place, item in enumerate(gathered) if self._at_once(item, outcomes[place]))
+            return outcomes if len(over) < len(gathered) else UNHURRIED
+
         def done(outcomes: list[Outcome]) -> None:
-            for item, outcome in zip(gathered, outcomes, strict=True):
-                self._over(item, outcome)
+            for place, item in enumerate(gathered):
+                if place not in over:
+                    self._over(item, outcomes[place])
 
         def failed(error: BaseException) -> None:
-            for item in gathered:
-                self._failed_to(item, error)
+            for place, item in enumerate(gathered):
+                if place not in over:
+                    self._failed_to(item, error)
 
         try:
-            self._store.tell(Write(lambda tx: exchange(tx, moves), Call(done, failed)))
+            if not any(isinstance(item, Send) for item in gathered):
+                self._flush_later()
+            self._store.tell(Write(op, Call(done, failed)))
         except Broken as error:
             failed(error)
 
+    def _flush_later(self) -> None:
+        """What nobody waits for is written with the next that somebody does, or a little later."""
+        if not self._room.flushing:
+            self._room.flushing = True
+            self._timers.after(LINGER, self._flush)
+
+    def _flush(self) -> None:
+        self._room.flushing = False
+        answer(self._store.tell, Write(lambda tx: None))
+
+    def _at_once(self, item: "Send | _Waiting", outcome: Outcome) -> bool:
+        """In the Store's thread: messages come at least once, so that one is taken need not be durable yet."""
+        if isinstance(item, Send) or not isinstance(outcome, Taken) or not outcome.settled:
+            return False
+        self._over(item, outcome)
+        return True
+
     def _over(self, item: "Send | _Waiting", outcome: Outcome) -> None:
-        """Runs where the commit is answered: hand on, or go back to waiting."""
+        """Runs where it is answered: hand on, or go back to waiting."""
         match item, outcome:
             case Send(), HiveError():
                 answer(item.reply.fail, outcome)
             case Send(), Message():
                 answer(item.reply.set, outcome)
-            case _Waiting(), ():
+            case _Waiting(), Taken(()):
                 self.address.tell(_Wait(item))
-            case _Waiting(), tuple():
+            case _Waiting(), Taken(messages):
                 self._room.serving.pop(item.recv.token, None)
-                answer(item.recv.reply.set, outcome)
+                answer(item.recv.reply.set, messages)
 
     def _failed_to(self, item: "Send | _Waiting", error: BaseException) -> None:
         if isinstance(item, Send):

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from hyperhive.actors import broker
 from hyperhive.actors.broker import Recv, Send
 from hyperhive.actors.gatekeeper import Ask, Close, Sweep
 from hyperhive.actors.reply import Waiter
@@ -13,7 +14,7 @@ from hyperhive.actors.retention import Retained
 from hyperhive.actors.store import Write
 from hyperhive.domain.axes import Transient
 from hyperhive.domain.events import Paused
-from hyperhive.domain.messages import Message
+from hyperhive.domain.messages import MAX_BODY, Message
 from hyperhive.domain.turns import TurnState
 from hyperhive.errors import Invalid, Refused
 from hyperhive.store.database import Tx
@@ -139,6 +140,21 @@ def test_what_cannot_be_sent_is_refused_with_the_reason(rig: Rig, to: str, body:
     rig.spawn("alice")
     with pytest.raises(Refused, match=why):
         rig.send("operator", to, body)
+
+
+def test_who_sends_too_much_is_told_to_wait_and_nobody_else_is(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broker, "SENT_AT_ONCE", 4.0 * MAX_BODY)
+    monkeypatch.setattr(broker, "SENT_A_SECOND", 64.0)
+    rig.restart()
+    body = "x" * MAX_BODY
+    with pytest.raises(Refused, match=r"wait \d+ s, or put the text in a file and name it") as refusal:
+        for _ in range(4):
+            rig.send("manager", "operator", body)
+    assert refusal.value.code == "too-fast"
+    for _ in range(5):
+        rig.send("operator", "manager", body)
 
 
 def test_an_answer_arrives_as_a_message_and_a_second_one_is_told_who_was_first(rig: Rig) -> None:
