@@ -31,9 +31,12 @@ class Bridge:
     def __init__(self) -> None:
         self.feed = Feed(self)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._posted: deque[tuple[Callable[..., object], tuple[object, ...]]] = deque()
+        self._waking = threading.Lock()  # held from the call for the loop until it has come
 
     def open(self) -> None:
         """Bind to the running loop; what was posted before goes up now."""
+        self._posted, self._waking = deque(), threading.Lock()  # nothing of a loop that was bound before
         self._loop = asyncio.get_running_loop()
         self.feed.drain()
 
@@ -44,14 +47,33 @@ class Bridge:
     # -- up
 
     def post(self, call: Callable[..., object], *args: object) -> bool:
-        """Run ``call`` on the loop soon; ``False`` if there is none any more."""
+        """Run ``call`` on the loop soon, in the order of posting; ``False`` if there is none any more.
+
+        What is posted until the loop comes costs one wake-up: each is a call into the system, and a chance for the
+        loop to run off with the first before the second is there.
+        """
         loop = self._loop
         if loop is None:
             return False
-        with contextlib.suppress(RuntimeError):  # the loop closed in this very moment
-            loop.call_soon_threadsafe(call, *args)
-            return True
-        return False
+        self._posted.append((call, args))
+        if self._waking.acquire(blocking=False):
+            try:
+                loop.call_soon_threadsafe(self._run_posted)
+            except RuntimeError:  # the loop closed in this very moment
+                self._posted.clear()
+                self._waking.release()
+                return False
+        return True
+
+    def _run_posted(self) -> None:
+        self._waking.release()  # before it looks: what is posted from now on calls again
+        for _ in range(len(self._posted)):
+            call, args = self._posted.popleft()
+            try:
+                call(*args)
+            except Exception as error:
+                said = {"message": "What was posted to the loop failed.", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(said)
 
     def signal(self, call: Callable[[], object]) -> None:
         """``post`` for who does not care whether there still is a loop."""

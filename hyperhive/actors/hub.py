@@ -30,10 +30,17 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """Told to the broker: there is unread mail for ``agent``."""
+    """There is unread mail for ``agent``."""
 
     agent: str
     depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """Told to the broker: who has unread mail after a commit that changed inboxes."""
+
+    mails: tuple[Mail, ...]
 
 
 class EventHub(Actor):
@@ -108,9 +115,8 @@ class EventHub(Actor):
     def _tell_mail(self, parts: tuple[object, ...]) -> None:
         """After the replies: a ``recv`` that found nothing is back in the waiting room by then."""
         depths = {part.agent: part.depth for part in parts if isinstance(part, InboxDepth)}
-        for agent, depth in depths.items():
-            if depth:
-                answer(self._broker.tell, Mail(agent, depth))
+        if mails := tuple(Mail(agent, depth) for agent, depth in depths.items() if depth):
+            answer(self._broker.tell, Arrived(mails))
 
 
 def encode(kind: str, text: str, seq: int | None = None) -> bytes:

@@ -32,8 +32,16 @@ class Taking:
     left: bool = False
 
 
-Outcome = Message | tuple[Message, ...] | HiveError
-"""Of a posting the message or why not, of a taking the messages."""
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What was handed over. ``settled``: all of it was durable before this transaction."""
+
+    messages: tuple[Message, ...]
+    settled: bool = False
+
+
+Outcome = Message | Taken | HiveError
+"""Of a posting the message or why not, of a taking what was handed over."""
 
 
 def exchange(tx: Tx, moves: Sequence[Posting | Taking]) -> list[Outcome]:
@@ -59,10 +67,11 @@ class _Moves:
         self._exchange = exchange
         self._told: list[Told] = []
         self._touched: dict[str, Box] = {}
+        self._settled = tx.untouched
 
     def make(self, move: Posting | Taking) -> Outcome:
         if isinstance(move, Taking):
-            return () if move.left else self._take(move)
+            return Taken((), settled=True) if move.left else self._take(move)
         try:
             return self._post(move)
         except HiveError as refusal:
@@ -117,15 +126,15 @@ class _Moves:
                 code="inbox-full",
             )
 
-    def _take(self, taking: Taking) -> tuple[Message, ...]:
+    def _take(self, taking: Taking) -> Taken:
         """Hand over unread messages; they belong to the agent's open turn, if there is one."""
         box = self._exchange.box(taking.agent)
-        taken = self._exchange.take(box, taking.limit) if box is not None else []
-        if box is not None and taken:
-            about = None if taking.agent == OPERATOR else taking.agent
-            self._told += [message_delivered(about, message.id) for message in taken]
-            self._touched[taking.agent] = box
-        return tuple(taken)
+        if box is None or not (taken := self._exchange.take(box, taking.limit)):
+            return Taken((), settled=True)
+        about = None if taking.agent == OPERATOR else taking.agent
+        self._told += [message_delivered(about, message.id) for message in taken]
+        self._touched[taking.agent] = box
+        return Taken(tuple(taken), self._settled and not self._exchange.posted(taken[-1]))
 
 
 @lru_cache(maxsize=1024)

@@ -19,6 +19,10 @@ log = logging.getLogger(__name__)
 
 MAX_BATCH = 256
 """Operations in one commit."""
+UNHURRIED = object()
+"""The result of an operation that nobody waits for: its commit may wait until there is one that somebody does.
+
+Who gives it sees to it that another write follows soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,7 @@ class Store(Actor):
             match message:
                 case Write():
                     self._run(message)
-            if self._tx is not None and (self.actor_inbox.empty() or len(self._batch) >= MAX_BATCH):
+            if self._tx is not None and (len(self._batch) >= MAX_BATCH or self._due()):
                 self._commit()
         except BaseException:
             self._undo(Broken("The store failed before this was durable and was restarted; try again."))
@@ -71,6 +75,12 @@ class Store(Actor):
         """Make durable what came before the stop."""
         if not self.abandoned:
             self._commit()
+
+    def _due(self) -> bool:
+        """Nothing more waits, but somebody for what was written; or nothing was."""
+        if not self.actor_inbox.empty():
+            return False
+        return not self._batch or any(result is not UNHURRIED for _, result in self._batch)
 
     def _undo(self, error: HiveError) -> None:
         """Roll back, and say so to everybody in the batch."""
@@ -116,10 +126,11 @@ class Store(Actor):
             self._undo(_unwritten(error))
             return
         self._tx, self._batch = None, []
+        replies = tuple(waits for waits in batch if waits[1] is not UNHURRIED)
         self.commits += 1
         now = time.monotonic()
         self.commit_times.observe(now - began)
-        self._hub.tell(Committed(tuple(tx.emitted), parts, tuple(batch), now))
+        self._hub.tell(Committed(tuple(tx.emitted), parts, replies, now))
 
 
 def _unwritten(error: Exception) -> HiveError:

@@ -82,7 +82,7 @@ class Tx:
                 the machine; its commit will fail too. One that ended empty goes on afresh.
         """
         sql = self._sql
-        first = sql.raw.total_changes == self._settled
+        first = self.untouched
         if not sql.in_transaction:
             if not first:
                 raise _lost()
@@ -101,6 +101,11 @@ class Tx:
             if first:
                 self._settled = sql.raw.total_changes
             raise
+
+    @property
+    def untouched(self) -> bool:
+        """Whether nothing was written in it so far: what is read is durable."""
+        return self._sql.raw.total_changes == self._settled
 
     def emit(self, event: HelperEvent) -> Recorded:
         """Record ``event``; the kinds the manager is told of also go to its inbox, if there is a manager.

@@ -116,6 +116,10 @@ class Exchange:
                 self._marks.setdefault((state, turn), []).append(message.id)
         return [_as_taken(message, state, turn) for message in taken]
 
+    def posted(self, message: Message) -> bool:
+        """Whether ``message`` was posted in this exchange."""
+        return message.id in self._posted
+
     def write(self) -> None:
         """Write all of it."""
         micros = to_micros(self._now)
