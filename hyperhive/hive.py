@@ -111,6 +111,10 @@ class Hive:
     asks (``operator`` or an agent's name) as the door knows it, never as an argument of the caller's says.
     """
 
+    async def audit(self, action: str, *, by: str) -> None:
+        """Write down what the operator did at a door: a login, a look at the token. The hive is as it was."""
+        raise NotImplementedError
+
     # -- reading: no actor is asked
 
     def snapshot(self) -> HiveSnapshot:

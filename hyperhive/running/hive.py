@@ -162,6 +162,10 @@ class RunningHive(Hive):
             while True:
                 yield await queue.get()
 
+    async def audit(self, action: str, *, by: str) -> None:
+        """Write down what the operator did at a door."""
+        await self._asking.audit(action, None, by=by)
+
     # -- this host's own
 
     async def enter(self, name: str, argv: tuple[str, ...], *, by: str) -> tuple[str, ...]:

@@ -22,10 +22,11 @@ from hyperhive.web.door import CommandLine, Door
 from hyperhive.web.headers import SecureHeaders
 from hyperhive.web.hive_api import HiveApi
 from hyperhive.web.limits import BodyLimit
-from hyperhive.web.login import Login
+from hyperhive.web.login import Login, written_down
 from hyperhive.web.openapi import Description
 from hyperhive.web.problems import Unexpected, on_hive_error, on_http_error
 from hyperhive.web.security import Security
+from hyperhive.web.sessions_api import SessionsApi
 from hyperhive.web.streams import Streams
 
 MAX_MCP_BODY = 1024 * 1024
@@ -56,7 +57,8 @@ def build(
     streams = streams or Streams(alive=security.sessions.touch)
     routes: list[BaseRoute] = [
         *_shared(hive, streams),
-        *Login(security=security, streams=streams).routes(),
+        *Login(hive=hive, security=security, streams=streams).routes(),
+        *SessionsApi(hive=hive, security=security, streams=streams).routes(),
         *Description().routes(),
         *Assets(folder=pages.STATIC, version=pages.static_version()).routes(),
         Route("/", pages.hive_page),
@@ -84,8 +86,14 @@ def build_host(
         more: further routes that only the socket gets.
     """
     streams = streams or Streams()
-    routes = [*_shared(hive, streams), *(_Keys(security).routes() if security else []), *more]
+    keys = [] if security is None else _keys(hive, security, streams)
+    routes = [*_shared(hive, streams), *keys, *more]
     return _app(hive, streams, routes, [Middleware(CommandLine)], lifespan, max_body)
+
+
+def _keys(hive: Hive, security: Security, streams: Streams) -> list[BaseRoute]:
+    sessions = SessionsApi(hive=hive, security=security, streams=streams)
+    return [*_Keys(hive, security).routes(), *sessions.routes()]
 
 
 def _shared(hive: Hive, streams: Streams) -> list[BaseRoute]:
@@ -134,7 +142,8 @@ class _AsIs:
 class _Keys:
     """What only the command line gets: entry links and the token."""
 
-    def __init__(self, security: Security) -> None:
+    def __init__(self, hive: Hive, security: Security) -> None:
+        self._hive = hive
         self._security = security
 
     def routes(self) -> list[BaseRoute]:
@@ -144,7 +153,9 @@ class _Keys:
         ]
 
     async def entry_link(self, request: Request) -> Response:
+        await written_down(self._hive, "entry-link")
         return JSONResponse({"url": self._security.entry_link()})
 
     async def token(self, request: Request) -> Response:
+        await written_down(self._hive, "show-token")
         return JSONResponse({"token": self._security.token})

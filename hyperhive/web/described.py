@@ -74,6 +74,8 @@ def _limit(most: int) -> Query:
 
 
 _HIVE: dict[tuple[str, str], Operation] = {
+    ("GET", "/api/sessions"): Operation("which browsers are logged in", {JSON: shapes.Sessions}),
+    ("DELETE", "/api/sessions"): Operation("end all of them", {JSON: shapes.Sessions}),
     ("GET", "/healthz"): Operation("alive", {JSON: shapes.Health}, open=True),
     ("GET", "/metrics"): Operation("Prometheus text", {TEXT: None}),
     ("GET", "/api/openapi.json"): Operation("this description", {JSON: dict[str, Any]}),

@@ -39,7 +39,7 @@ class Door:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        refusal = self._wrong_host(scope, headers) or _foreign(scope, headers)
+        refusal = self._wrong_host(scope, headers) or self._foreign(scope, headers)
         if refusal is None and not _is_open(scope["path"]):
             refusal = self._stranger(scope, headers)
             if refusal is None:
@@ -57,12 +57,22 @@ class Door:
         server = scope.get("server")
         if len(hosts) == 1 and self._security.answers_to(hosts[0], server[0] if server else None):
             return None
+        self._note("wrong-host", scope)
         return problem(
             421,
             "wrong-host",
             "This hive does not answer to that host name; use the address it printed at its start, "
             "or name the host in allowed_hosts.",
         )
+
+    def _foreign(self, scope: Scope, headers: Headers) -> Response | None:
+        if not _from_elsewhere(scope, headers):
+            return None
+        self._note("cross-site", scope)
+        return problem(403, "cross-site", "The request comes from another site's page; open the hive's own.")
+
+    def _note(self, code: str, scope: Scope) -> None:
+        self._security.log.refused(code, address(scope))
 
     def _stranger(self, scope: Scope, headers: Headers) -> Response | None:
         """Why the request is not the operator's, or ``None``. Notes the session."""
@@ -71,10 +81,12 @@ class Door:
             scheme, _, token = given[0].partition(" ")
             if len(given) == 1 and scheme.lower() == "bearer" and self._security.is_token(token.strip()):
                 return None
+            self._note("bad-token", scope)
             return _login_wanted(
                 "bad-token", "The bearer token is wrong; 'hyperhive token' prints the right one."
             )
         if scope["path"] == _BEARER_ONLY:
+            self._note("login-needed", scope)
             return _login_wanted("login-needed", "This address wants the operator's token as bearer.")
         cookie = HTTPConnection(scope).cookies.get(self._security.cookie)
         key = self._security.sessions.find(cookie) if cookie else None
@@ -83,6 +95,7 @@ class Door:
             return None
         if _wants_page(scope):
             return _to_login(scope, headers)
+        self._note("session-over" if cookie else "login-needed", scope)
         if cookie:
             return _login_wanted("session-over", "The session is over; log in again.")
         return _login_wanted("login-needed", "Log in, or send the operator's token as bearer.")
@@ -121,31 +134,36 @@ def came_from_elsewhere(headers: Headers) -> bool:
     return headers.get("sec-fetch-site", "none") not in ("same-origin", "none")
 
 
-def _foreign(scope: Scope, headers: Headers) -> Response | None:
-    """Refuses what another origin's page sends: changes, upgrades, and reads for programs."""
+def address(scope: Scope) -> str:
+    """From where a request came; empty when it is not told."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
+def _from_elsewhere(scope: Scope, headers: Headers) -> bool:
+    """Whether another origin's page sent it, where that matters: changes, upgrades, and reads for programs."""
     guarded = (
         scope["type"] == "websocket"
         or scope["method"] not in _SAFE
         or scope["path"].startswith(_FOR_PROGRAMS)
     )
     if not guarded:
-        return None
+        return False
     # Ports are origins of their own but the same site: another local server's page is as foreign as any.
     sites = headers.getlist("sec-fetch-site")
     origins = headers.getlist("origin")
     own = {f"http://{headers['host']}".lower(), f"https://{headers['host']}".lower()}
-    if all(site in ("same-origin", "none") for site in sites) and all(o.lower() in own for o in origins):
-        return None
-    return problem(403, "cross-site", "The request comes from another site's page; open the hive's own.")
+    return not (
+        all(site in ("same-origin", "none") for site in sites) and all(o.lower() in own for o in origins)
+    )
 
 
 def _origin(scope: Scope, headers: Headers) -> str:
     """Through which door a request came, and from where: what is recorded of what it does."""
-    client = scope.get("client")
     door = "dashboard"
     if "authorization" in headers:
         door = "MCP" if scope["path"] == _BEARER_ONLY else "HTTP"
-    return f"{door} {client[0] if client else ''}".rstrip()
+    return f"{door} {address(scope)}".rstrip()
 
 
 def _is_open(path: str) -> bool:

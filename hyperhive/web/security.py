@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from hyperhive.web.security_log import SecurityLog
 from hyperhive.web.sessions import Sessions
 from hyperhive.web.throttle import Throttle
 from hyperhive.web.token import load_or_create_token
@@ -27,6 +28,7 @@ class Security:
             tell ports apart and two hives on one host must not log each other out.
         allowed_hosts: further Host headers to answer to, with or without a port.
         sessions, throttle: as they are; the defaults are kept in memory.
+        log: where logins and refusals are told.
         clock: seconds, monotonic.
     """
 
@@ -39,11 +41,13 @@ class Security:
         allowed_hosts: Iterable[str] = (),
         sessions: Sessions | None = None,
         throttle: Throttle | None = None,
+        log: SecurityLog | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.token = token
         self.sessions = sessions or Sessions()
         self.throttle = throttle or Throttle()
+        self.log = log or SecurityLog()
         self.cookie = f"hyperhive_session_{port}"
         self._address = f"http://{_shown(host)}:{port}"
         self._hosts = _hosts(host, port, allowed_hosts)
@@ -58,12 +62,13 @@ class Security:
         Raises:
             Refused, Broken: the token's file is not as it must be.
         """
+        token = load_or_create_token(home / "operator.token")
         return cls(
-            token=load_or_create_token(home / "operator.token"),
+            token=token,
             host=host,
             port=port,
             allowed_hosts=allowed_hosts,
-            sessions=Sessions(path=home / "sessions.json"),
+            sessions=Sessions(path=home / "sessions.json", token=token),
         )
 
     def entry_link(self) -> str:
@@ -73,6 +78,10 @@ class Security:
             del self._entries[next(iter(self._entries))]
         self._entries[_digest(code)] = self._clock() + ENTRY_LIFE
         return f"{self._address}/login?entry={code}"
+
+    def forget_entries(self) -> None:
+        """No entry link given out so far works any more."""
+        self._entries.clear()
 
     def redeem(self, code: str) -> bool:
         """Use up an entry code; ``False`` when it is none, used or too old."""

@@ -22,11 +22,26 @@ SAVE_EVERY = 300.0
 """Seconds that the last use of a session may be ahead of the file."""
 
 
+SHOWN = 12
+"""Characters of a session's key that name it to the operator; nobody comes in with those."""
+
+
 @dataclass(slots=True)
 class _Session:
     opened: float
     used: float
     saved: float
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A session as it is listed: ``opened`` and ``used`` in seconds since the epoch, ``where`` it was opened from."""
+
+    id: str
+    opened: float
+    used: float
+    where: str
 
 
 class Sessions:
@@ -34,21 +49,25 @@ class Sessions:
 
     Args:
         path: where they are kept, 0600; ``None``: in memory only.
+        token: what they were opened with: those of another token do not count.
         clock: seconds since the epoch.
     """
 
-    def __init__(self, *, path: Path | None = None, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, *, path: Path | None = None, token: str = "", clock: Callable[[], float] = time.time
+    ) -> None:
         self._path = path
+        self._of = _hash(token)
         self._clock = clock
         self._open: dict[str, _Session] = {}
         if path is not None:
             self._load(path)
 
-    def open(self) -> str:
-        """Begin a session; returns the id that its cookie carries."""
+    def open(self, where: str = "") -> str:
+        """Begin a session from ``where``; returns the id that its cookie carries."""
         id = secrets.token_urlsafe(32)
         now = self._clock()
-        self._open[_hash(id)] = _Session(opened=now, used=now, saved=now)
+        self._open[_hash(id)] = _Session(opened=now, used=now, saved=now, where=where)
         while len(self._open) > MOST:
             del self._open[min(self._open, key=lambda key: self._open[key].used)]
         self._save()
@@ -79,13 +98,31 @@ class Sessions:
         if self._open.pop(key, None) is not None:
             self._save()
 
+    def listed(self) -> tuple[Shown, ...]:
+        """All that are open, the one used last first."""
+        now = self._clock()
+        living = [(key, one) for key, one in self._open.items() if _lives(one, now)]
+        living.sort(key=lambda item: item[1].used, reverse=True)
+        return tuple(Shown(key[:SHOWN], one.opened, one.used, one.where) for key, one in living)
+
+    def close_all(self) -> tuple[str, ...]:
+        """End all sessions; returns their keys."""
+        ended = tuple(self._open)
+        self._open.clear()
+        self._save()
+        return ended
+
     def _load(self, path: Path) -> None:
         try:
-            rows = json.loads(path.read_text())
-            found = {str(key): _Session(float(o), float(u), float(u)) for key, (o, u) in rows.items()}
+            kept = json.loads(path.read_text())
+            rows = kept["open"].items() if kept["token"] == self._of else ()
+            found = {
+                str(key): _Session(float(opened), float(used), float(used), str(where))
+                for key, (opened, used, where) in rows
+            }
         except FileNotFoundError:
             return
-        except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError, KeyError) as error:
             log.warning("%s cannot be read (%s); everyone logs in again.", path, error)
             return
         now = self._clock()
@@ -95,9 +132,9 @@ class Sessions:
     def _save(self) -> None:
         if self._path is None:
             return
-        rows = {key: [session.opened, session.used] for key, session in self._open.items()}
+        rows = {key: [one.opened, one.used, one.where] for key, one in self._open.items()}
         try:
-            write_private(self._path, json.dumps(rows))
+            write_private(self._path, json.dumps({"token": self._of, "open": rows}))
         except OSError as error:
             log.warning("%s cannot be written (%s); logins will not survive a restart.", self._path, error)
 

@@ -109,6 +109,21 @@ class Proposed(ApprovalView):
     supersedes: int | None
 
 
+class Session(Value):
+    """A browser that is logged in."""
+
+    id: str
+    opened: str
+    used: str
+    where: str
+
+
+class Sessions(Value):
+    """``GET`` and ``DELETE /api/sessions``."""
+
+    sessions: tuple[Session, ...]
+
+
 class Entry(Value):
     """``POST /login``."""
 

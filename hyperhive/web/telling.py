@@ -74,6 +74,11 @@ _ACTIONS = {
     "cancel": "dismiss its question",
     "login": "log it in",
     "shell": "open a shell in it",
+    "log-in": "log in",
+    "log-out": "log out",
+    "end-sessions": "end all sessions",
+    "show-token": "see the token",
+    "entry-link": "get an entry link",
 }
 
 

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from hyperhive import origin
 from hyperhive.domain.approvals import State
 from hyperhive.domain.events import (
     Destroyed,
@@ -40,6 +41,9 @@ class FakeHive(FakeApprovals):
     ``add_turn_item`` and ``append_log`` make things happen, ``commit`` is what the manager commits to
     ``proposed/``, ``append_build`` what a build says; ``fail_with`` is raised by the next calls.
     """
+
+    async def audit(self, action: str, *, by: str) -> None:
+        self.audits.append((action, origin.where()))
 
     # -- agents
 

@@ -42,6 +42,7 @@ class FakeState(Hive):
     ) -> None:
         self.calls: list[Call] = []
         self.origins: list[str] = []
+        self.audits: list[tuple[str, str]] = []
         self.logs_of: dict[str, list[str]] = {}
         self.turns_of: dict[str, list[TurnItem]] = {}
         self.samples: list[tuple[str, dict[str, str], float]] = [

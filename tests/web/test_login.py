@@ -151,7 +151,7 @@ def test_a_session_ends_when_unused_and_in_any_case(tmp_path: Path) -> None:
         assert sessions.find(used)
     clock.now = began + ABSOLUTE
     assert sessions.find(used) is None
-    assert json.loads((tmp_path / "sessions.json").read_text()) == {}
+    assert json.loads((tmp_path / "sessions.json").read_text())["open"] == {}
 
 
 def test_sessions_are_bounded() -> None:
@@ -165,7 +165,9 @@ def test_sessions_are_bounded() -> None:
     assert all(sessions.find(id) for id in ids[1:])
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"a": 1}', '{"a": ["x", 2]}', "\x00"])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"a": 1}', '{"token": 1, "open": 2}', '{"a": ["x", 2]}', "\x00"]
+)
 def test_a_broken_file_of_sessions_logs_everyone_out(tmp_path: Path, text: str) -> None:
     file = tmp_path / "sessions.json"
     file.write_text(text)
