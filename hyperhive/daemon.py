@@ -12,6 +12,7 @@ import socket
 import sys
 import threading
 import webbrowser
+from dataclasses import astuple
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from hyperhive.bridge import Bridge
 from hyperhive.claude_code import find_claude
 from hyperhive.domain.terminal import safe
 from hyperhive.domain.views import HiveView
+from hyperhive.dump import Dump, mailbox
 from hyperhive.errors import HiveError, Refused
 from hyperhive.home import Claim, check_room, check_run, load_secret, raise_open_files
 from hyperhive.link.link import Link
@@ -71,6 +73,8 @@ def run(settings: Settings, *, open_browser: bool = False) -> int:
         The exit status: 0, or 1 with one line on stderr when it could not start.
     """
     logs.set_up(settings.log_level)
+    dump = Dump()
+    dump.start()
     os.umask(0o077)
     raise_open_files()
     try:
@@ -78,7 +82,7 @@ def run(settings: Settings, *, open_browser: bool = False) -> int:
         check_run(settings.run)
         with Claim(settings.home), Claim(settings.run):
             check_room(settings.home)
-            asyncio.run(_Daemon(settings, open_browser).main())
+            asyncio.run(_Daemon(settings, open_browser, dump).main())
         gc.freeze()  # the interpreter would look through all of it once more before it ends: up to two seconds
     except HiveError as error:
         print(f"hyperhive: {safe(error.message)}", file=sys.stderr)  # noqa: T201 - the one line a failed start leaves
@@ -105,8 +109,9 @@ def check_host(settings: Settings) -> None:
 
 
 class _Daemon:
-    def __init__(self, settings: Settings, open_browser: bool) -> None:
+    def __init__(self, settings: Settings, open_browser: bool, dump: Dump) -> None:
         self._settings = settings
+        self._dump = dump
         self._open_browser = open_browser
         self._stop = asyncio.Event()
         self._servers: list[Server] = []
@@ -115,8 +120,7 @@ class _Daemon:
     async def main(self) -> None:
         """Start everything in order; stop it in reverse when asked to."""
         settings = self._settings
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, self._asked_to_stop)
+        self._listen()
         async with contextlib.AsyncExitStack() as stack:
             listener = stack.enter_context(contextlib.closing(_bind(settings)))
             # What cannot be served is refused before the database or any agent is touched.
@@ -145,11 +149,24 @@ class _Daemon:
             )
             link, sockets = Link(hive=hive, run=settings.run), McpSockets(hive=hive, run=settings.run)
             doors.lead_to((lambda name, _: link.open(name), link.close), (sockets.open, sockets.close))
+            self._dump.mailboxes = lambda: (mailbox(*astuple(box)) for box in tree.gauges.mailboxes())
             tree.start()
             stack.push_async_callback(asyncio.to_thread, tree.stop)
             stack.push_async_callback(sockets.aclose)
             stack.push_async_callback(link.aclose)
             await self._serve(stack, hive, claude, listener, security)
+
+    def _listen(self) -> None:
+        """Stop on SIGTERM and SIGINT. The loop's own way of hearing signals is the dump's."""
+        loop = asyncio.get_running_loop()
+
+        def asked(number: int, frame: object) -> None:
+            with contextlib.suppress(RuntimeError):  # it has stopped
+                loop.call_soon_threadsafe(self._asked_to_stop)
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, asked)
+        self._dump.nudge = lambda: loop.call_soon_threadsafe(lambda: None)
 
     # -- parts
 

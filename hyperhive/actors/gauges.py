@@ -14,6 +14,8 @@ from hyperhive.actors.roster import Roster
 from hyperhive.actors.store import Store
 from hyperhive.actors.supervisor import Root
 
+_CONTAINERS = ("running", "stopped", "unknown")
+
 
 @dataclass(frozen=True, slots=True)
 class MailboxView:
@@ -86,9 +88,10 @@ class Gauges:
 
     def _of_agents(self) -> list[Sample]:
         agents = self._board.snapshot.agents
-        states = Counter(agent.container for agent in agents)
+        states = Counter(dict.fromkeys(_CONTAINERS, 0))
+        states.update(str(agent.container) for agent in agents)
         return [
-            *(("hyperhive_agents", {"container": str(state)}, float(n)) for state, n in states.items()),
+            *(("hyperhive_agents", {"container": state}, float(n)) for state, n in states.items()),
             *(("hyperhive_unread_messages", {"agent": a.name}, float(a.inbox_depth)) for a in agents),
         ]
 
