@@ -159,7 +159,6 @@ def resume(request: HTTPConnection) -> int | None:
 
     A browser that reconnects repeats the address it began with, so the header is the newer word.
     """
+    after = query(request, "after", default=0) if "after" in request.query_params else None
     last = request.headers.get("last-event-id", "").strip()
-    if last:
-        return number(last, "Last-Event-ID", default=0)
-    return query(request, "after", default=0) if "after" in request.query_params else None
+    return number(last, "Last-Event-ID", default=0) if last else after
