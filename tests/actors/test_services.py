@@ -9,12 +9,14 @@ import pytest
 from hyperhive.actors import broker
 from hyperhive.actors.broker import Recv, Send
 from hyperhive.actors.gatekeeper import Ask, Close, Sweep
+from hyperhive.actors.hub import EventHub
 from hyperhive.actors.reply import Waiter
 from hyperhive.actors.retention import Retained
 from hyperhive.actors.store import Write
 from hyperhive.domain.axes import Transient
 from hyperhive.domain.events import Paused
 from hyperhive.domain.messages import MAX_BODY, Message
+from hyperhive.domain.parts import AgentGone
 from hyperhive.domain.turns import TurnState
 from hyperhive.errors import Invalid, Refused
 from hyperhive.store.database import Tx
@@ -140,6 +142,26 @@ def test_what_cannot_be_sent_is_refused_with_the_reason(rig: Rig, to: str, body:
     rig.spawn("alice")
     with pytest.raises(Refused, match=why):
         rig.send("operator", to, body)
+
+
+def test_an_agent_whose_end_the_hub_failed_on_is_shown_no_more(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.spawn("alice")
+    hub = rig.tree.services.hub.actor
+    assert isinstance(hub, EventHub)
+    publish = hub._publish
+
+    def failing(events: Any, parts: tuple[object, ...]) -> None:
+        if AgentGone("alice") in parts:
+            raise RuntimeError("a bug")
+        publish(events, parts)
+
+    monkeypatch.setattr(hub, "_publish", failing)
+    assert rig.operate(Transient.DESTROYING, "alice").get(20).ok
+    eventually(lambda: rig.tree.services.hub.actor not in (hub, None))
+    eventually(lambda: rig.tree.board.agent("alice") is None)
+    assert rig.told("alice")[-2:] == ["destroyed", "transient_cleared"]
 
 
 def test_who_sends_too_much_is_told_to_wait_and_nobody_else_is(
