@@ -184,6 +184,10 @@ async def test_connections_too_many_are_refused_and_the_others_go_on(
     assert await works(alice)
 
 
+def _read(uri: str) -> dict[str, object]:
+    return {"jsonrpc": "2.0", "id": 2, "method": "resources/read", "params": {"uri": uri}}
+
+
 NOTED = {"jsonrpc": "2.0", "method": "notifications/initialized"}
 BAD: list[tuple[str, object, int | None]] = [
     ("no JSON", b"hello", -32700),
@@ -191,6 +195,16 @@ BAD: list[tuple[str, object, int | None]] = [
     ("no UTF-8", b'{"jsonrpc":"2.0","id":2,"method":"\xff\xfe"}', -32700),
     ("a lone surrogate", b'{"jsonrpc":"2.0","id":2,"method":"\\ud800"}', -32700),
     ("deep nesting", b'{"a":' * 5_000, -32700),
+    ("a number of 5,000 digits", b'{"jsonrpc":"2.0","id":' + b"9" * 5_000 + b',"method":"ping"}', -32700),
+    ("UTF-16 without line feeds", '{"jsonrpc":"2.0"}'.encode("utf-16-le"), -32700),
+    (
+        "a thousand in a batch",
+        json.dumps([{"jsonrpc": "2.0", "id": 2, "method": "ping"}] * 1000).encode(),
+        -32600,
+    ),
+    ("a key said twice", b'{"jsonrpc":"2.0","id":2,"method":"ping","method":"--help"}', -32601),
+    ("another's file", _read("file:///etc/passwd"), -32602),
+    ("a path as resource", _read("hive://agents/../../operator.token"), -32602),
     ("a number", b"42", -32600),
     ("a list", b"[]", -32600),
     ("a batch", json.dumps([INITIALIZE, INITIALIZE]).encode(), -32600),
