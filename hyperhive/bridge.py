@@ -20,6 +20,8 @@ T = TypeVar("T")
 RING_FRAMES = 8192
 RING_BYTES = 16 * 1024 * 1024
 """How far a reader may fall behind before it is told to resync."""
+_SWEEP = 0.02
+"""Seconds between two looks at which calls have met their deadline."""
 
 
 class Bridge:
@@ -32,11 +34,13 @@ class Bridge:
         self.feed = Feed(self)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._posted: deque[tuple[Callable[..., object], tuple[object, ...]]] = deque()
+        self._deadlines = _Deadlines()
         self._waking = threading.Lock()  # held from the call for the loop until it has come
 
     def open(self) -> None:
         """Bind to the running loop; what was posted before goes up now."""
         self._posted, self._waking = deque(), threading.Lock()  # nothing of a loop that was bound before
+        self._deadlines.forget()
         self._loop = asyncio.get_running_loop()
         self.feed.drain()
 
@@ -138,13 +142,53 @@ class Bridge:
         """
         reply: _LoopReply[T] = _LoopReply(self, undelivered)
         make(reply)
+        self._deadlines.add(reply.future, deadline)
         try:
-            async with asyncio.timeout(deadline):
-                return await reply.future
+            return await reply.future
         except TimeoutError:
             raise Deadline(
                 f"No answer within {deadline:g} s; look at the events for what came of it, then try again."
             ) from None
+        finally:
+            self._deadlines.drop(reply.future)
+
+
+class _Deadlines:
+    """The futures that are awaited and when each ends; one timer for all. On the loop.
+
+    A timer of its own for every call costs more than the rest of the call.
+    """
+
+    def __init__(self) -> None:
+        self._ends: dict[asyncio.Future[Any], float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, future: asyncio.Future[Any], seconds: float) -> None:
+        loop = future.get_loop()
+        end = self._ends[future] = loop.time() + seconds
+        if self._timer is None or end < self._timer.when():
+            self._arm(loop, end)
+
+    def drop(self, future: asyncio.Future[Any]) -> None:
+        self._ends.pop(future, None)
+
+    def forget(self) -> None:
+        """Begin anew, on another loop."""
+        self._ends, self._timer = {}, None
+
+    def _arm(self, loop: asyncio.AbstractEventLoop, end: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = loop.call_at(end, self._sweep, loop)
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        now = loop.time()
+        for future, end in self._ends.items():
+            if end <= now and not future.done():
+                future.set_exception(TimeoutError())
+        if ends := [end for end in self._ends.values() if end > now]:
+            self._arm(loop, max(min(ends), now + _SWEEP))
 
 
 class _LoopReply(Generic[T]):

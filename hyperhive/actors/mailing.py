@@ -67,7 +67,7 @@ class _Moves:
         self._exchange = exchange
         self._told: list[Told] = []
         self._touched: dict[str, Box] = {}
-        self._settled = tx.untouched
+        self._durable = tx.durable_upto()
 
     def make(self, move: Posting | Taking) -> Outcome:
         if isinstance(move, Taking):
@@ -134,7 +134,7 @@ class _Moves:
         about = None if taking.agent == OPERATOR else taking.agent
         self._told += [message_delivered(about, message.id) for message in taken]
         self._touched[taking.agent] = box
-        return Taken(tuple(taken), self._settled and not self._exchange.posted(taken[-1]))
+        return Taken(tuple(taken), taken[-1].id <= self._durable)
 
 
 @lru_cache(maxsize=1024)

@@ -72,6 +72,7 @@ class Tx:
         self.emitted: list[Recorded] = []
         self.shown: list[object] = []
         self._wholes: dict[type, Callable[[], object]] = {}
+        self._durable: int | None = None
 
     @contextmanager
     def isolated(self) -> Iterator[None]:
@@ -106,6 +107,12 @@ class Tx:
     def untouched(self) -> bool:
         """Whether nothing was written in it so far: what is read is durable."""
         return self._sql.raw.total_changes == self._settled
+
+    def durable_upto(self) -> int:
+        """Messages up to this id were durable before the transaction; 0: not known."""
+        if self._durable is None:
+            self._durable = self.messages.newest() if self.untouched else 0
+        return self._durable
 
     def emit(self, event: HelperEvent) -> Recorded:
         """Record ``event``; the kinds the manager is told of also go to its inbox, if there is a manager.

@@ -1,13 +1,14 @@
 """Exchange: many messages posted and taken in one transaction, with few statements however many they are."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from hyperhive.domain.messages import MAX_BATCH_BYTES, Message
 from hyperhive.domain.names import OPERATOR
 from hyperhive.store.agents import OPERATORS_BOX
+from hyperhive.store.messages import MessageReads
 from hyperhive.store.sql import Connection, Row, from_micros, to_micros
 
 _BOXES = (
@@ -27,7 +28,6 @@ _UNREAD = (
     " WHERE box = ? AND state = 'unread' AND id > ? ORDER BY id LIMIT ?"
 )
 _MARK = "UPDATE messages SET state = ?, turn = ? WHERE id IN (SELECT value FROM json_each(?))"
-_NEWEST = "SELECT seq FROM sqlite_sequence WHERE name = 'messages'"
 _INSERT = "INSERT INTO messages (id, box, sender, recipient, body, ts, state, turn)"
 
 
@@ -89,8 +89,7 @@ class Exchange:
     def post(self, sender: str, box: Box, body: str) -> Message:
         """A new unread message in ``box``."""
         if not self._next:
-            row = self._sql.one(_NEWEST)
-            self._next = 1 if row is None else int(row[0]) + 1
+            self._next = MessageReads(self._sql).newest() + 1
         message = Message(id=self._next, sender=sender, to=box.name, body=body, ts=self._now)
         self._next += 1
         self._posted[message.id] = (box.id, message)
@@ -99,26 +98,27 @@ class Exchange:
 
     def take(self, box: Box, limit: int) -> list[Message]:
         """The oldest unread messages: at most ``limit`` and a batch's bytes, but always one if there is one."""
-        taken: list[Message] = []
-        room = MAX_BATCH_BYTES
+        rows = self._stored(box, limit)
+        fresh = box.fresh[: limit - len(rows)]
+        count = _fitting([*(row[3] for row in rows), *(message.body for message in fresh)])
+        rows, fresh = rows[:count], fresh[: max(0, count - len(rows))]
         state, turn = box.taken_as
-        for message in self._oldest(box, limit):
-            room -= _size(message.body)
-            if taken and room < 0:
-                break
-            taken.append(message)
-        for message in taken:
-            if message.id in self._posted:
-                box.fresh.pop(0)
-                self._ends[message.id] = (state, turn)
-            else:
-                box.stored, box.upto = box.stored - 1, message.id
-                self._marks.setdefault((state, turn), []).append(message.id)
-        return [_as_taken(message, state, turn) for message in taken]
-
-    def posted(self, message: Message) -> bool:
-        """Whether ``message`` was posted in this exchange."""
-        return message.id in self._posted
+        if rows:
+            box.stored, box.upto = box.stored - len(rows), rows[-1][0]
+            self._marks.setdefault((state, turn), []).extend(row[0] for row in rows)
+        for message in fresh:
+            self._ends[message.id] = (state, turn)
+        del box.fresh[: len(fresh)]
+        return [
+            *(
+                Message(id=id, sender=sender, to=to, body=body, ts=from_micros(ts), state=state, turn=turn)
+                for id, sender, to, body, ts in rows
+            ),
+            *(
+                Message(id=m.id, sender=m.sender, to=m.to, body=m.body, ts=m.ts, state=state, turn=turn)
+                for m in fresh
+            ),
+        ]
 
     def write(self) -> None:
         """Write all of it."""
@@ -131,26 +131,23 @@ class Exchange:
         for (state, turn), ids in self._marks.items():
             self._sql.run(_MARK, state, turn, json.dumps(ids))
 
-    def _oldest(self, box: Box, limit: int) -> Iterator[Message]:
-        """What was there before, then what is fresh."""
-        count = 0
-        if box.stored:
-            for message in self._stored(box, limit):
-                count += 1
-                yield message
-        yield from box.fresh[: limit - count]
-
-    def _stored(self, box: Box, limit: int) -> Iterator[Message]:
+    def _stored(self, box: Box, limit: int) -> list[Row]:
+        """The oldest of what was there before, no more than a batch's bytes and one."""
+        if not box.stored:
+            return []
         first = self._firsts.get(box.id)
-        if first is not None and box.upto < first.id and 1 in (limit, box.stored):
-            yield first
-            return
+        if first is not None and box.upto < first[0] and 1 in (limit, box.stored):
+            return [first]
+        rows: list[Row] = []
+        size = 0
         cursor = self._sql.run(_UNREAD, box.id, box.upto, limit)
-        try:
-            for row in cursor:
-                yield _message(row)
-        finally:
-            cursor.close()
+        for row in cursor:
+            rows.append(row)
+            size += len(row[3])
+            if size > MAX_BATCH_BYTES:
+                break
+        cursor.close()
+        return rows
 
     def _load(self, names: set[str], takes: int) -> dict[str, Box]:
         boxes = {
@@ -162,29 +159,18 @@ class Exchange:
             boxes[OPERATOR] = Box(OPERATOR, OPERATORS_BOX, "", int(row[0]) if row else 0, None)
         return boxes
 
-    def _load_firsts(self, takers: set[str]) -> dict[int, Message]:
+    def _load_firsts(self, takers: set[str]) -> dict[int, Row]:
         boxes = [self._boxes[name].id for name in takers if name in self._boxes and self._boxes[name].stored]
         if not boxes:
             return {}
-        return {row[0]: _message(row[1:]) for row in self._sql.all(_FIRSTS, json.dumps(boxes))}
+        return {row[0]: row[1:] for row in self._sql.all(_FIRSTS, json.dumps(boxes))}
 
 
-def _message(row: Row) -> Message:
-    id, sender, to, body, ts = row
-    return Message(id=id, sender=sender, to=to, body=body, ts=from_micros(ts))
-
-
-def _as_taken(message: Message, state: str, turn: int | None) -> Message:
-    return Message(
-        id=message.id,
-        sender=message.sender,
-        to=message.to,
-        body=message.body,
-        ts=message.ts,
-        state=state,
-        turn=turn,
-    )
-
-
-def _size(body: str) -> int:
-    return len(body) if body.isascii() else len(body.encode())
+def _fitting(bodies: list[str]) -> int:
+    """How many of them are handed over together."""
+    room = MAX_BATCH_BYTES
+    for count, body in enumerate(bodies):
+        room -= len(body) if body.isascii() else len(body.encode())
+        if count and room < 0:
+            return count
+    return len(bodies)

@@ -45,6 +45,11 @@ class MessageReads:
         box = box_of(self._sql, to)
         return 0 if box is None else self._depth(box)
 
+    def newest(self) -> int:
+        """The highest id given so far; 0 when there was no message yet."""
+        row = self._sql.one("SELECT seq FROM sqlite_sequence WHERE name = 'messages'")
+        return 0 if row is None else int(row[0])
+
     def next_sender(self, to: str) -> str | None:
         """Who sent the oldest message that ``to`` has not read."""
         row = self._sql.one(
