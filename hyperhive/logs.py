@@ -2,6 +2,8 @@
 
 import logging
 import sys
+import time
+from collections.abc import Callable
 from types import TracebackType
 
 from hyperhive.domain.terminal import safe
@@ -26,11 +28,40 @@ class PlainFormatter(logging.Formatter):
         return "\n".join(f"  {line}" for line in text.splitlines())
 
 
+class Crowded(logging.Filter):
+    """Says once in a while, in a line, that nobody can be let in: asyncio says it for each attempt, with a traceback.
+
+    Args:
+        every: seconds between two of them.
+    """
+
+    def __init__(self, *, every: float = 10.0, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._every, self._clock = every, clock
+        self._said = float("-inf")
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is written."""
+        if not record.getMessage().startswith("socket.accept() out of system resource"):
+            return True
+        now = self._clock()
+        if now - self._said < self._every:
+            return False
+        self._said = now
+        record.msg, record.args = (
+            "Nobody is let in: no file descriptors are left; trying again each second.",
+            (),
+        )
+        record.exc_info = record.exc_text = None
+        return True
+
+
 def set_up(level: str) -> None:
     """Log to stderr from ``level`` on: ``debug``, ``info``, ``warning`` or ``error``."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(PlainFormatter(FORMAT))
     logging.basicConfig(level=level.upper(), handlers=[handler])
+    logging.getLogger("asyncio").addFilter(Crowded())
     if level != "debug":
         # Its warnings are about what strangers send: whoever reaches the port could fill the log with them.
         logging.getLogger("uvicorn").setLevel(logging.ERROR)

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from hyperhive.logs import FORMAT, PlainFormatter
+from hyperhive.logs import FORMAT, Crowded, PlainFormatter
 
 
 @pytest.fixture
@@ -45,3 +45,19 @@ def test_a_traceback_is_whole_and_as_plain(log: logging.Logger, written: io.Stri
     assert first.endswith("ERROR hyperhive.test: It failed.")
     assert "ValueError: \\x1b]0;title\\x07" in written.getvalue()
     assert all(line.startswith("  ") for line in rest)
+
+
+def test_a_daemon_out_of_descriptors_says_so_once_in_a_while(
+    log: logging.Logger, written: io.StringIO
+) -> None:
+    moments = [0.0, 1.0, 9.0, 10.0, 11.0]
+    log.addFilter(Crowded(every=10.0, clock=lambda: moments.pop(0)))
+    while moments:
+        try:
+            raise OSError(24, "Too many open files")
+        except OSError:
+            log.error("socket.accept() out of system resource\nsocket: %s", "<...>", exc_info=True)
+    log.error("something else")
+    lines = written.getvalue().splitlines()
+    assert [line.partition("no file descriptors are left")[1] != "" for line in lines] == [True, True, False]
+    assert "Traceback" not in written.getvalue()

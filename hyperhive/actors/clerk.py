@@ -113,6 +113,10 @@ def _carry_out(piece: _Piece) -> None:
         result = piece.work()
     except HiveError as refusal:
         answer(piece.reply.fail, refusal)
+    except OSError as error:
+        log.error("A piece of work on repositories failed: %s", error)
+        why = error.strerror or str(error)
+        answer(piece.reply.fail, Broken(f"The machine failed on this ({why}); mend that, then try again."))
     except Exception:
         log.exception("A piece of work on repositories failed.")
         answer(piece.reply.fail, Broken("The hive failed on this; see the daemon's log, then try again."))

@@ -116,8 +116,14 @@ class Job:
 
     def start(self, work: "Callable[[Job], tuple[str, Generation | None]]") -> None:
         """Run ``work`` in a thread; it returns a note and what it built, or raises."""
-        threading.Thread(target=self._run, args=(work,), name=f"job-{self.kind.value}", daemon=True).start()
+        thread = threading.Thread(target=self._run, args=(work,), name=f"job-{self.kind.value}", daemon=True)
         self.begun = True
+        try:
+            thread.start()
+        except RuntimeError:  # the kernel's limit, or the user's: no bug of the actor's that asks
+            note = "no thread is to be had for it, too much runs on this host; end something and try again"
+            self.over = Done(self, Result(False, note))
+            self.tell(self.over)
 
     def _run(self, work: "Callable[[Job], tuple[str, Generation | None]]") -> None:
         try:
@@ -125,7 +131,8 @@ class Job:
         except HiveError as error:
             self.over = Done(self, Result(False, error.message))
         except BaseException as error:
-            log.exception("A job failed.")
+            if not isinstance(error, OSError):  # the machine's, and said in the outcome
+                log.exception("A job failed.")
             self.over = Done(self, Result(False, f"{type(error).__name__}: {error}"[:500]))
         else:
             self.over = Done(self, Result(True, note), generation)

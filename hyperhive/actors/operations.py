@@ -155,7 +155,7 @@ class Operations:
             try:
                 made = self._change(job, record, run, ended)
             except Exception as error:
-                if not isinstance(error, HiveError):
+                if not isinstance(error, HiveError | OSError):
                     log.exception("A build failed.")
                 reason = error.message if isinstance(error, HiveError) else f"{type(error).__name__}: {error}"
                 raise Broken(self._undo(job, record, reason[:1000], ended.is_set())) from None

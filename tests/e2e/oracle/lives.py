@@ -169,8 +169,12 @@ def last_words_count(ops: Iterable[Op], agents: Sequence[Agent]) -> list[str]:
     ]
 
 
-def spawns_and_ends_happen_once(ops: Iterable[Op], record: Record) -> list[str]:
-    """Every spawn and destroy that was accepted is told once, its agent is there or not; what was refused is not."""
+def spawns_and_ends_happen_once(ops: Iterable[Op], record: Record, *, harsh: bool = False) -> list[str]:
+    """Every spawn and destroy that was accepted is told once, its agent is there or not; what was refused is not.
+
+    Args:
+        harsh: the machine failed meanwhile: a destroy may have failed, and its agent is still there.
+    """
     ops, living, wrong = tuple(ops), {agent.name for agent in record.agents}, []
     for op in ops:
         if op.kind not in ("spawn", "destroy"):
@@ -178,7 +182,8 @@ def spawns_and_ends_happen_once(ops: Iterable[Op], record: Record) -> list[str]:
         kind = "spawned" if op.kind == "spawn" else "destroyed"
         told = sum(event["kind"] == kind for event in of(op.about, record.events))
         tried = [each for each in ops if each.kind == op.kind and each.about == op.about]
-        if told > 1 or (op.outcome == "ok" and told != 1):
+        failed = harsh and kind == "destroyed" and op.about in living
+        if told > 1 or (op.outcome == "ok" and told != 1 and not failed):
             wrong.append(f"{op.kind} of {op.about} ({op.outcome}) was told {told} times")
         if told and all(each.outcome == "fail" for each in tried):
             wrong.append(f"{op.kind} of {op.about} was refused and told")

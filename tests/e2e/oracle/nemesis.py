@@ -1,12 +1,16 @@
 """The nemesis: what happens to the daemon, its containers, Claude and the harnesses while the clients work."""
 
+import os
 import random
+import resource
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 
+from hyperhive.domain.wire import Hello
 from hyperhive.runtimes import proc
 from tests.e2e.hive import RealHive
 from tests.e2e.oracle.history import Gate
@@ -42,6 +46,10 @@ class Nemesis:
             self.kill_claude: 4,
             self.kill_harness: 2,
             self.halt_harness: 1,
+            self.end_container: 2,
+            self.imitate_harness: 2,
+            self.fill_disk: 2,
+            self.take_descriptors: 1,
         }
 
     def strike(self) -> None:
@@ -148,6 +156,48 @@ class Nemesis:
             found = [self._random.choice(found)]
         for claude in found:
             claude.kill()
+
+    def end_container(self) -> None:
+        """SIGTERM to a harness, which ends in order: its container ends with it, and nobody planned that."""
+        for agent in self._victims(1):
+            for harness in self._harness(agent):
+                self.kills.append(Kill(agent.name, time.time()))
+                proc.send(harness.pid, harness.ticks, signal.SIGTERM)
+
+    def imitate_harness(self) -> None:
+        """Somebody says hello as another life of a harness, and hangs up: the real one comes back."""
+        for agent in self._victims(1):
+            hello = Hello(boot=f"imitated-{self._random.random()}", version="1")
+            with suppress(OSError), socket.socket(socket.AF_UNIX) as wire:
+                wire.settimeout(5)
+                wire.connect(str(self._hive.run / "agents" / agent.name / "hive.sock"))
+                wire.sendall(hello.model_dump_json().encode() + b"\n")
+                wire.recv(65_536)
+                self._moment(0.3)
+
+    # -- the machine
+
+    def fill_disk(self) -> None:
+        """No space left in the hive's home for a while; where that is no disk of its own, nothing happens."""
+        filler = self._hive.home / "filler"
+        if not os.path.ismount(self._hive.place.parent):
+            return
+        with filler.open("wb") as file:
+            free = os.statvfs(self._hive.home)
+            for size in (free.f_bavail * free.f_frsize, 1 << 16, 1 << 14, 1 << 12):
+                with suppress(OSError):
+                    os.posix_fallocate(file.fileno(), file.seek(0, os.SEEK_END), size)
+        self._moment(1.5)
+        filler.unlink()
+
+    def take_descriptors(self) -> None:
+        """The daemon can open no more files and accept nobody for a while."""
+        daemon, what = self._hive.daemon, resource.RLIMIT_NOFILE
+        assert daemon is not None
+        before = resource.prlimit(daemon.pid, what)
+        resource.prlimit(daemon.pid, what, (16, before[1]))
+        self._moment(1.5)
+        resource.prlimit(daemon.pid, what, before)
 
     # -- whom
 

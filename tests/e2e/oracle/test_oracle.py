@@ -2,20 +2,19 @@
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.e2e.hive import RealHive, hive
-from tests.e2e.oracle.arena import Arena, seed
+from tests.e2e.hive import RealHive
+from tests.e2e.oracle.arena import Arena
+from tests.e2e.oracle.stage import seed, stage
 
-SCENARIO = Path(__file__).with_name("scenario.toml")
 ROUNDS = 100
 
 
 @pytest.fixture
 def real() -> Iterator[RealHive]:
-    with hive(scenario=SCENARIO) as made:
+    with stage() as made:
         yield made
 
 

@@ -8,11 +8,11 @@ import pytest
 
 from tests.e2e.hive import RealHive, hive
 from tests.e2e.oracle import checker
-from tests.e2e.oracle.arena import seed
 from tests.e2e.oracle.clients import Client, Sender, Taker
 from tests.e2e.oracle.doors import Door, Mcp, Web
 from tests.e2e.oracle.history import Gate, History
 from tests.e2e.oracle.record import read, unsettled
+from tests.e2e.oracle.stage import seed
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
