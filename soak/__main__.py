@@ -15,12 +15,9 @@ ROUND = 60.0
 def main(argv: list[str] | None = None) -> int:
     """Run the soak; 1 when something grew or a client saw a fault."""
     options = _parser().parse_args(argv)
-    rounds = max(5, round(options.minutes * 60 / (ROUND + 10)))
-    warm = max(2, rounds // 4)  # until the rings are full and the record is as long as it gets
     plan = Plan(
-        rounds=rounds - warm,
-        warm=warm,
-        load=min(ROUND, options.minutes * 60 / 5),
+        seconds=options.minutes * 60,
+        load=min(ROUND, options.minutes * 60 / 10),
         agents=options.agents,
         speed=options.speed,
         seed=options.seed,

@@ -18,6 +18,8 @@ from soak.clients import mcp, stream, until
 from soak.load import Load
 from soak.world import MANAGER, PROBED, World
 
+LEAST, WARM = 3, 2
+"""Rounds that are looked at, and rounds before them, however little time there is."""
 _LONG = 300.0
 """Seconds in which a hive under load comes up, or to rest."""
 
@@ -27,21 +29,20 @@ class Plan:
     """What is done.
 
     Args:
-        rounds: how many, besides ``warm``, which are not looked at.
-        load: seconds of load in each.
+        seconds: how long it goes on; a quarter of it is warming up, which is not looked at.
+        load: seconds of load in each round.
         agents: besides the manager.
         speed: how many seconds pass in the hive in one of the clock's.
         brisk: how much goes on, see ``Load``.
         probes: how often each latency is measured after each round.
     """
 
-    rounds: int
+    seconds: float
     load: float
     agents: int
     speed: float = 60.0
     brisk: float = 1.0
     probes: int = 40
-    warm: int = 2
     seed: int = 1
     port: int = 7500
     trace: bool = False
@@ -64,16 +65,20 @@ async def run(plan: Plan, say: Callable[[str], None]) -> Soaked:
         async with _living(plan, Path(place)) as world:
             await _fill(world)
             grown: list[str] = []
-            for number in range(-plan.warm, plan.rounds):
+            start = time.monotonic()
+            warm = 0
+            while len(rounds) < LEAST or time.monotonic() - start < plan.seconds:
                 began, turns = time.monotonic(), world.turns
                 await _round(world, plan)
                 seen = await _look(world, plan)
                 seen["seconds to rest"] = world.rested
                 seen["turns a second"] = (world.turns - turns) / (time.monotonic() - began)
-                if number >= 0:
+                if warm >= WARM and began - start >= plan.seconds / 4:
                     rounds.append(seen)
                     grown = await world.ask_host("GET", "/soak/grown") or grown
-                say(_line(number, seen))
+                else:
+                    warm += 1
+                say(_line(len(rounds), seen))
             done = dict(world.done) | {"turns": world.turns}
             return Soaked(rounds, done, world.faults, grown)
 
@@ -239,7 +244,7 @@ async def _probe(world: World, line: Any, events: asyncio.StreamReader, took: di
 
 
 def _line(number: int, seen: dict[str, float]) -> str:
-    what = f"round {number + 1}" if number >= 0 else "warming up"
+    what = f"round {number}" if number else "warming up"
     words = [f"{seen[key]:.0f} {key}" for key in ("threads", "descriptors", "objects", "rows events")]
     words += [f"{seen[key] / 1024**2:.1f} MiB {key}" for key in ("rss", "hive.sqlite")]
     words += [f"{seen['turns a second']:.0f} turns/s", f"{seen['seconds to rest']:.0f} s to rest"]

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from mcp import Client
 
-from hyperhive.mcp.http import McpHttp
+from hyperhive.mcp.http import MAX_SESSIONS, McpHttp
 from tests.fakes.hive import FakeHive
 from tests.mcp.doors import served, structured
 from tests.mcp.test_sockets import INITIALIZE
@@ -39,6 +39,20 @@ async def test_a_request_while_it_loads_waits_for_it(hive: FakeHive) -> None:
         early = asyncio.create_task(http.post("/mcp", json=INITIALIZE, headers=ACCEPT))
         async with door.running():
             assert (await early).status_code == 200
+
+
+async def test_sessions_are_bounded_and_one_that_ends_makes_room(url: str) -> None:
+    async with httpx.AsyncClient() as http:
+        opened = []
+        for _ in range(MAX_SESSIONS):
+            answer = await http.post(url, json=INITIALIZE, headers=ACCEPT)
+            assert answer.status_code == 200
+            opened.append(answer.headers["mcp-session-id"])
+        refused = await http.post(url, json=INITIALIZE, headers=ACCEPT)
+        assert refused.status_code == 503
+        ended = await http.delete(url, headers=ACCEPT | {"Mcp-Session-Id": opened[0]})
+        assert ended.status_code == 200
+        assert (await http.post(url, json=INITIALIZE, headers=ACCEPT)).status_code == 200
 
 
 async def test_the_host_app_alone_judges_hosts(url: str) -> None:
