@@ -56,7 +56,7 @@ class Resume:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """Look again: the net under the watches."""
+    """Look again at everything: the net under the watches, see ``Rounds``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +260,7 @@ class AgentActor(CrewActor):
         if found is not None:
             shared.operations.doors.open(self._name, self._core.view().role)
             if memory.job is None:
-                memory.away_since = shared.now()
+                memory.away_since = shared.clock()
             self._life.container.adopt(found, since=found != record.handle)
             if self._name == MANAGER:
                 shared.operations.desk.soon()
@@ -295,8 +295,6 @@ class AgentActor(CrewActor):
         return tuple(path.stat().st_ino if path.is_dir() else 0 for path in (paths.claude, paths.applied))
 
     def _tick(self) -> None:
-        shared = self._shared
-        self._core.later("tick", shared.tick * (0.9 + 0.2 * shared.random()), self._tick)
         bound(self._core.paths.log, max_bytes=MAX_LOG)
         if self._watched != self._folders():
             self._watch_files()

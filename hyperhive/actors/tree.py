@@ -28,13 +28,23 @@ from hyperhive.actors.requests import Operate
 from hyperhive.actors.retention import KEPT, Retained
 from hyperhive.actors.room import Room
 from hyperhive.actors.roster import Failed, Post, Roster
+from hyperhive.actors.rounds import Rounds
 from hyperhive.actors.store import Store, Write
 from hyperhive.actors.supervisor import Add, Remove, Root
 from hyperhive.actors.watcher import Watcher
 from hyperhive.domain.axes import Container, Transient
 from hyperhive.domain.events import AgentQuarantined
 from hyperhive.domain.names import MANAGER, check_name
-from hyperhive.domain.parts import AgentShown, Approvals, Drafts, Inbox, InboxDepth, Kept, Questions
+from hyperhive.domain.parts import (
+    AgentGone,
+    AgentShown,
+    Approvals,
+    Drafts,
+    Inbox,
+    InboxDepth,
+    Kept,
+    Questions,
+)
 from hyperhive.domain.records import AgentRecord
 from hyperhive.domain.turns import TurnState
 from hyperhive.domain.views import AgentView, HiveView, TurnView
@@ -178,14 +188,16 @@ class Tree:
         """What the snapshot shows beside the agents' own views."""
         reader = self._database.reader()
         parts: list[object] = [
+            self.board.hive.model_copy(update={"trouble": self._troubles}),
             Inbox(tuple(reader.messages.inbox())),
             Questions(tuple(reader.questions.open())),
             Approvals(tuple(reader.approvals.pending())),
             Kept(with_logins(reader.agents.kept(), self._shared.layout)),
             Drafts(tuple(reader.drafts.all())),
         ]
-        for record in reader.agents.all():
-            parts.append(InboxDepth(record.name, reader.messages.depth(record.name)))
+        names = {record.name for record in reader.agents.all()}
+        parts += [InboxDepth(name, reader.messages.depth(name)) for name in sorted(names)]
+        parts += [AgentGone(name) for name in self.board.names if name not in names]
         return tuple(parts)
 
     def _recorded_agents(self) -> list[AgentShown]:
@@ -237,6 +249,7 @@ class Tree:
                 },
             ),
             "#gatekeeper": (services.gatekeeper, Gatekeeper, self._gatekeeper()),
+            "#rounds": (Address("#rounds"), Rounds, self._rounds()),
         }
         return tuple(
             Post(name=name, address=address, start=_Start(kind, args))
@@ -253,6 +266,16 @@ class Tree:
             "clerk": self._clerk,
             "proposals": self._proposals,
             "kept": self._kept,
+        }
+
+    def _rounds(self) -> dict[str, Any]:
+        return {
+            "roster": self.roster,
+            "board": self.board,
+            "layout": self.layout,
+            "timers": self._watcher,
+            "tick": self._shared.tick,
+            "now": self.now,
         }
 
     def _make_proposals(self, repos: Repositories) -> Proposals:
