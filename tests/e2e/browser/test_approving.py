@@ -251,3 +251,18 @@ def test_hostile_words_in_a_diff_are_words(serve: Serve, open_page: Open) -> Non
     expect(page.locator(".l-add").get_by_text("onerror").first).to_be_visible()
     assert page.evaluate("window.pwned") is None
     assert page.locator("img[src='x']").count() == 0
+
+
+def test_a_change_that_reads_otherwise_than_it_is_shows_it(serve: Serve, open_page: Open) -> None:
+    hive = scenes.of(scenes.agent("manager"), scenes.agent("alice"))
+    turned = '# \u202e" dlog\u202c \u2066harmless\u2069\n# ad\u200bmin\n'
+    summary = "Allow \u202etig\u202c only"
+    proposals.proposed(hive, "alice", {"agent.toml": f'model = "sonnet"\n{turned}'}, summary=summary)
+    page = open_page(serve(hive))
+    connected(page)
+    lines = card(page).locator(".l-add")
+    expect(lines.filter(has_text="harmless")).to_have_text('# U+202E" dlogU+202C U+2066harmlessU+2069')
+    expect(lines.filter(has_text="min")).to_have_text("# adU+200Bmin")
+    expect(lines.locator(".odd").first).to_be_visible()
+    told = card(page).locator(".card-text")
+    assert told.evaluate("one => getComputedStyle(one).unicodeBidi") in ("isolate", "plaintext")

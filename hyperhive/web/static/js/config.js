@@ -3,6 +3,7 @@
 import { ask } from "./api.js";
 import { h, icon, keyed, setText, show } from "./dom.js";
 import { Generations } from "./generations.js";
+import { seen } from "./odd.js";
 
 export class ConfigView {
   constructor(name, { dialogs, actions }) {
@@ -51,7 +52,7 @@ export class ConfigView {
 
   async fetch(into, path, heard) {
     try {
-      setText(into, (await ask("GET", path, undefined, heard)) || "The file is empty.");
+      into.replaceChildren(...seen((await ask("GET", path, undefined, heard)) || "The file is empty."));
     } catch (error) {
       setText(into, error.message);
     }

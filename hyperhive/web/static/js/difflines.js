@@ -2,6 +2,7 @@
 // thousands stay smooth and the browser's own search finds all of them.
 
 import { h } from "./dom.js";
+import { seen } from "./odd.js";
 
 const CHUNK = 100;
 const LINE = 18; // pixels, as in diff.css
@@ -20,7 +21,7 @@ export function* chunks(file) {
       const some = lines.slice(from, from + CHUNK);
       const chunk = h("div", { class: "chunk" });
       const title = from === 0 && (header || at > 0);
-      if (title) chunk.append(h("div", { class: "hunk" }, header || "…"));
+      if (title) chunk.append(h("div", { class: "hunk" }, header ? seen(header) : "…"));
       chunk.append(...some.map((line, n) => lineElement(line, width, marks.get(from + n))));
       chunk.style.containIntrinsicBlockSize = `auto ${some.length * LINE + (title ? LINE + 8 : 0)}px`;
       yield chunk;
@@ -43,9 +44,9 @@ function lineElement(line, width, mark) {
   if (mark) {
     const [from, to] = mark;
     const part = document.createElement("b");
-    part.append(line.text.slice(from, to));
-    element.append(line.text.slice(0, from), part, line.text.slice(to));
-  } else element.append(line.text);
+    part.append(...seen(line.text.slice(from, to)));
+    element.append(...seen(line.text.slice(0, from)), part, ...seen(line.text.slice(to)));
+  } else element.append(...seen(line.text));
   if (line.more) element.append(h("i", {}, ` … ${line.more} more characters`));
   if (line.no_newline) element.append(h("i", {}, " no newline at the end"));
   return element;
