@@ -1,6 +1,5 @@
 """The board: the snapshot that every reader reads, replaced by the EventHub alone."""
 
-import json
 from functools import cached_property
 from typing import Any
 
@@ -181,8 +180,10 @@ class Board:
             The patch for readers of views, empty if nothing changed, and the names of changed agents.
         """
         draft = _Draft(self._state)
-        for part in parts:
-            draft.lay(part)
+        last = {part.agent: place for place, part in enumerate(parts) if isinstance(part, InboxDepth)}
+        for place, part in enumerate(parts):
+            if not isinstance(part, InboxDepth) or last[part.agent] == place:  # a busy inbox changes many times
+                draft.lay(part)
         self._state = _State(
             seq=events[-1].seq if events else self._state.seq,
             hive=draft.hive,
@@ -194,4 +195,4 @@ class Board:
 
 
 def _plain(view: Any) -> Any:
-    return json.loads(view.model_dump_json(by_alias=True))
+    return view.model_dump(mode="json", by_alias=True)

@@ -29,7 +29,7 @@ MAX_WAITERS = 64
 """Calls of ``recv`` that may wait on one inbox."""
 MAX_GATHERED = 64
 """Messages posted and taken by one write."""
-LINGER = 0.005
+LINGER = 0.02
 """Seconds that a commit nobody waits for is put off at most, so that it is one with the next."""
 
 

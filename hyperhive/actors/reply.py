@@ -1,5 +1,6 @@
 """How an actor answers: once, from any thread, without waiting for who asked."""
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable
@@ -48,22 +49,32 @@ class Waiter(Generic[T]):
     """An answer that a thread waits for; for Jobs and tests, never for an actor's own thread."""
 
     def __init__(self) -> None:
-        self._done = threading.Event()
+        self._open = threading.Lock()  # held until there is an answer; an Event costs three times as much
+        self._open.acquire()
         self._value: T | None = None
         self._error: BaseException | None = None
 
     def set(self, value: T) -> None:
         """Answer."""
         self._value = value
-        self._done.set()
+        self._answered()
 
     def fail(self, error: BaseException) -> None:
         """Answer that it failed."""
         self._error = error
-        self._done.set()
+        self._answered()
+
+    def _answered(self) -> None:
+        with contextlib.suppress(RuntimeError):  # there was an answer already
+            self._open.release()
+
+    @property
+    def done(self) -> bool:
+        """Whether there is an answer."""
+        return not self._open.locked()
 
     def get(self, timeout: float) -> T:
-        """The answer.
+        """The answer. For one thread at a time.
 
         Args:
             timeout: seconds to wait at most.
@@ -71,8 +82,9 @@ class Waiter(Generic[T]):
         Raises:
             Deadline: none came in time.
         """
-        if not self._done.wait(timeout):
+        if not self._open.acquire(timeout=timeout):
             raise Deadline(f"No answer within {timeout:g} s.")
+        self._open.release()
         if self._error is not None:
             raise self._error
         return self._value  # type: ignore[return-value]  # set() stored a T

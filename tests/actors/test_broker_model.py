@@ -117,7 +117,7 @@ class Delivery(RuleBasedStateMachine):
         """Take what those who wait were given."""
         for entry in list(self.waiting):
             to, _, reply = entry
-            if reply._done.is_set():
+            if reply.done:
                 self.waiting.remove(entry)
                 with suppress(HiveError):  # it heard that the store failed under it, and would call again
                     self._note(to, reply.get(0))
