@@ -41,7 +41,8 @@ class Credentials:
             if key in ("ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_AUTH_TOKEN")
         ]
         token = secrets[0] if secrets else stored_token(paths.claude / CREDENTIALS)
-        return hashlib.sha256(token.encode()).hexdigest()[:16] if token else None
+        # An agent writes this file: what is no Unicode in it must not end the actor that looks.
+        return hashlib.sha256(token.encode(errors="replace")).hexdigest()[:16] if token else None
 
     def login(self, agent: str, paths: AgentPaths, rejected: str | None) -> Login | None:
         """The login axis; ``None`` while the file is being written, or cannot be opened for want of descriptors.
