@@ -9,8 +9,9 @@ from typing import Any, cast
 import uvicorn
 from starlette.types import ASGIApp
 
+from hyperhive.web.listener import Complaints, Listener, descriptors
 from hyperhive.web.protocol import BoundedProtocol
-from hyperhive.web.strangers import Strangers
+from hyperhive.web.strangers import MOST_STRANGERS, Strangers
 
 GRACE = 3
 """Seconds that requests under way may take to end when the server stops."""
@@ -40,7 +41,9 @@ class Server(uvicorn.Server):
         protocol: type[BoundedProtocol] = BoundedProtocol,
         strangers: Strangers | None = None,
     ) -> None:
-        speaking: Any = partial(protocol, strangers=strangers or Strangers())
+        share = descriptors() // 4
+        strangers = strangers or Strangers(most=min(MOST_STRANGERS, share))
+        speaking: Any = partial(protocol, strangers=strangers)
         super().__init__(
             uvicorn.Config(
                 app,
@@ -52,7 +55,7 @@ class Server(uvicorn.Server):
                 # Whoever runs a proxy names its host; what a header says of addresses is not believed.
                 proxy_headers=False,
                 server_header=False,
-                limit_concurrency=MOST_CONNECTIONS,
+                limit_concurrency=min(MOST_CONNECTIONS, 3 * share),
                 timeout_keep_alive=30,
                 timeout_graceful_shutdown=GRACE,
                 ws_max_size=1024 * 1024,
@@ -75,9 +78,13 @@ def _websocket(*args: Any, **kwargs: Any) -> asyncio.Protocol:
 
 
 async def serve(server: Server, bound: socket.socket) -> None:
-    """Serve on ``bound`` until ``server.should_exit``; leaves signals alone."""
+    """Serve on ``bound``, which is taken over, until ``server.should_exit``; leaves signals alone."""
+    loop = asyncio.get_running_loop()
+    if loop.get_exception_handler() is None:
+        loop.set_exception_handler(Complaints())
     # serve() would take the process's signals, which are the daemon's.
-    await server._serve([bound])
+    with Listener.of(bound) as listener:
+        await server._serve([listener])
 
 
 def bind(host: str, port: int) -> socket.socket:
