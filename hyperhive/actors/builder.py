@@ -31,6 +31,7 @@ INSIDE_CLAUDE = Path("/claude")
 INSIDE_RECORDS = Path("/harness")
 INSIDE_GENERATION = Path("/generation")
 INSIDE_ENVIRONMENT = Path("/run/environment")
+_MAX_FILE = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +167,16 @@ class Builder:
     # -- the folders
 
     def here(self, name: str, number: int) -> bool:
-        """Whether a generation's folder is there, whole."""
-        return self._layout.agent(name).has_generation(number)
+        """Whether a generation's folder is there, whole: one that a power loss or a hand spoiled is built anew."""
+        folder = self._layout.agent(name).generation(number)
+        launch, needs = (read_regular(folder / file, _MAX_FILE) for file in ("launch.json", "container.json"))
+        try:
+            if needs is not None:
+                AgentConfig.model_validate_json(needs)
+            # Only its own harness, copied beside it, knows what else must be in it.
+            return launch is not None and isinstance(json.loads(launch), dict)
+        except (ValueError, RecursionError):
+            return False
 
     def tidy(self, name: str, *, recorded: Collection[int], keep: Collection[int]) -> None:
         """Remove what builds that did not end left, and all recorded generations but the newest. Never fails.

@@ -1,5 +1,6 @@
 """What the parts of one agent's actor share: its record, its memory, and the one way to change either."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -55,6 +56,7 @@ class Shared:
     harness_away: float = 90.0
     job_deadline: float = 300.0
     policy: RestartPolicy = field(default_factory=RestartPolicy)
+    clock: Callable[[], float] = time.monotonic  # what lasts is measured by it: the time of day can be set
 
 
 @dataclass(slots=True)
@@ -82,7 +84,7 @@ class AgentMemory:
     failures: Failures = field(default_factory=Failures)
     turn_failures: int = 0
     session: Outbound | None = None
-    away_since: datetime | None = None
+    away_since: float | None = None
     hold_until: datetime | None = None
     restart_at: datetime | None = None
     unknown: bool = False

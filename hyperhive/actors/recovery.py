@@ -33,8 +33,7 @@ class Recovery:
             return
         if record.intended is not Intended.RUNNING or record.quarantined:
             return
-        away = core.shared.now() - memory.away_since
-        if away > timedelta(seconds=core.shared.harness_away):
+        if core.shared.clock() - memory.away_since > core.shared.harness_away:
             memory.away_since = None
             self.revive()
 
@@ -66,7 +65,10 @@ class Recovery:
         """Start again when the backoff is over."""
         core, due = self._core, self._core.memory.restart_at
         if due is not None:
-            core.later("restart", max(0.0, (due - core.shared.now()).total_seconds()), self._restart)
+            policy = core.shared.policy
+            longest = policy.longest * (1.0 + policy.jitter)  # whatever became of the time of day since
+            left = (due - core.shared.now()).total_seconds()
+            core.later("restart", min(max(0.0, left), longest), self._restart)
 
     def _restart(self) -> None:
         self._core.memory.restart_at = None

@@ -134,7 +134,7 @@ class TurnLoop:
         """A connection ended; the container may well run on."""
         memory = self._core.memory
         if memory.session is session:
-            memory.session, memory.away_since = None, self._core.shared.now()
+            memory.session, memory.away_since = None, self._core.shared.clock()
             self._core.show()
 
     def mail(self) -> None:

@@ -243,6 +243,7 @@ class Rig:
             layout=self.layout,
             credentials=Credentials(shared=lambda agent: dict(self.env)),
             now=self.now,
+            clock=self.watcher.clock,
             random=lambda: 0.0,
             boot=self.boot,
             rehearsal=False,
