@@ -6,6 +6,9 @@ from collections.abc import Callable
 
 ADDRESSES = 1_000
 """Addresses remembered."""
+EACH, TOTAL = 5, 100
+"""Failures of one address, and of all, within ``WINDOW`` seconds, after which they have to wait."""
+WINDOW = 60.0
 
 
 class Throttle:
@@ -21,9 +24,9 @@ class Throttle:
     def __init__(
         self,
         *,
-        each: int = 5,
-        total: int = 100,
-        window: float = 60.0,
+        each: int = EACH,
+        total: int = TOTAL,
+        window: float = WINDOW,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._window = window
