@@ -11,18 +11,23 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = "HYPERHIVE_TEST_HANGS_IN"
-"""The environment variable with the folder: its files ``loop``, ``interpreter`` and ``agents`` say what hangs."""
+"""The environment variable with the folder: its files ``loop``, ``interpreter`` and ``agents`` say what hangs.
+
+Where the main thread hangs, a file beside with the suffix ``.hangs`` says that it has come to it."""
 
 
 def hang_in_the_loop(told: Path) -> None:
     """Hold the event loop up as long as the file is there; other threads run."""
+    told.with_suffix(".hangs").touch()
     while told.exists():
         time.sleep(0.02)
 
 
-def hang_with_the_interpreter() -> None:
-    """Hold the interpreter: no other thread runs any more."""
-    ctypes.PyDLL(None).sleep(3600)
+def hang_with_the_interpreter(told: Path) -> None:
+    """Hold the interpreter until a signal comes: no other thread runs meanwhile."""
+    sleep = ctypes.PyDLL(None).sleep
+    told.with_suffix(".hangs").touch()
+    sleep(3600)
 
 
 def main() -> int:
@@ -37,8 +42,8 @@ def main() -> int:
     async def healthz(api: HiveApi, request: Any) -> Any:
         if (told := folder / "loop").exists():
             hang_in_the_loop(told)
-        if (folder / "interpreter").exists():
-            hang_with_the_interpreter()
+        if (told := folder / "interpreter").exists():
+            hang_with_the_interpreter(told)
         return await answers(api, request)
 
     def handle(actor: AgentActor, message: Any) -> None:

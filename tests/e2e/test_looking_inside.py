@@ -110,7 +110,9 @@ def test_a_dump_comes_whatever_hangs(real: Hanging) -> None:
 
     with real.hung("loop"):
         asked = real.knock("/healthz")
-        said = _until_it_hangs(real, "in hang_in_the_loop")
+        eventually((real.place / "loop.hangs").exists, LONG)
+        said = real.dumped(_whole)
+        assert re.search(r"hanging\.py:\d+ in hang_in_the_loop$", said, re.MULTILINE)
         assert "#store" in _mailboxes(said)
     asked.join(LONG)
     assert real.http.get("/healthz").json() == {"status": "ok"}  # it hurt nobody
@@ -118,7 +120,8 @@ def test_a_dump_comes_whatever_hangs(real: Hanging) -> None:
 
     with real.hung("interpreter"):
         real.knock("/healthz")
-        said = _until_it_hangs(real, "in hang_with_the_interpreter", lambda said: said.count("\n") > 3)
+        eventually((real.place / "interpreter.hangs").exists, LONG)
+        said = real.dumped(lambda said: "in hang_with_the_interpreter\n" in said)
         assert said.startswith("Stack (most recent call first)")
     real.kill()
 
@@ -126,15 +129,6 @@ def test_a_dump_comes_whatever_hangs(real: Hanging) -> None:
 def _asked(real: Hanging) -> float:
     families = read(real.http.get("/metrics").text)
     return families["hyperhive_mailbox_depth"].value("hyperhive_mailbox_depth", actor="manager")
-
-
-def _until_it_hangs(real: Hanging, where: str, complete: Callable[[str], object] = _whole) -> str:
-    """Dumps until one shows the loop there: it may be asked before it has come to it."""
-    for _ in range(200):
-        said = real.dumped(complete)
-        if where in said:
-            return said
-    raise AssertionError(said)
 
 
 def test_metrics_of_a_running_hive_are_all_there_and_right(real: Hanging) -> None:
