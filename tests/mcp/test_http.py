@@ -8,7 +8,7 @@ import httpx
 import pytest
 from mcp import Client
 
-from hyperhive.mcp.http import MAX_SESSIONS, McpHttp
+from hyperhive.mcp.http import MAX_BODY, MAX_SESSIONS, McpHttp
 from tests.fakes.hive import FakeHive
 from tests.mcp.doors import served, structured
 from tests.mcp.test_sockets import INITIALIZE
@@ -39,6 +39,13 @@ async def test_a_request_while_it_loads_waits_for_it(hive: FakeHive) -> None:
         early = asyncio.create_task(http.post("/mcp", json=INITIALIZE, headers=ACCEPT))
         async with door.running():
             assert (await early).status_code == 200
+
+
+async def test_a_request_that_is_too_long_is_refused(url: str) -> None:
+    async with httpx.AsyncClient() as http:
+        long = INITIALIZE | {"params": {"padding": "x" * MAX_BODY}}
+        assert (await http.post(url, json=long, headers=ACCEPT)).status_code == 413
+        assert (await http.post(url, json=INITIALIZE, headers=ACCEPT)).status_code == 200
 
 
 async def test_sessions_are_bounded_and_one_that_ends_makes_room(url: str) -> None:

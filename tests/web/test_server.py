@@ -1,9 +1,13 @@
-"""The listening socket: small answers leave it at once."""
+"""The listening socket and its connections: small answers leave at once, and connections are counted."""
 
 import asyncio
 import socket
 
-from hyperhive.web.server import bind
+import pytest
+from starlette.applications import Starlette
+
+from hyperhive.web import server as web_server
+from hyperhive.web.server import Server, bind, serve
 
 
 def test_connections_hold_no_small_answer_back() -> None:
@@ -23,3 +27,36 @@ def test_connections_hold_no_small_answer_back() -> None:
         return option
 
     assert asyncio.run(accepted())
+
+
+async def test_connections_beyond_a_number_are_answered_503(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web_server, "MOST_CONNECTIONS", 3)
+    server = Server(app=Starlette())
+    bound = bind("127.0.0.1", 0)
+    serving = asyncio.create_task(serve(server, bound))
+    port = bound.getsockname()[1]
+    try:
+        assert await _asked(port) == b"HTTP/1.1 404 Not Found"
+        others = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+        assert await _asked(port) == b"HTTP/1.1 503 Service Unavailable"
+        for _, writer in others:
+            writer.close()
+            await writer.wait_closed()
+        async with asyncio.timeout(20):
+            while await _asked(port) != b"HTTP/1.1 404 Not Found":
+                pass
+    finally:
+        server.should_exit = True
+        await serving
+
+
+async def _asked(port: int) -> bytes:
+    """The first line of an answer on a connection of its own."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+    try:
+        async with asyncio.timeout(20):
+            return (await reader.readline()).strip()
+    finally:
+        writer.close()
+        await writer.wait_closed()
