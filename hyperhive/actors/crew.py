@@ -96,11 +96,14 @@ class Crew:
             self._free.discard(ident)
             self._taken += 1
             if runnable is None:
+                with self._lock:
+                    self._count -= 1
                 return
             if not self._free and not self._waiting.empty():
                 self._nobody_is_free()
             if _turn(runnable):
                 self._waiting.put(runnable)
+            del runnable  # nobody who has ended is to be held here
             thread.name = "crew"
 
     def _superfluous(self) -> bool:
