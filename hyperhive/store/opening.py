@@ -16,13 +16,17 @@ BUSY_TIMEOUT = 5_000
 SOON_CHECKED = 64 * 1024 * 1024
 """A database of at most so many bytes is looked through at every opening; a larger one when it was not closed."""
 
+WAL_PAGES = 1_000
+"""Pages in the write-ahead log at which a commit folds it back; then it is written from its beginning again."""
+
 _STATEMENTS = 256
 _SETUP = (
     "PRAGMA synchronous = FULL",  # a commit that was acknowledged survives a power cut
     "PRAGMA foreign_keys = ON",
     "PRAGMA temp_store = MEMORY",
     "PRAGMA cache_size = -16384",
-    "PRAGMA journal_size_limit = 67108864",
+    f"PRAGMA wal_autocheckpoint = {WAL_PAGES}",
+    "PRAGMA journal_size_limit = 67108864",  # what a foreign reader made it grow to is given back
 )
 
 
