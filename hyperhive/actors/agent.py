@@ -15,6 +15,7 @@ from hyperhive.actors.lifecycle import Lifecycle
 from hyperhive.actors.observer import CREDENTIALS
 from hyperhive.actors.reply import IGNORE, Call, Reply
 from hyperhive.actors.requests import Accepted, LeaderEnded, Operate
+from hyperhive.actors.shortage import AGAIN, is_short
 from hyperhive.actors.store import Write
 from hyperhive.actors.turn_loop import Connected, Deliver, Disconnected, Reported, TurnLoop
 from hyperhive.domain.axes import Container, Observation
@@ -149,7 +150,14 @@ class AgentActor(CrewActor):
         if record is None:
             self._gone()
             return
-        self._take_up(record, turn)
+        try:
+            self._take_up(record, turn)
+        except OSError as error:
+            if not is_short(error):
+                raise
+            log.warning("'%s' cannot be looked at: %s; trying again.", self._name, error)
+            self._shared.watches.after(AGAIN, lambda: self.address.tell(Read(self, None)))
+            return
         self._begun = True
         stash = self._memory.stash
         while stash and self.address.actor is self:
@@ -230,6 +238,7 @@ class AgentActor(CrewActor):
             case Resume():
                 self._resume(message)
             case Changed():
+                self._watch_files()  # the folder may be another by now, often with the number of the old one
                 self._life.container.look()
             case Tick():
                 self._tick()

@@ -23,6 +23,7 @@ from hyperhive.actors.recording import (
 from hyperhive.actors.recovery import Recovery
 from hyperhive.actors.reply import IGNORE, Reply, answer
 from hyperhive.actors.requests import Accepted, Operate
+from hyperhive.actors.shortage import is_short
 from hyperhive.actors.turn_loop import TurnLoop
 from hyperhive.domain.axes import Container, Transient
 from hyperhive.domain.events import TransientSet
@@ -246,7 +247,13 @@ class Lifecycle:
         core, memory, job = self._core, self._core.memory, message.job
         if job is not memory.job:
             return
-        self._settle(job)
+        try:
+            self._settle(job)
+        except OSError as error:
+            if not is_short(error):
+                raise
+            self._untold(message)
+            return
         memory.job = None
         core.cancel("job")
         ok, note = message.result.ok, message.result.note

@@ -1,5 +1,6 @@
 """Processes of this host by pid and start time, read from ``/proc``. A pid alone names nothing for long."""
 
+import errno
 import os
 import select
 import signal
@@ -110,10 +111,16 @@ def has_env(pid: int, entry: bytes) -> bool:
 
 
 def environ(pid: int) -> bytes:
-    """What the process was started with as its environment; empty when that may not be read."""
+    """What the process was started with as its environment; empty when that may not be read.
+
+    Raises:
+        OSError: no descriptors are left, so that nobody knows.
+    """
     try:
         return (PROC / str(pid) / "environ").read_bytes()
-    except OSError:
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise
         return b""
 
 

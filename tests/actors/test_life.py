@@ -12,6 +12,7 @@ from hyperhive.actors.job import Done
 from hyperhive.actors.lifecycle import Lifecycle
 from hyperhive.actors.reply import Waiter
 from hyperhive.actors.requests import Accepted, Operate
+from hyperhive.actors.shortage import AGAIN
 from hyperhive.actors.supervisor import Release
 from hyperhive.domain.axes import Transient
 from hyperhive.errors import Gone, Refused
@@ -466,3 +467,25 @@ def test_a_daemon_out_of_descriptors_tells_nothing_and_goes_on(
     eventually(lambda: rig.view("alice").container == "running")
     assert rig.restarts("alice") == 0
     assert not rig.told("alice", "container_crash", "needs_login")
+
+
+def test_an_actor_that_begins_without_descriptors_waits_for_them_and_tells_nothing(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.spawn("alice")
+    asked = threading.Event()
+
+    def refuse(*_: object, **__: object) -> int:
+        asked.set()
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(proc, "stat", refuse)
+        rig.crash_actor("alice")
+        assert asked.wait(20)
+        eventually(lambda: AGAIN in rig.watcher.waits())
+    rig.watcher.advance(AGAIN)
+    eventually(lambda: "agent_recovered" in rig.told("alice"))
+    eventually(lambda: rig.view("alice").container == "running")
+    assert rig.restarts("alice") == 1
+    assert "container_crash" not in rig.told("alice")

@@ -230,10 +230,11 @@ class Arena:
     def _mail(self, ops: tuple[Op, ...], record: Record) -> list[str]:
         file = self.hive.folder("alice") / "state" / "worked"
         worked = set(file.read_text().split()) if file.exists() else set()
+        again = any("daemon" in done or done == "fill_disk" for done in self.done)
         wrong = checker.sends_are_kept(ops, record) + checker.deliveries_keep_the_order(record)
         wrong += checker.mail_is_settled(record) + checker.turns_settle_their_mail(record)
         for inbox in ("operator", *TAKERS):
-            wrong += checker.takes_get_everything(inbox, ops, record)
+            wrong += checker.takes_get_everything(inbox, ops, record, again=again)
         return wrong + checker.work_is_done("alice", ops, record, worked)
 
     def _machine(self, record: Record) -> list[str]:

@@ -150,6 +150,9 @@ def test_a_planted_answer_is_seen(place: int, op: Op, word: str) -> None:
 def test_takes_in_the_wrong_order_are_seen_and_a_lost_answer_excuses() -> None:
     turned = (*SENT[:5], SENT[6], SENT[5])
     assert mail(MAIL, turned) == ["operator took message 3 behind 4"]
+    again = (*SENT, SENT[5], SENT[6])
+    assert len(mail(MAIL, again)) == 3
+    assert checker.takes_get_everything("operator", again, MAIL, again=True) == []
     lost = (*SENT[:6], replace(SENT[6], outcome="unknown"))
     assert mail(MAIL, lost) == []
 
