@@ -20,7 +20,11 @@ class Clock:
 
     def now(self) -> datetime:
         """The moment it is in the hive."""
-        return self._start + timedelta(seconds=(time.monotonic() - self._began) * self.speed)
+        return self._start + timedelta(seconds=self.passed())
+
+    def passed(self) -> float:
+        """Seconds of the hive's since this began."""
+        return (time.monotonic() - self._began) * self.speed
 
 
 class FastWatcher(Watcher):

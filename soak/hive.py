@@ -183,6 +183,7 @@ class SoakedHive:
             layout=self._layout,
             credentials=Credentials(shared=lambda _: {"ANTHROPIC_API_KEY": "sk-soak"}),
             now=self._clock.now,
+            clock=self._clock.passed,
             random=random.random,
             boot=boot_id(),
             rehearsal=False,
