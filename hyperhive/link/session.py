@@ -3,9 +3,21 @@
 import asyncio
 import contextlib
 import logging
-from collections import deque
+import math
 
-from hyperhive.domain.wire import PROTOCOL, FromHarness, FromHost, Hello, Items, Numbered, Ping, Pong, Welcome
+from hyperhive.domain.wire import (
+    PROTOCOL,
+    FromHarness,
+    FromHost,
+    Hello,
+    Items,
+    Numbered,
+    Ping,
+    Pong,
+    TurnOver,
+    Welcome,
+    Work,
+)
 from hyperhive.errors import HiveError
 from hyperhive.hive import Hive, Session
 from hyperhive.link.lines import MAX_HELLO, LineReader, Malformed, bounded, parse
@@ -16,7 +28,11 @@ _log = logging.getLogger(__name__)
 HELLO_DEADLINE = 5.0
 PING_EVERY = 15.0
 DEAD_AFTER = 45.0
-"""Seconds without a line after which a connection is dead."""
+"""Seconds without a line after which a connection is dead, while its harness works on something."""
+AT_REST = 4
+"""How many times rarer pings are, and longer silence may be, while it does not."""
+MAX_EARLY = 64
+"""Lines that may wait for the welcome."""
 MAX_UNREAD = 8 * 1024 * 1024
 """Bytes that may wait for a harness that does not read, before it is cut off."""
 LINES_A_SECOND, LINES_AT_ONCE = 500.0, 2_000.0
@@ -29,6 +45,7 @@ class HarnessSession(Session):
     Args:
         name: whose socket it came in by, and so who it is.
         ping_every, dead_after: seconds; see ``PING_EVERY`` and ``DEAD_AFTER``.
+        at_rest: see ``AT_REST``.
     """
 
     def __init__(
@@ -40,25 +57,33 @@ class HarnessSession(Session):
         writer: asyncio.StreamWriter,
         ping_every: float = PING_EVERY,
         dead_after: float = DEAD_AFTER,
+        at_rest: int = AT_REST,
     ) -> None:
         self._name, self._hive, self._writer = name, hive, writer
         self._lines = LineReader(reader)
-        self._ping_every, self._dead_after = ping_every, dead_after
+        self._ping_every, self._dead_after, self._at_rest = ping_every, dead_after, at_rest
+        self._works = False
+        self._pings = 0
+        self._pulse: asyncio.TimerHandle | None = None
         self._heard = asyncio.get_running_loop().time()
         self._open = True
         self._greeted = False
-        self._early: deque[FromHost] = deque(maxlen=64)
+        self._early: list[FromHost] = []
 
     def send(self, line: FromHost) -> None:
         """See ``Session.send``."""
         if not self._open:
             return
         if not self._greeted:
-            self._early.append(line)  # the welcome comes first, whatever the hive thinks of meanwhile
+            if len(self._early) < MAX_EARLY:
+                self._early.append(line)  # the welcome comes first, whatever the hive thinks of meanwhile
             return
         self._write(line)
 
     def _write(self, line: FromHost) -> None:
+        if isinstance(line, Work) or (isinstance(line, Welcome) and line.turn is not None):
+            self._works, self._heard = True, asyncio.get_running_loop().time()
+            self._beat_on()
         if self._writer.transport.get_write_buffer_size() > MAX_UNREAD:
             _log.warning("%s: its harness does not read; connection cut", self._name)
             self.close()
@@ -94,11 +119,10 @@ class HarnessSession(Session):
 
     async def serve(self, hello: Hello) -> None:
         """Serve an accepted connection to its end."""
-        pulse: asyncio.Task[None] | None = None
         try:
             welcome = await self._hive.harness_hello(self._name, hello, self)
             self._greet(welcome)
-            pulse = asyncio.create_task(self._pulse())
+            self._beat_on()
             await self._read()
         except (Malformed, OSError) as error:
             if self._open:
@@ -107,8 +131,8 @@ class HarnessSession(Session):
             _log.warning("%s: connection ended: %s", self._name, refusal.message)
         finally:
             self.close()
-            if pulse is not None:
-                pulse.cancel()
+            if self._pulse is not None:
+                self._pulse.cancel()
             await self._gone()
 
     def _greet(self, welcome: Welcome) -> None:
@@ -135,6 +159,7 @@ class HarnessSession(Session):
         """Hand on one line; the next is not read before the hive has taken it."""
         match message:
             case Numbered(n=n, report=report):
+                self._works = self._works and not isinstance(report, TurnOver)
                 await self._hive.harness_report(self._name, self, n, report)
             case Items(items=items):
                 if items:
@@ -144,16 +169,26 @@ class HarnessSession(Session):
             case Hello():
                 raise Malformed("a second hello")
 
-    async def _pulse(self) -> None:
+    def _beat_on(self) -> None:
+        """Ping in a while; those at rest all at the same moments, so that the loop wakes once for many."""
         loop = asyncio.get_running_loop()
-        number = 0
-        while self._open:
-            await asyncio.sleep(self._ping_every)
-            if loop.time() - self._heard > self._dead_after:
-                _log.warning(
-                    "%s: no word from its harness for %g s; connection cut", self._name, self._dead_after
-                )
-                self.close()
-                return
-            number += 1
-            self.send(Ping(id=number))
+        if self._pulse is not None:
+            self._pulse.cancel()
+        due = loop.time() + self._ping_every * self._slow
+        self._pulse = loop.call_at(math.ceil(due) if self._slow > 1 else due, self._beat)
+
+    @property
+    def _slow(self) -> int:
+        return 1 if self._works else self._at_rest
+
+    def _beat(self) -> None:
+        if not self._open:
+            return
+        silent, most = asyncio.get_running_loop().time() - self._heard, self._dead_after * self._slow
+        if silent > most:
+            _log.warning("%s: no word from its harness for %g s; connection cut", self._name, most)
+            self.close()
+            return
+        self._pings += 1
+        self.send(Ping(id=self._pings))
+        self._beat_on()

@@ -255,7 +255,13 @@ async def test_a_silent_harness_is_dead_after_a_while_and_one_that_answers_is_no
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             made = session.HarnessSession(
-                name="alice", hive=w.hive, reader=reader, writer=writer, ping_every=0.05, dead_after=2.0
+                name="alice",
+                hive=w.hive,
+                reader=reader,
+                writer=writer,
+                ping_every=0.05,
+                dead_after=2.0,
+                at_rest=1,
             )
             hello = await made.hello()
             assert hello is not None
@@ -274,6 +280,30 @@ async def test_a_silent_harness_is_dead_after_a_while_and_one_that_answers_is_no
         for talker in (silent, lively):
             talker.writer.transport.abort()
         await eventually_async(lambda: len(ended) == 2)
+        server.close()
+
+
+async def test_a_harness_is_pinged_often_from_when_it_gets_work_and_rarely_at_rest(tmp_path: Path) -> None:
+    async with wire(tmp_path) as w:
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            made = session.HarnessSession(
+                name="alice", hive=w.hive, reader=reader, writer=writer, ping_every=0.05, at_rest=1_000_000
+            )
+            hello = await made.hello()
+            assert hello is not None
+            await made.serve(hello)
+
+        server = await asyncio.start_unix_server(serve, tmp_path / "s")
+        talker = Talker(*await asyncio.open_unix_connection(tmp_path / "s"))
+        talker.say({**HELLO, "boot": "one"})
+        assert (await talker.hear())["type"] == "welcome"
+        w.hive.tell(Compact())
+        w.hive.tell(Work(turn=1, messages=()))
+        said = [(await talker.hear())["type"] for _ in range(5)]
+        assert said == ["compact", "work", "ping", "ping", "ping"]
+        talker.writer.transport.abort()
+        await eventually_async(lambda: w.hive.gone == 1)
         server.close()
 
 
