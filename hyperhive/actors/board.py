@@ -1,5 +1,6 @@
 """The board: the snapshot that every reader reads, replaced by the EventHub alone."""
 
+import json
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +17,7 @@ from hyperhive.domain.parts import (
     Questions,
 )
 from hyperhive.domain.views import AgentView, HiveSnapshot, HiveView
+from hyperhive.store.sql import clean
 
 _SECTIONS = ("approvals", "questions", "inbox", "kept", "drafts")
 
@@ -104,7 +106,7 @@ class _Draft:
     def _agent(self, view: AgentView) -> None:
         """Show an agent as its actor told it, with what only the board knows: its mail, and whom it waits for."""
         view = view.known(depth=self.depths.get(view.name, 0), asks=view.name in self._asking())
-        if self.agents.get(view.name) != view:
+        if self.agents.get(view.name) != view and self.agents.get(view.name) != (view := _whole(view)):
             self.agents[view.name] = view
             self.changed.add(view.name)
             self.gone.discard(view.name)
@@ -182,7 +184,9 @@ class Board:
         draft = _Draft(self._state)
         last = {part.agent: place for place, part in enumerate(parts) if isinstance(part, InboxDepth)}
         for place, part in enumerate(parts):
-            if not isinstance(part, InboxDepth) or last[part.agent] == place:  # a busy inbox changes many times
+            if (
+                not isinstance(part, InboxDepth) or last[part.agent] == place
+            ):  # a busy inbox changes many times
                 draft.lay(part)
         self._state = _State(
             seq=events[-1].seq if events else self._state.seq,
@@ -192,6 +196,16 @@ class Board:
             sections=draft.sections,
         )
         return draft.patch(), frozenset(draft.changed | draft.gone)
+
+
+def _whole(view: AgentView) -> AgentView:
+    """The view with U+FFFD for what UTF-8 cannot say: an error may quote the name of any file. Else nobody could
+    be shown anything."""
+    try:
+        view.model_dump_json()
+    except ValueError:
+        return AgentView.model_validate_json(clean(json.dumps(_plain(view), ensure_ascii=False)))
+    return view
 
 
 def _plain(view: Any) -> Any:
