@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hyperhive.domain.names import check_name
+from hyperhive.errors import Broken
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +83,20 @@ class AgentPaths:
         return self.run / "mcp.sock"
 
     def create(self) -> None:
-        """Make what is missing; ``applied`` and ``proposed`` are the repositories' to make."""
+        """Make what is missing; ``applied`` and ``proposed`` are the repositories' to make.
+
+        Raises:
+            Broken: something else is in the place of one.
+        """
         folders = (self.state, self.claude, self.records, self.generations, self.container)
         for folder in (self.root.parent, self.root, *folders, self.run):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except (FileExistsError, NotADirectoryError):
+                raise Broken(
+                    f"{folder} is no folder, as it must be; move away what is there, then resume the agent.",
+                    code="not-ours",
+                ) from None
 
 
 class Layout:

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from hyperhive.actors import builder
-from hyperhive.actors.agent import Pause, Tick
+from hyperhive.actors.agent import Pause, Resume, Tick
 from hyperhive.actors.observer import CREDENTIALS
 from hyperhive.actors.reply import Waiter
 from hyperhive.actors.requests import Accepted
+from hyperhive.actors.supervisor import Release
 from hyperhive.domain.axes import Transient
 from hyperhive.domain.views import AgentView
 from hyperhive.errors import Refused
@@ -160,6 +161,24 @@ def test_a_session_folder_that_vanishes_or_is_something_else_needs_a_login_and_i
     assert rig.restarts("alice") == 0
 
 
+def test_a_session_folder_made_anew_with_the_number_of_the_old_one_is_watched_again(rig: Rig) -> None:
+    rig.env = {}
+    rig.spawn("alice")
+    rig.log_in("alice")
+    eventually(lambda: rig.view("alice").login == "logged-in")
+    folder = rig.layout.agent("alice").claude
+    number = folder.stat().st_ino
+    for _ in range(20):  # many file systems give the number that was freed last
+        shutil.rmtree(folder)
+        folder.mkdir()
+        if folder.stat().st_ino == number:
+            break
+    eventually(lambda: rig.view("alice").login == "needs-login")
+    rig.operate(Transient.STARTING, "alice").get(20)  # whatever was told before is dealt with
+    rig.log_in("alice", "another")
+    eventually(lambda: rig.view("alice").login == "logged-in")
+
+
 @pytest.mark.parametrize("entries", [10_000, pytest.param(100_000, marks=pytest.mark.long)])
 def test_a_session_folder_of_very_many_entries_holds_nobody_up(rig: Rig, entries: int) -> None:
     rig.env = {}
@@ -206,6 +225,39 @@ def test_a_container_that_flaps_is_told_of_once_each_time_until_it_is_quarantine
     rig.flush()
     assert crashes(rig, "alice") == ["killed by SIGKILL"] * 5
     assert rig.runtime.running("alice") == []
+
+
+@pytest.mark.parametrize("name", ["state", "claude", "generations"])
+def test_something_else_in_the_place_of_its_folder_is_told_holds_up_no_other_and_can_be_mended(
+    rig: Rig, name: str
+) -> None:
+    rig.spawn("alice")
+    folder = getattr(rig.layout.agent("alice"), name)
+    assert rig.operate(Transient.STOPPING, "alice").get(20).ok
+    folder.rename(folder.with_name("aside"))
+    folder.symlink_to("nowhere")
+    said = f"{folder} is no folder, as it must be; move away what is there, then resume the agent."
+    failed = rig.operate(Transient.STARTING, "alice").get(20)
+    assert not failed.ok
+    assert said in failed.note
+    rig.restart()
+    for failure in range(1, 5):
+        eventually(lambda n=failure: rig.restarts("alice") >= n)  # type: ignore[misc]  # binds
+        rig.watcher.advance(10)
+    eventually(lambda: rig.view("alice").quarantined is not None)
+    assert said in (rig.view("alice").quarantined or "")
+    rig.harness("manager").connect()
+    rig.settled("manager")
+    folder.unlink()
+    folder.with_name("aside").rename(folder)
+    done: Waiter[object] = Waiter()
+    lifted: Waiter[bool] = Waiter()
+    rig.tree.root.address.tell(Release("alice", lifted))
+    lifted.get(20)
+    rig.address("alice").tell(Resume(by="operator", done=done))
+    done.get(20)
+    assert rig.operate(Transient.STARTING, "alice").get(20).ok
+    rig.settled("alice")
 
 
 # -- builds that cannot be finished

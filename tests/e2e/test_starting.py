@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 import sqlite3
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -99,6 +100,45 @@ def test_a_database_of_a_newer_hyperhive_is_left_alone(real: RealHive) -> None:
     before = (real.home / "hive.sqlite").read_bytes()
     assert "newer" in refused(real)
     assert (real.home / "hive.sqlite").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("operator.token", b"half", "operator.token holds no token; delete it"),
+        ("hyperhive.toml", b"runtime = ", "hyperhive.toml cannot be read: Invalid value"),
+        ("hive.sqlite-wal", b"x" * 5000, "hive.sqlite is missing, its log hive.sqlite-wal is there"),
+        ("hive.sqlite", b"Dear diary, " * 500, "hive.sqlite is not a hyperhive database"),
+        ("rehearsal.key", None, "rehearsal.key is no file, as it must be; move it away"),
+    ],
+)
+def test_what_it_cannot_serve_is_told_in_one_line_before_any_agent_is_touched(
+    real: RealHive, name: str, content: bytes | None, said: str
+) -> None:
+    real.home.mkdir(mode=0o700)
+    if content is None:
+        (real.home / name).mkdir()
+    else:
+        (real.home / name).write_bytes(content)
+        (real.home / name).chmod(0o600)
+    line = refused(real)
+    assert said in line
+    assert line.count("\n") == 1
+    assert not (real.home / "agents").exists()
+    assert content is None or (real.home / name).read_bytes() == content
+
+
+def test_a_disk_without_room_is_told_with_numbers(real: RealHive) -> None:
+    mount = f'mount -t tmpfs -o size=1m,mode=0700 tmpfs {real.home} && exec "$@"'
+    wrapped = ["unshare", "--mount", "--map-root-user", "sh", "-c", mount, "sh"]
+    real.home.mkdir(mode=0o700)
+    if subprocess.run([*wrapped, "true"], check=False, capture_output=True).returncode != 0:
+        pytest.skip("no file system can be mounted here")
+    words = [*wrapped, real.command, "up", "--no-browser", "--rehearse", "--port", "0"]
+    done = subprocess.run(words, env=real.env, check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "KiB free, 16384 KiB are needed; free some, or choose another place" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_scenario_with_a_mistake_is_named(real: RealHive) -> None:
