@@ -17,13 +17,17 @@ from bench import (
     kills,
     proposals,
     snapshot,
+    start,
     supervision,
+    tools,
     updates,
 )
 from bench.measure import Row
 
 CASES = {
     "commands": commands.rows,
+    "start": start.rows,
+    "tools": tools.rows,
     "supervision": supervision.rows,
     "kills": kills.rows,
     "idle": idle.rows,

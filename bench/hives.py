@@ -10,14 +10,15 @@ from tests.e2e.hive import RealHive, hive
 
 
 @contextmanager
-def running(*, agents: int = 0, stopped: int = 0) -> Iterator[RealHive]:
+def running(*, agents: int = 0, stopped: int = 0, kind: type[RealHive] = RealHive) -> Iterator[RealHive]:
     """A hive in rehearsal whose manager does not think about what it is told.
 
     Args:
         agents: how many run beside the manager: ``a0`` …
         stopped: how many more are known and do not run: ``s0`` …
+        kind: how it is started.
     """
-    with hive(scenario=None) as made:
+    with hive(scenario=None, kind=kind) as made:
         made.home.mkdir(mode=0o700, parents=True)
         database = Database(made.home / "hive.sqlite")
         database.open()
