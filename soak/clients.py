@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 DEADLINE = 60.0
+_LIMIT = 64 * 1024 * 1024
+"""Bytes of a line: a state of hundreds of agents is one."""
 _HELLO = {
     "protocolVersion": "2025-11-25",
     "capabilities": {},
@@ -53,30 +55,37 @@ class Line:
 
 
 @asynccontextmanager
-async def mcp(socket: Path) -> AsyncIterator[Line]:
-    """A session on an agent's ``mcp.sock``."""
-    reader, writer = await asyncio.open_unix_connection(socket, limit=8 * 1024 * 1024)
+async def connection(to: Path | int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection to a socket, or a port on loopback, that is cut at the end of the block."""
+    if isinstance(to, int):
+        reader, writer = await asyncio.open_connection("127.0.0.1", to, limit=_LIMIT)
+    else:
+        reader, writer = await asyncio.open_unix_connection(to, limit=_LIMIT)
     try:
-        line = Line(reader, writer)
-        await line.ask("initialize", **_HELLO)
-        line.tell("notifications/initialized")
-        yield line
+        yield reader, writer
     finally:
         writer.transport.abort()
 
 
 @asynccontextmanager
+async def mcp(socket: Path) -> AsyncIterator[Line]:
+    """A session on an agent's ``mcp.sock``."""
+    async with connection(socket) as (reader, writer):
+        line = Line(reader, writer)
+        await line.ask("initialize", **_HELLO)
+        line.tell("notifications/initialized")
+        yield line
+
+
+@asynccontextmanager
 async def stream(port: int, token: str, path: str) -> AsyncIterator[asyncio.StreamReader]:
     """The body of an endless answer, behind its head."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=64 * 1024 * 1024)
-    try:
+    async with connection(port) as (reader, writer):
         head = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {token}\r\n\r\n"
         writer.write(head.encode())
         async with asyncio.timeout(DEADLINE):
             await reader.readuntil(b"\r\n\r\n")
         yield reader
-    finally:
-        writer.transport.abort()
 
 
 async def until(reader: asyncio.StreamReader, mark: bytes) -> None:

@@ -129,10 +129,11 @@ async def _living(plan: Plan, place: Path) -> AsyncIterator[World]:
             await world.aclose()
     finally:
         hive.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            hive.wait(60)
-        hive.kill()
-        hive.wait()
+        try:
+            hive.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            hive.kill()
+            hive.communicate()
 
 
 async def _token(home: Path, hive: "subprocess.Popen[bytes]") -> str:
@@ -205,7 +206,7 @@ async def _look(world: World, plan: Plan) -> dict[str, float]:
     """What it holds at rest, and how long it takes to answer."""
     latencies = await _latencies(world, plan.probes)
     await _rest(world)
-    await asyncio.sleep(1.0)
+    await asyncio.sleep(0.5)
     return {**(await world.ask_host("GET", "/soak/vitals")), **latencies}
 
 

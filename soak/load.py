@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import httpx
 
-from soak.clients import drain, mcp, stream
+from soak.clients import connection, drain, mcp, stream
 from soak.world import MANAGER, World
 
 SERVICES = ("#store", "#hub", "#broker", "#gatekeeper")
@@ -218,11 +218,9 @@ async def _knock(world: World) -> None:
     """Strangers at every door: half a request, a line that is none, no word at all."""
     name, junk = world.any(), os.urandom(200)
     for path in (world.run / "agents" / name / "hive.sock", world.door(name)):
-        reader, writer = await asyncio.open_unix_connection(path)
-        writer.write(junk + b"\n" if world.random.random() < 0.5 else b"")
-        await drain(reader, world.random.uniform(0.1, 1.0))
-        writer.transport.abort()
-    _, writer = await asyncio.open_connection("127.0.0.1", world.port)
-    writer.write(world.random.choice([b"GET / HTTP/1.1\r\nHo", b"\x00\xff\r\n\r\n", junk]))
-    await asyncio.sleep(0.2)
-    writer.transport.abort()
+        async with connection(path) as (reader, writer):
+            writer.write(junk + b"\n" if world.random.random() < 0.5 else b"")
+            await drain(reader, world.random.uniform(0.1, 1.0))
+    async with connection(world.port) as (_, writer):
+        writer.write(world.random.choice([b"GET / HTTP/1.1\r\nHo", b"\x00\xff\r\n\r\n", junk]))
+        await asyncio.sleep(0.2)

@@ -23,6 +23,8 @@ from tests.e2e.processes import family
 _SCENARIO = Path(__file__).with_name("scenario.toml")
 _FAILED = (OSError, asyncio.IncompleteReadError, TimeoutError, httpx.HTTPError)
 _LONG = 120.0
+LEAST, WARM = 3, 1
+"""Rounds that are looked at, and rounds before them, however little time there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +32,12 @@ class Plan:
     """What is done.
 
     Args:
-        rounds: how many, besides one that is not looked at.
-        load: seconds of turns in each.
+        seconds: how long it goes on; a quarter of it is warming up, which is not looked at.
+        load: seconds of turns in each round.
         agents: besides the manager.
     """
 
-    rounds: int
+    seconds: float
     load: float
     agents: int = 3
     readers: int = 8
@@ -114,7 +116,8 @@ async def run(plan: Plan, say: Callable[[str], None]) -> Soaked:
     rounds: list[dict[str, float]] = []
     async with _living(plan) as (made, agents, http):
         drive = _Drive(made, agents, http)
-        for number in range(-1, plan.rounds):
+        start, warm = time.monotonic(), 0
+        while len(rounds) < LEAST or time.monotonic() - start < plan.seconds:
             began, turns = time.monotonic(), drive.done["turns"]
             drive.begin(plan.readers)
             await asyncio.sleep(plan.load)
@@ -123,9 +126,11 @@ async def run(plan: Plan, say: Callable[[str], None]) -> Soaked:
             await asyncio.to_thread(made.quiet)
             seen = {**_held(made), **await _latencies(http, plan.probes)}
             seen["turns a second"] = (drive.done["turns"] - turns) / spent
-            if number >= 0:
+            if warm >= WARM and began - start >= plan.seconds / 4:
                 rounds.append(seen)
-            say(_line(number, seen))
+            else:
+                warm += 1
+            say(_line(len(rounds), seen))
         return Soaked(rounds, dict(drive.done))
 
 
@@ -172,7 +177,7 @@ async def _latencies(http: httpx.AsyncClient, number: int) -> dict[str, float]:
 
 
 def _line(number: int, seen: dict[str, float]) -> str:
-    what = f"round {number + 1}" if number >= 0 else "warming up"
+    what = f"round {number}" if number else "warming up"
     words = [f"{seen[key]:.0f} {key}" for key in ("threads", "descriptors", "processes inside")]
     words += [f"{seen[key] / 1024**2:.1f} MiB {key}" for key in ("rss", "hive.sqlite", "disk claude")]
     return f"{what}: {', '.join(words)}, {seen['turns a second']:.1f} turns/s"

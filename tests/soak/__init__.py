@@ -1,0 +1,1 @@
+"""The soak itself: what it finds, and a short one."""
