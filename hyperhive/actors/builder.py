@@ -153,7 +153,7 @@ class Builder:
             draft.rename(final)
         except OSError as error:
             shutil.rmtree(draft, ignore_errors=True)
-            raise Broken(f"Generation {number} could not be written: {error.strerror}.") from None
+            raise Broken(f"Generation {number} could not be written: {error.strerror or error}.") from None
         return Generation(
             number=number,
             revision=aim.revision,

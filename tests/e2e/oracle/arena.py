@@ -178,6 +178,9 @@ class Arena:
                 if held and not agent["transient"] and agent["name"] not in woken and not agent["paused"]:
                     woken.add(agent["name"])
                     self.hive.post(f"/api/agents/{agent['name']}/resume")
+            for name in self._unstopped(state["agents"]) - woken:  # that failed: the operator says it again
+                woken.add(name)
+                self.hive.post(f"/api/agents/{name}/stop")
             for change in state["approvals"]:
                 if change["state"] == "pending":  # its proposer never learnt that it is there
                     self.hive.post(f"/api/approvals/{change['id']}/deny", {"note": ""})
@@ -186,6 +189,15 @@ class Arena:
         self.hive.until(at_rest, REST)
         eventually(lambda: unsettled(self.hive.home) == 0, REST)
         self.hive.until(at_rest, REST)
+
+    def _unstopped(self, agents: list[dict[str, object]]) -> set[str]:
+        """Who runs, is meant to be stopped, and is not being stopped."""
+        meant = {agent.name for agent in living(self.hive.home) if agent.intended == "stopped"}
+        return {
+            str(a["name"])
+            for a in agents
+            if a["container"] == "running" and a["transient"] is None and a["name"] in meant
+        }
 
     def _idle(self, agents: list[dict[str, object]]) -> bool:
         wanted = {agent.name: agent.intended == "running" for agent in living(self.hive.home)}
