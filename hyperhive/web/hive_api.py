@@ -118,13 +118,13 @@ class Events:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
         after, kinds = asked.resume(request), asked.kinds(request)
+        views = asked.flag(request, "views")
+        limit = asked.query(request, "limit", default=1_000, least=1, most=MOST_EVENTS)
         if not asked.flag(request, "follow", default=True):
-            limit = asked.query(request, "limit", default=1_000, least=1, most=MOST_EVENTS)
             found = await self._hive.events(after=after or 0, limit=limit, kinds=kinds)
             answer = Response(f'{{"events":[{",".join(found)}]}}', media_type="application/json")
             await answer(scope, receive, send)
             return
-        views = asked.flag(request, "views")
         self._streams.check()
         frames = self._hive.stream(after=after, kinds=kinds, views=views)
         await self._streams.send(scope, receive, send, frames)

