@@ -9,6 +9,7 @@ from typing import Any, Self, cast
 from hyperhive.actors.address import Address
 from hyperhive.actors.board import Board
 from hyperhive.actors.broker import Broker, WaitingRoom
+from hyperhive.actors.crew import Crew
 from hyperhive.actors.hub import EventHub
 from hyperhive.actors.roster import Roster
 from hyperhive.actors.store import Store
@@ -54,6 +55,7 @@ class PostOffice:
         self._refs: list[Any] = []
         self.store, self.broker, self.hub = Address("store"), Address("broker"), Address("hub")
         self.room = WaitingRoom()
+        self._crew = Crew(hands=1)
         tree = cast(Any, _Tree(_Services(self.store, self.broker), self.room))
         self.mail = Mail(asking=Asking(tree=tree, database=self._database, bridge=self._bridge))
 
@@ -64,7 +66,7 @@ class PostOffice:
                 tx.agents.insert(name, "agent", Intended.STOPPED)
         self._board.apply((), tuple(AgentShown(_view(name)) for name in self._agents))
         self._watcher.start()
-        common: dict[str, Any] = {"failed": print}
+        common: dict[str, Any] = {"failed": print, "crew": self._crew}
         self._refs = [
             EventHub.start(
                 board=self._board,
@@ -98,6 +100,7 @@ class PostOffice:
         self._bridge.close()
         for ref in reversed(self._refs):
             ref.stop()
+        self._crew.close()
         self._watcher.stop()
         self._database.close()
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from hyperhive.actors.address import Address
 from hyperhive.actors.allowance import Allowances
-from hyperhive.actors.base import Actor, Failure
+from hyperhive.actors.base import Failure
+from hyperhive.actors.crew import Crew, CrewActor
 from hyperhive.actors.hub import Arrived, Mail
 from hyperhive.actors.mailing import Outcome, Posting, Taken, Taking, exchange, put_back
 from hyperhive.actors.ports import Timers
@@ -96,7 +97,7 @@ class WaitingRoom:
     tokens: "itertools.count[int]" = field(default_factory=itertools.count)
 
 
-class Broker(Actor):
+class Broker(CrewActor):
     """Hands messages to the Store, those that came together as one write, and wakes who waits.
 
     Who waits is a call of ``recv``, else the agent's turn loop.
@@ -110,10 +111,11 @@ class Broker(Actor):
         room: WaitingRoom,
         timers: Timers,
         clock: Callable[[], float] = time.monotonic,
+        crew: Crew,
         address: Address,
         failed: Callable[[Failure], None],
     ) -> None:
-        super().__init__(address=address, failed=failed)
+        super().__init__(crew=crew, address=address, failed=failed)
         self._store = store
         self._roster = roster
         self._room = room

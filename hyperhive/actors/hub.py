@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from hyperhive.actors.address import Address
-from hyperhive.actors.base import Actor, Failure
+from hyperhive.actors.base import Failure
 from hyperhive.actors.board import Board
+from hyperhive.actors.crew import Crew, CrewActor
 from hyperhive.actors.ports import Frame, Frames
 from hyperhive.actors.reply import Reply, answer
 from hyperhive.domain.events import Recorded
@@ -43,7 +44,7 @@ class Arrived:
     mails: tuple[Mail, ...]
 
 
-class EventHub(Actor):
+class EventHub(CrewActor):
     """Replaces the snapshot, encodes each event once, hands it up, then answers who waited.
 
     In this order, so that whoever heard an answer or saw an event finds it in the snapshot. A successor goes on
@@ -63,10 +64,11 @@ class EventHub(Actor):
         broker: Address,
         recorded: Callable[[], tuple[object, ...]],
         ask_agents: Callable[[], None],
+        crew: Crew,
         address: Address,
         failed: Callable[[Failure], None],
     ) -> None:
-        super().__init__(address=address, failed=failed)
+        super().__init__(crew=crew, address=address, failed=failed)
         self._board = board
         self._frames = frames
         self._database = database

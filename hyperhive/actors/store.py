@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from hyperhive.actors.address import Address
-from hyperhive.actors.base import Actor, Failure
+from hyperhive.actors.base import Failure
+from hyperhive.actors.crew import Crew, CrewActor
 from hyperhive.actors.histogram import Histogram
 from hyperhive.actors.hub import Committed
 from hyperhive.actors.reply import IGNORE, Reply, answer
@@ -36,13 +37,19 @@ class Write:
     reply: Reply[Any] = IGNORE
 
 
-class Store(Actor):
+class Store(CrewActor):
     """Runs writes in the order they came, many to a commit."""
 
     def __init__(
-        self, *, database: Database, hub: Address, address: Address, failed: Callable[[Failure], None]
+        self,
+        *,
+        database: Database,
+        hub: Address,
+        crew: Crew,
+        address: Address,
+        failed: Callable[[Failure], None],
     ) -> None:
-        super().__init__(address=address, failed=failed)
+        super().__init__(crew=crew, address=address, failed=failed)
         self._database = database
         self._hub = hub
         self._tx: Tx | None = None

@@ -95,6 +95,7 @@ class Tree:
         self.board = Board(hive=hive, seq=database.reader().events.newest())
         self.roster = Roster()
         self._crew = Crew()
+        self._mail_crew = Crew(hands=1)  # each goes on where the one before it ends: a second thread would only wake
         self.room = WaitingRoom()
         self.services = Services(*(Address(f"#{name}") for name in ("store", "hub", "broker", "gatekeeper")))
         self.root = Root(roster=self.roster, timers=watcher)
@@ -141,6 +142,7 @@ class Tree:
         if isinstance(store, Store):  # it still makes durable what it was told, and nobody may close under it
             store.over.wait(_DURABLE)
         self._crew.close()
+        self._mail_crew.close()
 
     def spawn(self, name: str, *, by: str, reply: Reply[AgentRecord]) -> None:
         """Enter a new agent and start its actor, which spawns the container."""
@@ -223,9 +225,9 @@ class Tree:
         return Core(record=record, open_turn=turn, shared=self._shared, memory=memory, address=address).view()
 
     def _service_posts(self) -> tuple[Post, ...]:
-        services, database = self.services, self._database
+        services, database, crew = self.services, self._database, self._mail_crew
         fixed: dict[str, tuple[Address, type[Any], dict[str, Any]]] = {
-            "#store": (services.store, Store, {"database": database, "hub": services.hub}),
+            "#store": (services.store, Store, {"database": database, "hub": services.hub, "crew": crew}),
             "#hub": (
                 services.hub,
                 EventHub,
@@ -236,6 +238,7 @@ class Tree:
                     "broker": services.broker,
                     "recorded": self._sections,
                     "ask_agents": self._ask_agents,
+                    "crew": crew,
                 },
             ),
             "#broker": (
@@ -246,6 +249,7 @@ class Tree:
                     "roster": self.roster,
                     "room": self.room,
                     "timers": self._watcher,
+                    "crew": crew,
                 },
             ),
             "#gatekeeper": (services.gatekeeper, Gatekeeper, self._gatekeeper()),

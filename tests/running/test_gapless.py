@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hyperhive.actors.address import Address
 from hyperhive.actors.base import Failure
 from hyperhive.actors.board import Board
+from hyperhive.actors.crew import Crew
 from hyperhive.actors.hub import Committed, EventHub
 from hyperhive.actors.ports import Frame
 from hyperhive.bridge import Bridge, Feed
@@ -60,6 +61,7 @@ class Hub:
         self.board = Board(hive=VIEW, seq=0)
         self.frames = FailingFrames(bridge)
         self.address = Address("#hub")
+        self.crew = Crew(hands=1)
         self._start()
 
     def _start(self, _: Failure | None = None) -> None:
@@ -70,6 +72,7 @@ class Hub:
             broker=Address("#broker"),
             recorded=lambda: (),
             ask_agents=lambda: None,
+            crew=self.crew,
             address=self.address,
             failed=self._start,
         )
@@ -86,6 +89,7 @@ class Hub:
     def end(self) -> None:
         if self.address.actor is not None:
             self.address.actor.stop()
+        self.crew.close()
         self.database.close()
 
 
