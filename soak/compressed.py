@@ -18,8 +18,8 @@ from soak.clients import mcp, stream, until
 from soak.load import Load
 from soak.world import MANAGER, PROBED, World
 
-LEAST, WARM = 3, 2
-"""Rounds that are looked at, and rounds before them, however little time there is."""
+LEAST = 3
+"""Rounds that are looked at, however little time there is."""
 _LONG = 300.0
 """Seconds in which a hive under load comes up, or to rest."""
 
@@ -35,6 +35,7 @@ class Plan:
         speed: how many seconds pass in the hive in one of the clock's.
         brisk: how much goes on, see ``Load``.
         probes: how often each latency is measured after each round.
+        warm: rounds that are not looked at, at least.
     """
 
     seconds: float
@@ -43,6 +44,7 @@ class Plan:
     speed: float = 60.0
     brisk: float = 1.0
     probes: int = 40
+    warm: int = 2
     seed: int = 1
     port: int = 7500
     trace: bool = False
@@ -73,7 +75,7 @@ async def run(plan: Plan, say: Callable[[str], None]) -> Soaked:
                 seen = await _look(world, plan)
                 seen["seconds to rest"] = world.rested
                 seen["turns a second"] = (world.turns - turns) / (time.monotonic() - began)
-                if warm >= WARM and began - start >= plan.seconds / 4:
+                if warm >= plan.warm and began - start >= plan.seconds / 4:
                     rounds.append(seen)
                     grown = await world.ask_host("GET", "/soak/grown") or grown
                 else:
