@@ -13,6 +13,9 @@ from hyperhive.errors import HiveError, Refused, Unknown
 from hyperhive.store.database import Tx
 from hyperhive.store.exchange import Box, Exchange
 
+_FREE = (OPERATOR, MANAGER)
+"""Who may write to anybody."""
+
 
 @dataclass(frozen=True, slots=True)
 class Posting:
@@ -54,7 +57,9 @@ def exchange(tx: Tx, moves: Sequence[Posting | Taking]) -> list[Outcome]:
     names = {name for name, _ in takings}
     for move in moves:
         if isinstance(move, Posting):
-            names |= {move.sender, move.to}
+            names.add(move.to)
+            if move.sender not in _FREE:
+                names.add(move.sender)
     under_way = _Moves(tx, tx.exchange(names=names, takes=takings))
     outcomes = [under_way.make(move) for move in moves]
     under_way.end()
@@ -67,7 +72,6 @@ class _Moves:
         self._exchange = exchange
         self._told: list[Told] = []
         self._touched: dict[str, Box] = {}
-        self._durable = tx.durable_upto()
 
     def make(self, move: Posting | Taking) -> Outcome:
         if isinstance(move, Taking):
@@ -134,7 +138,7 @@ class _Moves:
         about = None if taking.agent == OPERATOR else taking.agent
         self._told += [message_delivered(about, message.id) for message in taken]
         self._touched[taking.agent] = box
-        return Taken(tuple(taken), taken[-1].id <= self._durable)
+        return Taken(tuple(taken), taken[-1].id <= self._tx.durable_upto())
 
 
 @lru_cache(maxsize=1024)
