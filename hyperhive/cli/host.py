@@ -7,7 +7,7 @@ import sys
 from hyperhive.cli.errors import CommandError, Usage
 from hyperhive.cli.hive import daemon, find, headline, print_json, segment, state
 from hyperhive.cli.parse import Args
-from hyperhive.cli.show import line, safe
+from hyperhive.cli.show import ago, line, safe, table
 
 
 def up(args: Args) -> int:
@@ -79,6 +79,25 @@ def token(args: Args) -> int:
         return print_json({"token": found})
     line(safe(found))
     return 0
+
+
+def sessions(args: Args) -> int:
+    """``sessions``"""
+    answer = daemon().json("DELETE" if args.on("end") else "GET", "/api/sessions")
+    if args.on("json"):
+        return print_json(answer)
+    found = answer["sessions"]
+    if args.on("end"):
+        line(f"Ended: {len(found)}. Entry links that were open do not work any more either.")
+    elif not found:
+        line("No browser is logged in.")
+    else:
+        table(("SESSION", "FROM", "SINCE", "LAST USED"), [_session(one) for one in found])
+    return 0
+
+
+def _session(one: dict[str, str]) -> tuple[str, ...]:
+    return one["id"], one["where"], ago(one["opened"]), ago(one["used"])
 
 
 def version(args: Args) -> int:

@@ -62,6 +62,11 @@ _HIVE = (
     Command("stats", ("[NAME]",), "turns, tokens and cost of the last day", (JSON,), "read:stats"),
     Command("open", (), "a fresh one-time entry link to the dashboard", (JSON,), "host:open_dashboard"),
     Command("token", (), "the operator's token", (JSON,), "host:token"),
+    Command(
+        "sessions", (), "browsers that are logged in",
+        (Option("--end", "log all of them out"), JSON),
+        "host:sessions",
+    ),
     Command("doctor", (), "what works here, and what to do about the rest", (JSON,), "doctor:doctor"),
     Command(
         "backup", ("FILE",), "write the hive to one file; it may run meanwhile",

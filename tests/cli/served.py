@@ -77,7 +77,8 @@ class ServedHive:
     def __init__(self, *, hive: FakeHive, server: Server, claude_folder: Path, claude: Path) -> None:
         self.hive = hive
         self._loop = server.loop
-        self._app = build_host(hive=hive, security=Security(token=TOKEN, port=7000))
+        self.security = Security(token=TOKEN, port=7000)
+        self._app = build_host(hive=hive, security=self.security)
         self._app.router.routes += [
             Route("/api/agents/{name}/shell", _gives({"argv": ["/bin/sh", "-c", "echo inside; exit 7"]})),
             Route("/api/agents/{name}/login", _gives({"folder": str(claude_folder), "claude": str(claude)})),

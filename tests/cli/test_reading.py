@@ -61,6 +61,7 @@ def test_list_tells_what_needs_the_operator(served: ServedHive, type_: Type) -> 
         (("show", "alice"), {"name", "container", "login", "revision", "turn"}),
         (("stats",), {"turns"}),
         (("token",), {"token"}),
+        (("sessions",), {"sessions"}),
         (("open",), {"url"}),
         (("version",), {"version"}),
         (("logs", "alice"), {"agent", "log"}),
@@ -118,6 +119,16 @@ def test_stats_add_up_the_turns_of_an_agent(served: ServedHive, type_: Type) -> 
     assert (name, turns, failed, tokens_in, cost) == ("alice", "2", "1", "20", "$0.50")
     assert type_("stats", "bob").code == 1
     assert type_("stats", "manager").out == "No turns in the last day.\n"
+
+
+def test_sessions_are_listed_and_all_ended(served: ServedHive, type_: Type) -> None:
+    assert type_("sessions").out == "No browser is logged in.\n"
+    id = served.security.sessions.open("10.0.0.7")
+    head, row = type_("sessions").out.splitlines()
+    assert head.split() == ["SESSION", "FROM", "SINCE", "LAST", "USED"]
+    assert row.split()[1] == "10.0.0.7" and id not in row
+    assert type_("sessions", "--end").out.startswith("Ended: 1.")
+    assert served.security.sessions.find(id) is None
 
 
 def test_events_end_at_the_newest(served: ServedHive, type_: Type) -> None:
