@@ -8,9 +8,9 @@ from pathlib import Path
 
 from hyperhive.domain.events import TOLD_TO_MANAGER, HelperEvent, Recorded, Told
 from hyperhive.domain.messages import MAX_UNREAD
-from hyperhive.domain.names import MANAGER, SYSTEM
+from hyperhive.domain.names import MANAGER, SYSTEM, check_name
 from hyperhive.domain.parts import InboxDepth
-from hyperhive.errors import Broken
+from hyperhive.errors import Broken, Invalid
 from hyperhive.store.agents import AgentReads, Agents, box_of
 from hyperhive.store.approvals import ApprovalReads, Approvals
 from hyperhive.store.drafts import DraftReads, Drafts
@@ -234,6 +234,16 @@ class Database:
         self._writer = open_writer(self._path, migrations())
         self._pool = _Pool(self._path)
         self._reader = Reader(self._pool)
+        try:
+            for record in self._reader.agents.all():
+                check_name(record.name)
+        except (ValueError, OverflowError, TypeError, Invalid) as error:
+            self.close()
+            raise Broken(
+                f"{self._path} holds an agent that no hyperhive wrote ({error});"
+                " restore it from a backup, or move it away to begin anew.",
+                code="damaged",
+            ) from None
 
     def begin(self) -> Tx:
         """Begin a transaction. One that was left open by a caller who died is rolled back first.

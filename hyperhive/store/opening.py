@@ -3,6 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from importlib import resources
 from pathlib import Path
 
@@ -28,6 +29,7 @@ _SETUP = (
     f"PRAGMA wal_autocheckpoint = {WAL_PAGES}",
     "PRAGMA journal_size_limit = 67108864",  # what a foreign reader made it grow to is given back
 )
+_SCHEMA = "SELECT name, sql FROM sqlite_master"
 
 
 def migrations() -> tuple[str, ...]:
@@ -69,6 +71,8 @@ def open_writer(path: Path, steps: Sequence[str]) -> Connection:
         for statement in _SETUP:
             connection.run(statement)
         _migrate(connection, steps)
+        if not made:
+            _check_schema(connection, path, steps)
     except BaseException:
         connection.close()
         raise
@@ -154,6 +158,21 @@ def _check_whole(connection: Connection, path: Path) -> None:
         finding = " ".join(str(row[0]).split())[:200] if row else "no answer"
         raise Broken(
             f"{path} is damaged ({finding}); restore it from a backup, or move it away to begin anew.",
+            code="damaged",
+        )
+
+
+def _check_schema(connection: Connection, path: Path, steps: Sequence[str]) -> None:
+    """Refuse a database that lacks a part which its version says it has; what somebody added may stay."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
+        for statement in (statement for step in steps for statement in _statements(step)):
+            fresh.execute(statement)
+        wanted = fresh.execute(_SCHEMA).fetchall()
+    missing = [name for name, sql in set(wanted).difference(connection.all(_SCHEMA)) if sql is not None]
+    if missing:
+        raise Broken(
+            f"{path} is damaged ({min(missing)} is missing or not as it was made);"
+            " restore it from a backup, or move it away to begin anew.",
             code="damaged",
         )
 

@@ -225,6 +225,38 @@ def test_a_database_that_another_program_is_writing_is_refused(
     made(path)
 
 
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("DROP TABLE meta", "meta is missing or not as it was made"),
+        ("ALTER TABLE agents DROP COLUMN session", "agents is missing or not as it was made"),
+        ("DROP TRIGGER events_are_not_edited", "events_are_not_edited is missing"),
+        ("UPDATE agents SET intended = 'bogus'", "holds an agent that no hyperhive wrote ('bogus'"),
+        ("UPDATE agents SET warnings = '{'", "holds an agent that no hyperhive wrote (Expecting"),
+        ("UPDATE agents SET created = 9223372036854775807", "holds an agent that no hyperhive wrote (date"),
+        ("UPDATE agents SET name = '../../evil'", "holds an agent that no hyperhive wrote ('../../evil'"),
+    ],
+)
+def test_a_database_that_somebody_edited_is_refused_where_it_cannot_be_read(
+    path: Path, statement: str, said: str
+) -> None:
+    filled(path)
+    with sqlite3.connect(path) as raw:
+        raw.execute(statement)
+    raw.close()
+    error = refusal(path)
+    assert said in error.message
+    assert error.code == "damaged"
+
+
+def test_an_index_that_somebody_added_is_no_obstacle(path: Path) -> None:
+    filled(path)
+    with sqlite3.connect(path) as raw:
+        raw.execute("CREATE INDEX mine ON messages (ts)")
+    raw.close()
+    made(path)
+
+
 def test_what_is_refused_keeps_its_mode(path: Path) -> None:
     path.parent.mkdir()
     path.write_text("Dear diary, " * 1000)
