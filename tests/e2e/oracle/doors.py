@@ -1,12 +1,12 @@
 """How clients reach the daemon: HTTP, ``host.sock``, an agent's MCP socket; each says what is known after."""
 
 import contextlib
+import http.client
 import json
 import socket
 from pathlib import Path
 from typing import Any, Protocol
-
-import httpx
+from urllib.parse import urlsplit
 
 from tests.e2e.oracle.history import Failed, Lost
 
@@ -29,15 +29,37 @@ class Door(Protocol):
         """Hang up."""
 
 
+class Wire(http.client.HTTPConnection):
+    """HTTP over TCP, or over a unix socket; what could not be connected leaves nothing open."""
+
+    def __init__(self, *, url: str, socket: Path | None = None, timeout: float = ANSWER) -> None:
+        parts = urlsplit(url)
+        super().__init__(parts.hostname or "", parts.port, timeout=timeout)
+        self._path = socket
+
+    def connect(self) -> None:
+        """See ``HTTPConnection``."""
+        if self._path is None:
+            super().connect()
+            return
+        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        made.settimeout(self.timeout)
+        try:
+            made.connect(str(self._path))
+        except OSError:
+            made.close()
+            raise
+        self.sock = made
+
+
 class Web:
     """HTTP, over TCP or over ``host.sock``."""
 
     def __init__(self, *, url: str, token: str = "", socket: Path | None = None) -> None:
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        transport = None if socket is None else httpx.HTTPTransport(uds=str(socket))
-        self._http = httpx.Client(
-            base_url=url, headers=headers, timeout=ANSWER, trust_env=False, transport=transport
-        )
+        self._headers = {"Content-Type": "application/json"}
+        if token:
+            self._headers["Authorization"] = f"Bearer {token}"
+        self._wire = Wire(url=url, socket=socket)
 
     def call(self, method: str, path: str, body: object = None) -> Any:
         """The answer to a request.
@@ -45,17 +67,24 @@ class Web:
         Raises:
             Failed, Lost: see there.
         """
+        wire = self._wire
         try:
-            answer = self._http.request(method, path, json=body)
-        except httpx.ConnectError as error:
+            if wire.sock is None:
+                wire.connect()
+        except OSError as error:
             raise Failed(f"not reached: {error}") from None
-        except httpx.TransportError as error:
+        try:
+            wire.request(method, path, None if body is None else json.dumps(body), self._headers)
+            with wire.getresponse() as answer:
+                status, said = answer.status, answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            wire.close()
             raise Lost(f"{type(error).__name__}: {error}") from None
-        if answer.status_code >= 500:
-            raise Lost(answer.text[:500])
-        if answer.is_error:
-            raise Failed(answer.text[:500])
-        return answer.json()
+        if status >= 500:
+            raise Lost(said[:500].decode(errors="replace"))
+        if status >= 400:
+            raise Failed(said[:500].decode(errors="replace"))
+        return json.loads(said)
 
     def post(self, path: str, body: object = None) -> Any:
         """POST."""
@@ -75,7 +104,7 @@ class Web:
 
     def close(self) -> None:
         """Hang up."""
-        self._http.close()
+        self._wire.close()
 
 
 class Mcp:

@@ -1,11 +1,11 @@
 """Readers of the event stream, who come back with their last number whenever they lose it."""
 
+import http.client
 import random
 import threading
 from pathlib import Path
 
-import httpx
-
+from tests.e2e.oracle.doors import Wire
 from tests.e2e.oracle.history import Gate
 
 SILENCE = 40.0
@@ -44,30 +44,26 @@ class Reader(threading.Thread):
     def run(self) -> None:
         """Read until the gate is closed for good."""
         while not self._gate.over:
-            transport = None if self._uds is None else httpx.HTTPTransport(uds=str(self._uds))
-            headers = {"Authorization": f"Bearer {self._token}"}
-            timeout = httpx.Timeout(SILENCE, connect=5)
-            client = httpx.Client(
-                base_url=self._url, headers=headers, timeout=timeout, trust_env=False, transport=transport
-            )
+            wire = Wire(url=self._url, socket=self._uds, timeout=SILENCE)
             try:
-                with client:
-                    self._follow(client)
-            except httpx.TransportError:
+                self._follow(wire)
+            except (OSError, http.client.HTTPException):
                 self._gate.pause(0.05)
+            finally:
+                wire.close()
 
-    def _follow(self, client: httpx.Client) -> None:
-        resume = {"Last-Event-ID": str(self.last)}
+    def _follow(self, wire: Wire) -> None:
+        headers = {"Last-Event-ID": str(self.last), "Authorization": f"Bearer {self._token}"}
         leave = self._random.randrange(1, 2 * self._leaves) if self._leaves else 0
-        with client.stream("GET", "/api/events", headers=resume) as answer:
-            if answer.is_error:
+        wire.request("GET", "/api/events", headers=headers)
+        with wire.getresponse() as answer:
+            if answer.status != 200:
                 self._gate.pause(0.1)
                 return
             self.connections += 1
             frame: dict[str, str] = {}
-            for line in answer.iter_lines():
-                if self._gate.over:
-                    return
+            while not self._gate.over and (raw := answer.readline()):
+                line = raw.decode().rstrip("\n").rstrip("\r")
                 key, _, value = line.partition(": ")
                 if line and key:
                     frame[key] = value
