@@ -1,7 +1,6 @@
 """Where an actor is reached, whoever holds the post at the moment: an address outlives its actors."""
 
 import threading
-from collections import deque
 
 import pykka
 
@@ -24,7 +23,7 @@ class Address:
         self.name = name
         self._lock = threading.Lock()
         self._actor: pykka.Actor | None = None
-        self._pending: deque[object] = deque()
+        self._pending: list[object] = []  # nearly always empty, and far smaller then than a deque
         self._closed: HiveError | None = None
 
     def tell(self, message: object) -> None:
@@ -55,8 +54,9 @@ class Address:
         """Give the post to ``actor`` and hand it what waits."""
         with self._lock:
             self._actor = actor
-            while self._pending:
-                actor.actor_ref.tell(self._pending.popleft())
+            pending, self._pending = self._pending, []
+            for message in pending:
+                actor.actor_ref.tell(message)
 
     def detach(self, actor: pykka.Actor) -> bool:
         """Take the post from ``actor`` and keep its unhandled messages; ``False`` if it does not hold it."""
@@ -68,7 +68,7 @@ class Address:
             # never waiting: an actor that hung may go on right now and take the last one itself
             while (envelope := inbox.take()) is not None:
                 leftovers.append(envelope.message)
-            self._pending.extendleft(reversed(leftovers))
+            self._pending[:0] = leftovers
             return True
 
     def close(self, reason: HiveError | None = None) -> None:
@@ -76,8 +76,7 @@ class Address:
         said = reason or Gone(f"{self.name} is gone.")
         with self._lock:
             self._actor, self._closed = None, said
-            dropped = list(self._pending)
-            self._pending.clear()
+            dropped, self._pending = self._pending, []
         for message in dropped:
             _refuse(message, said)
 

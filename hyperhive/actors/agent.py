@@ -92,6 +92,11 @@ class AgentActor(CrewActor):
         attempt, error: set when this actor replaces one that failed on ``error``.
     """
 
+    __slots__ = (  # with the bases' attributes they would be more than a small dictionary holds
+        *("_name", "_shared", "_memory", "_gone", "_attempt", "_error", "_unwatch", "_watched", "_begun"),
+        *("_core", "_turns", "_life"),
+    )
+
     def __init__(
         self,
         *,

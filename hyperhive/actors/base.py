@@ -9,7 +9,7 @@ from typing import Any, Self
 import pykka
 
 from hyperhive.actors.address import Address
-from hyperhive.actors.mailbox import Inbox, Mailbox
+from hyperhive.actors.mailbox import Inbox, Latch, Mailbox
 from hyperhive.actors.reply import answer
 from hyperhive.errors import Broken, HiveError
 
@@ -52,7 +52,8 @@ class Actor(pykka.ThreadingActor):
         self.busy_since: float | None = None
         self.busy_with = ""
         self.abandoned = False
-        self.over = threading.Event()
+        self.over = Latch()
+        self.actor_stopped = self.actor_ref.actor_stopped = Latch()  # type: ignore[assignment]  # all that is used
         address.attach(self)
 
     @classmethod

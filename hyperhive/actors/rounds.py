@@ -1,5 +1,6 @@
 """The rounds: the net under the watches. Each agent is glanced at, and looks itself where something has changed."""
 
+import ctypes
 import os
 import random
 from collections.abc import Callable
@@ -20,10 +21,15 @@ from hyperhive.domain.views import AgentView
 
 STEPS = 20
 """Into so many a round is divided, so that not all agents are looked at in one moment."""
-WHOLE = 30
+WHOLE = 60
 """Rounds after which an agent looks at everything, whatever a glance says."""
+_TIDY = 60.0
+"""Seconds after which memory that nobody uses is given back to the machine."""
 _SURE = 2
 """Rounds in which an agent looks after something changed: what it saw may have been half written."""
+
+
+_C = ctypes.CDLL(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +79,12 @@ class Rounds(Actor):
         self._tick = tick
         self._now = now
         self._seen: dict[str, _Seen] = {}
+        self._tidied = 0.0
         self._cancel: Callable[[], None] = lambda: None
 
     def begin(self) -> None:
         """Set out; not to all in one moment."""
-        now = self._now().timestamp()
+        now = self._tidied = self._now().timestamp()
         for name in self._agents():
             self._seen[name] = _Seen(now + self._tick * random.random(), random.randrange(WHOLE))
         self._next()
@@ -107,6 +114,9 @@ class Rounds(Actor):
                 seen.due = now + self._tick * (0.9 + 0.2 * random.random())
                 if self._looks(name, seen):
                     post.address.tell(Tick())
+        if abs(now - self._tidied) >= _TIDY:
+            self._tidied = now
+            tidy()
         if len(self._seen) > len(names):
             self._seen = {name: seen for name, seen in self._seen.items() if name in names}
 
@@ -125,6 +135,12 @@ class Rounds(Actor):
             seen.whole = WHOLE if seen.whole < 0 else seen.whole
             return True
         return False
+
+
+def tidy() -> None:
+    """Give back what a start or a storm took, where the C library keeps it: up to a third of all there is."""
+    if (trim := getattr(_C, "malloc_trim", None)) is not None:
+        trim(0)
 
 
 def restless(view: AgentView) -> bool:

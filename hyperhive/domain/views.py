@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -54,6 +54,10 @@ class AgentView(Value):
     last_activity: datetime | None = None
     since: datetime
 
+    def model_post_init(self, context: Any, /) -> None:
+        """Share the set of the fields that were given: all are, and one of its own is as large as the view."""
+        object.__setattr__(self, "__pydantic_fields_set__", _AGENT_FIELDS)
+
     def known(self, *, depth: int, asks: bool) -> "AgentView":
         """This view with what the agent itself does not know.
 
@@ -68,6 +72,9 @@ class AgentView(Value):
             return self
         turn = self.turn.model_copy(update={"state": state})
         return self.model_copy(update={"turn": turn, "inbox_depth": depth})
+
+
+_AGENT_FIELDS = set(AgentView.model_fields)
 
 
 class QuestionView(Value):

@@ -98,7 +98,9 @@ class Link:
             previous, door.current = door.current, session
             if previous is not None:
                 previous.close()
-            await session.serve(hello)
+            serving = session.serve(hello)
+            del hello, previous
+            await serving
         except Exception:
             _log.exception("%s: serving its harness failed", name)
         finally:

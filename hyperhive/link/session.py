@@ -120,8 +120,8 @@ class HarnessSession(Session):
     async def serve(self, hello: Hello) -> None:
         """Serve an accepted connection to its end."""
         try:
-            welcome = await self._hive.harness_hello(self._name, hello, self)
-            self._greet(welcome)
+            self._greet(await self._hive.harness_hello(self._name, hello, self))
+            del hello  # a connection may stand for months
             self._beat_on()
             await self._read()
         except (Malformed, OSError) as error:

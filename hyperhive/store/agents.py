@@ -1,7 +1,9 @@
 """Agents: one row an incarnation, and the names whose folders were kept."""
 
 import json
+import sys
 from datetime import datetime
+from typing import Any
 
 from hyperhive.domain.axes import Axes, Container, Login, Revision, Transient
 from hyperhive.domain.names import OPERATOR
@@ -195,11 +197,16 @@ def _record(row: Row) -> AgentRecord:
         paused=bool(paused),
         quarantined=quarantined,
         last_error=last_error,
-        handle=None if runtime is None else Handle(runtime, pid, start, handle_boot),
+        handle=None if runtime is None else Handle(sys.intern(runtime), pid, start, sys.intern(handle_boot)),
         warnings=tuple(json.loads(warnings)),
         queued=tuple(Ordered(Transient(kind), *more) for kind, *more in json.loads(queued)),
-        **dict(zip(_LAST, last, strict=True)),
+        **dict(zip(_LAST, map(_shared, last), strict=True)),
     )
+
+
+def _shared(value: Any) -> Any:
+    """The value; a text that many agents have in common, as a config or a revision, is held once."""
+    return sys.intern(value) if isinstance(value, str) else value
 
 
 def _axes(container: str | None, login: str | None, revision: str | None, boot: str | None) -> Axes:
@@ -207,7 +214,7 @@ def _axes(container: str | None, login: str | None, revision: str | None, boot: 
         container=None if container is None else Container(container),
         login=None if login is None else Login(login),
         revision=None if revision is None else Revision(revision),
-        boot=boot,
+        boot=None if boot is None else sys.intern(boot),
     )
 
 
