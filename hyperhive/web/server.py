@@ -1,6 +1,7 @@
 """The HTTP server: uvicorn, told what this project needs and nothing that it would tell others."""
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -41,6 +42,8 @@ class Server(uvicorn.Server):
         protocol: type[BoundedProtocol] = BoundedProtocol,
         strangers: Strangers | None = None,
     ) -> None:
+        self._exit = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
         share = descriptors() // 4
         strangers = strangers or Strangers(most=min(MOST_STRANGERS, share))
         speaking: Any = partial(protocol, strangers=strangers)
@@ -62,6 +65,28 @@ class Server(uvicorn.Server):
             )
         )
         self._stopping = tuple(stopping)
+
+    @property
+    def should_exit(self) -> bool:  # uvicorn's is looked at ten times a second
+        """Whether to stop; set from any thread."""
+        return self._exiting
+
+    @should_exit.setter
+    def should_exit(self, value: bool) -> None:
+        self._exiting = value
+        if value and self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # it has stopped
+                self._loop.call_soon_threadsafe(self._exit.set)
+
+    async def main_loop(self) -> None:
+        """Serve until ``should_exit``; the date that answers carry is set once a second."""
+        self._loop = asyncio.get_running_loop()
+        seconds = 0
+        while not await self.on_tick(10 * seconds):
+            seconds += 1
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await self._exit.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop: no new connections, streams end, requests under way get ``GRACE`` seconds."""
