@@ -25,6 +25,9 @@ def frames(*numbers: int) -> list[Frame]:
     return [Frame(number, "paused", b"%d\n" % number) for number in numbers]
 
 
+IGNORED: list[object] = []
+
+
 async def test_an_answer_from_another_thread_is_awaited(bridge: Bridge) -> None:
     def make(reply: Reply[int]) -> None:
         threading.Thread(target=reply.set, args=(7,)).start()
@@ -44,6 +47,56 @@ async def test_no_answer_is_a_deadline_and_a_late_one_is_handed_back(bridge: Bri
         await bridge.call(kept.append, deadline=0.01, undelivered=late.append)
     kept[0].set("too late")
     await eventually_async(lambda: late == ["too late"])
+
+
+async def test_each_of_many_calls_meets_its_own_deadline_and_the_others_are_answered(bridge: Bridge) -> None:
+    kept: list[Reply[int]] = []
+    unanswered: list[Reply[int]] = []
+    long = [asyncio.create_task(bridge.call(kept.append, deadline=60)) for _ in range(50)]
+    short = [
+        asyncio.create_task(bridge.call(unanswered.append, deadline=hundredths / 100))
+        for hundredths in (3, 1, 2)
+    ]
+    outcomes = await asyncio.gather(*short, return_exceptions=True)
+    assert all(isinstance(outcome, Deadline) for outcome in outcomes)
+    for number, reply in enumerate(kept):
+        reply.set(number)
+    assert await asyncio.gather(*long) == list(range(50))
+
+
+async def test_what_is_posted_runs_in_order_and_one_that_fails_holds_up_no_other(bridge: Bridge) -> None:
+    told: list[BaseException] = []
+    ran: list[int] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
+
+    def post() -> None:
+        for number in range(500):
+            bridge.post(ran.append, number)
+            if number % 100 == 50:
+                bridge.post(divmod, number, 0)
+
+    await asyncio.gather(*(asyncio.to_thread(post) for _ in range(3)))
+    await eventually_async(lambda: len(ran) == 1500)
+    assert sorted(ran) == sorted([*range(500)] * 3)
+    assert [type(error) for error in told] == [ZeroDivisionError] * 15
+
+
+async def test_a_bridge_serves_the_next_loop_when_one_ended_with_something_posted(bridge: Bridge) -> None:
+    def once() -> None:
+        async def leave() -> None:
+            bridge.open()
+            bridge.post(IGNORED.append, None)  # this loop ends before it comes to it
+
+        asyncio.run(leave())
+
+    await asyncio.to_thread(once)
+    bridge.open()
+
+    def make(reply: Reply[str]) -> None:
+        reply.set("here")
+
+    assert await bridge.call(make, deadline=20) == "here"
 
 
 async def test_an_answer_to_a_caller_who_left_or_a_loop_that_closed_is_handed_back(bridge: Bridge) -> None:
