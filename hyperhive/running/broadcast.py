@@ -6,7 +6,7 @@ is told to resync. A reader costs a few slots: no task, no generator, no future,
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from hyperhive.actors.hub import encode
 from hyperhive.actors.ports import Frame
@@ -17,6 +17,7 @@ HEARTBEAT = 15.0
 """Seconds of silence after which a comment goes out."""
 PIECE = 64 * 1024
 """Bytes after which what is written at once is cut, between two frames: so much a slow reader costs at most."""
+_MOST = 512
 BEAT = b": beat\n\n"
 RESYNC = encode("resync", "{}")
 
@@ -57,6 +58,7 @@ class Broadcast:
         self._heartbeat = heartbeat
         self._groups: dict[tuple[Kinds, bool, Pack], _Group] = {}
         self._beat: asyncio.TimerHandle | None = None
+        self._next: asyncio.Handle | None = None
         feed.follow(self)
 
     @property
@@ -81,11 +83,18 @@ class Broadcast:
         return asyncio.get_running_loop().time() + self._heartbeat
 
     def serve(self) -> None:
-        """Write what came to all."""
-        due = self._due() if self._groups else 0.0
+        """Write what came to all, a piece each; the loop does what else there is before the next."""
+        due, more = self._due(), False
         for group in tuple(self._groups.values()):
             if group.serve():
                 group.due = due
+            more = more or group.behind
+        if more and self._next is None:
+            self._next = asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._next = None
+        self.serve()
 
     def _pulse(self) -> None:
         """One timer for all: a comment to every group that got nothing for a while."""
@@ -113,33 +122,32 @@ class _Group:
         self.position = feed.end
         self.taps = 0
         self.members: dict[Tap, Callable[[bytes], None]] = {}
-        # They have read more in the record than has come up yet: not all of the group's frames are theirs.
+        # They have had more than the group, in the record or in the ring: not all of its next frames are theirs.
         self.ahead: set[Tap] = set()
         self.emptied: Callable[[], object] = lambda: None
 
+    @property
+    def behind(self) -> bool:
+        """Whether there is more in the ring than the members have had."""
+        return self.taps > 0 and self.position < self._feed.end
+
     def serve(self) -> bool:
-        """Write what came to the ring; whether there was anything for the members."""
-        wrote = False
-        for piece in self._pieces():
-            packed, wrote = self.pack(piece), True
+        """Write the next piece; whether there was anything for the members."""
+        taken = take(self._feed, self.position, self.wanted)
+        if taken is None:
+            self.position, self.wanted.seen = self._feed.end, self._feed.newest
+            for tap in tuple(self.members):
+                tap.lost()
+            return False
+        # Before it is written, so that who pauses on it knows where to go on.
+        piece, self.position = taken
+        if piece:
+            packed = self.pack(piece)
             for write in tuple(self.members.values()):
                 write(packed)
         for tap in tuple(self.ahead):
             tap.catch_up()
-        return wrote
-
-    def _pieces(self) -> Iterable[bytes]:
-        """Moves ``position`` on before each piece, so that who pauses on it knows where to go on."""
-        while self.position < self._feed.end:
-            taken = take(self._feed, self.position, self.wanted)
-            if taken is None:
-                self.position, self.wanted.seen = self._feed.end, self._feed.newest
-                for tap in tuple(self.members):
-                    tap.lost()
-                return
-            piece, self.position = taken
-            if piece:
-                yield piece
+        return bool(piece)
 
     def beat(self) -> None:
         packed = self.pack(BEAT)
@@ -202,8 +210,8 @@ class Tap:
             return
         feed, wanted = group._feed, group.wanted
         own = Filter(seen=self._seen, kinds=wanted.kinds, views=wanted.views)
-        while not self._paused and self._position < feed.end:
-            taken = take(feed, self._position, own)
+        while not self._paused and self._position < group.position:
+            taken = take(feed, self._position, own, until=group.position)
             if taken is None:
                 self.lost()
                 return
@@ -211,17 +219,20 @@ class Tap:
             self._seen = own.seen
             if piece:
                 self.write(group.pack(piece))
-        if not self._paused and self._seen <= wanted.seen:
+        if not self._paused and self._position == group.position and self._seen <= wanted.seen:
             group.ahead.discard(self)
             group.members[self] = self.write
 
 
-def take(feed: Feed, position: int, wanted: Filter) -> tuple[bytes, int] | None:
+def take(feed: Feed, position: int, wanted: Filter, *, until: int | None = None) -> tuple[bytes, int] | None:
     """The wanted frames from ``position`` on, joined, as many as fit in a piece, and the position behind them.
 
     ``None``: the ring has moved beyond ``position``.
+
+    Args:
+        until: the position to stop at; ``None``: at the newest.
     """
-    frames = feed.since(position)
+    frames = feed.since(position, _MOST if until is None else min(_MOST, until - position))
     if frames is None:
         return None
     parts, size = [], 0
