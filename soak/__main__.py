@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from soak import compressed, rehearsed
+from soak.compressed import LEAST
 from soak.report import judge, table
 
 ROUND = 60.0
@@ -63,6 +64,9 @@ def _rehearsed(options: argparse.Namespace, seconds: float) -> bool:
 
 def _verdict(rounds: Sequence[Mapping[str, float]], done: Mapping[str, int]) -> list[str]:
     """Print the table; the names of what grew."""
+    if len(rounds) < LEAST:
+        _say(f"Only {len(rounds)} rounds came to their end; {LEAST} are wanted to compare.")
+        return ["what could not be compared"]
     trends = judge(rounds)
     _say(", ".join(f"{count} {what}" for what, count in sorted(done.items())))
     _say(f"\n{table(trends)}\n")

@@ -71,8 +71,12 @@ async def run(plan: Plan, say: Callable[[str], None]) -> Soaked:
             warm = 0
             while len(rounds) < LEAST or time.monotonic() - start < plan.seconds:
                 began, turns = time.monotonic(), world.turns
-                await _round(world, plan)
-                seen = await _look(world, plan)
+                try:
+                    await _round(world, plan)
+                    seen = await _look(world, plan)
+                except Unrest as unrest:
+                    world.faults.append(str(unrest))
+                    break
                 seen["seconds to rest"] = world.rested
                 seen["turns a second"] = (world.turns - turns) / (time.monotonic() - began)
                 if warm >= plan.warm and began - start >= plan.seconds / 4:
@@ -83,6 +87,10 @@ async def run(plan: Plan, say: Callable[[str], None]) -> Soaked:
                 say(_line(len(rounds), seen))
             done = dict(world.done) | {"turns": world.turns}
             return Soaked(rounds, done, world.faults, grown)
+
+
+class Unrest(Exception):
+    """The hive does not come to rest; the message names who does not."""
 
 
 async def _round(world: World, plan: Plan) -> None:
@@ -167,7 +175,7 @@ async def _rest(world: World) -> None:
                 await asyncio.sleep(0.3)
     except TimeoutError:
         busy = [agent for agent in (await world.state())["agents"] if not await _idle(world, agent)]
-        raise RuntimeError(f"the hive does not come to rest: {busy[:5]}") from None
+        raise Unrest(f"the hive does not come to rest: {busy[:3]}") from None
 
 
 async def _at_rest(world: World) -> bool:

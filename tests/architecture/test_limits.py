@@ -38,6 +38,7 @@ INNER = {
     "harness.transport.MAX_MESSAGE": "of the agent's own process, within its container's memory",
     "harness.turn.MAX_NOTE": "how long a note is told",
     "home.MAX_SOCKET_PATH": "the kernel's",
+    "link.session.MAX_EARLY": "what the hive itself says before its welcome",
     "link.lines.MAX_NUMBER": "how far is counted",
     "mcp.proposals.MAX_DECIDED": "what one answer lists",
     "mcp.resources.MAX_EVENTS": "what one answer lists",
