@@ -16,7 +16,8 @@ from tests.architecture.source import ROOT
 PAGE = ROOT / "docs" / "limits.md"
 UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "s": 1, "days": 86_400}
 NUMBER = re.compile(r"(\d[\d,]*)(?: (KiB|MiB|GiB|s|days)\b)?")
-BOUND = re.compile(r"_?(MAX|MOST|KEPT|SENT)(_|$)")
+BOUND = re.compile(r"(MAX|MOST|KEPT|SENT)(_|$)")
+"""How a bound that others meet is called; what begins with ``_`` is a part of one, or of what is ours."""
 
 INNER = {
     "actors.agent.MAX_STASH": "what an actor that is being read keeps; its address is bounded alike",
@@ -24,17 +25,12 @@ INNER = {
     "actors.broker.MAX_GATHERED": "the size of a batch",
     "actors.crew.MAX_HANDS": "threads that actors share",
     "actors.store.MAX_BATCH": "the size of a batch",
-    "actors.build_log._MAX_LINE": "how long a line is told",
-    "actors.builder._MAX_FILE": "a file of our own",
-    "actors.proposals._MAX_DOUBTFUL": "what one round compares",
     "archive.walk.MOST_DEEP": "how deep a backup goes",
     "archive.walk.MOST_NAMED": "how many a refusal names",
     "claude_code.MAX_CACHED": "versions of the operator's own binaries",
-    "domain.agent_config._MOST_MEMORY": "what a config may ask for",
     "domain.mcp_servers.MAX_WHY": "how long a reason is told",
     "harness.outcome.MAX_NOTE": "how long a note is told",
     "harness.pump.MAX_HELD": "of the agent's own process, within its container's memory",
-    "harness.servers._MAX_WHY": "how long a reason is told",
     "harness.transport.MAX_MESSAGE": "of the agent's own process, within its container's memory",
     "harness.turn.MAX_NOTE": "how long a note is told",
     "home.MAX_SOCKET_PATH": "the kernel's",
@@ -45,20 +41,8 @@ INNER = {
     "mcp.sockets.MAX_PATH": "the kernel's",
     "rehearsal.engine.MAX_VALUE": "how much of a result a script keeps",
     "repos.git.MAX_OUTPUT": "what is read of a git that a bound on the page holds",
-    "repos.git._MAX_ERROR": "how much of an error is told",
-    "repos.pinning._MAX_INVENTORY": "follows from the objects on the page",
-    "repos.pinning._MAX_SUMMARY": "how much of a subject is told",
     "repos.quarantine.MAX_PACK_FILES": "part of the packs on the page",
-    "repos.quarantine._MAX_ENTRIES": "part of the objects on the page",
-    "repos.refs._MAX_MESSAGE": "how long a note is told",
-    "repos.refs._MAX_PACKED": "a file of our own",
-    "repos.refs._MAX_REF": "a file of our own",
     "running.asking.MAX_NOTE": "how long a note is told",
-    "running.reading._MAX_BYTES": "part of the log lines on the page",
-    "running.reading._MAX_LINES": "part of the log lines on the page",
-    "running.streams._MAX_LOG": "what one step reads",
-    "running.streams._MAX_LOG_STEP": "what one step reads",
-    "store.approvals._MAX_TOLD": "how many a refusal names",
     "store.items.MAX_TYPE": "how long a word is told",
     "web.compiled.MAX_COMPILED": "a file of our own",
     "web.described.MOST_WAIT": "the same as agents_api.LONGEST_WAIT",
