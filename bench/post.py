@@ -55,7 +55,7 @@ class PostOffice:
         self._refs: list[Any] = []
         self.store, self.broker, self.hub = Address("store"), Address("broker"), Address("hub")
         self.room = WaitingRoom()
-        self._crew = Crew(hands=1)
+        self._crew = Crew(hands=1, stalled=0.1)
         tree = cast(Any, _Tree(_Services(self.store, self.broker), self.room))
         self.mail = Mail(asking=Asking(tree=tree, database=self._database, bridge=self._bridge))
 

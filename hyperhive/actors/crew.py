@@ -36,12 +36,13 @@ class Crew:
     thread, and another; whoever comes back and finds ``hands`` others free leaves.
 
     Args:
-        hands, most: see ``HANDS`` and ``MAX_HANDS``.
+        hands, most, stalled: see ``HANDS``, ``MAX_HANDS`` and ``STALLED``.
     """
 
-    def __init__(self, *, hands: int = HANDS, most: int = MAX_HANDS) -> None:
+    def __init__(self, *, hands: int = HANDS, most: int = MAX_HANDS, stalled: float = STALLED) -> None:
         self._hands = hands
         self._most = most
+        self._stalled = stalled
         self._waiting: queue.SimpleQueue[Runnable | None] = queue.SimpleQueue()
         self._free: set[int] = set()
         self._lock = threading.Lock()
@@ -120,7 +121,7 @@ class Crew:
         while self._calls.get() and not self._closed.is_set():
             while not self._waiting.empty():
                 taken = self._taken
-                if self._closed.wait(STALLED):
+                if self._closed.wait(self._stalled):
                     return
                 if taken == self._taken and not self._waiting.empty():
                     self._one_more()

@@ -52,6 +52,8 @@ from hyperhive.errors import HiveError
 from hyperhive.repos.repositories import Repositories
 from hyperhive.store.database import Database, Tx
 
+_COMMIT = 0.1
+"""Seconds that a commit may take before the hub and the Broker get a thread beside the Store's."""
 _DURABLE = 10.0
 """Seconds in which the Store finishes when all is stopped."""
 
@@ -95,7 +97,8 @@ class Tree:
         self.board = Board(hive=hive, seq=database.reader().events.newest())
         self.roster = Roster()
         self._crew = Crew()
-        self._mail_crew = Crew(hands=1)  # each goes on where the one before it ends: a second thread would only wake
+        # Each goes on where the one before it ends: a second thread would only wake.
+        self._mail_crew = Crew(hands=1, stalled=_COMMIT)
         self.room = WaitingRoom()
         self.services = Services(*(Address(f"#{name}") for name in ("store", "hub", "broker", "gatekeeper")))
         self.root = Root(roster=self.roster, timers=watcher)
