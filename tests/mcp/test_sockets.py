@@ -142,6 +142,23 @@ async def test_a_closed_socket_is_gone_and_so_are_its_connections(sockets: McpSo
     await sockets.close("alice")
 
 
+@pytest.mark.parametrize("yields", range(12))
+async def test_a_connection_that_is_ended_in_the_middle_of_a_line_is_no_fault(
+    sockets: McpSockets, alice: Path, caplog: pytest.LogCaptureFixture, yields: int
+) -> None:
+    line = await Line.to(alice)
+    line.say(INITIALIZE)
+    await line.hear()
+    for _ in range(50):
+        line.say({"jsonrpc": "2.0", "method": "notifications/initialized"})
+    for _ in range(yields):  # the end comes upon each stage of what was said
+        await asyncio.sleep(0)
+    await sockets.close("alice")
+    assert await line.closed()
+    await line.hang_up()
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 async def test_a_role_that_changed_changes_the_tools(sockets: McpSockets, alice: Path) -> None:
     await sockets.open("alice", "manager")
     async with Client(unix_transport(alice)) as client:
