@@ -28,11 +28,9 @@ def test_stopping_the_daemon_leaves_agents_running_and_stop_all_ends_them_for_go
         eventually(lambda: not any(leader.alive for leader in leaders), 60)
         assert daemon.poll() is None
         assert {agent["container"] for agent in real.state()["agents"]} == {"stopped"}
-        real.down()
-        real.up()
-        assert {agent["container"] for agent in real.state()["agents"]} == {"stopped"}
         real.kill()
         real.up()
+        assert {agent["container"] for agent in real.state()["agents"]} == {"stopped"}
         real.cli("start", "--all")
         for name in ("manager", "alice"):
             real.shows(name, container="running", ready=True)
