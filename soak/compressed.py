@@ -119,12 +119,13 @@ async def _living(plan: Plan, place: Path) -> AsyncIterator[World]:
             cwd=Path(__file__).resolve().parent.parent,
         )
     try:
-        token = await _token(home, hive)
+        port = int(await _said(place / "port", hive))
+        token = await _said(home / "operator.token", hive)
         world = World(
             home=home,
             run=run_,
             told=told,
-            port=plan.port,
+            port=port,
             token=token,
             population=plan.agents,
             seed=plan.seed,
@@ -146,13 +147,13 @@ async def _living(plan: Plan, place: Path) -> AsyncIterator[World]:
             hive.communicate()
 
 
-async def _token(home: Path, hive: "subprocess.Popen[bytes]") -> str:
-    """The operator's, once the hive has made it."""
+async def _said(file: Path, hive: "subprocess.Popen[bytes]") -> str:
+    """What stands in a file, once the hive has written it."""
     async with asyncio.timeout(_LONG):
         while hive.poll() is None:
             with contextlib.suppress(OSError):
-                if token := (home / "operator.token").read_text().strip():
-                    return token
+                if said := file.read_text().strip():
+                    return said
             await asyncio.sleep(0.05)
     raise RuntimeError("the hive under soak did not start; see its log")
 

@@ -197,7 +197,9 @@ class SoakedHive:
         self, stack: contextlib.AsyncExitStack, hive: RunningHive, stop: asyncio.Event, routes: list[Route]
     ) -> None:
         place = self._place
-        security = Security.from_home(place.home, host="127.0.0.1", port=place.port)
+        listener = bind("127.0.0.1", place.port)
+        port: int = listener.getsockname()[1]
+        security = Security.from_home(place.home, host="127.0.0.1", port=port)
         mcp = McpHttp(hive=hive)
         app = build(hive=hive, security=security, mcp_app=mcp.app)
         host_app = build_host(hive=hive, security=security, more=routes)
@@ -210,9 +212,10 @@ class SoakedHive:
         host_sock.bind(str(place.run / "host.sock"))
         host_sock.listen(128)
         serving = [
-            asyncio.create_task(serve(servers[0], bind("127.0.0.1", place.port))),
+            asyncio.create_task(serve(servers[0], listener)),
             asyncio.create_task(serve(servers[1], host_sock)),
         ]
+        place.told.with_name("port").write_text(str(port))  # from here on somebody answers there
         await stop.wait()
         for server in servers:
             server.should_exit = True

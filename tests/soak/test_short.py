@@ -1,7 +1,5 @@
 """A short soak: a hive comes to rest after each storm, and nothing that it holds is more than before."""
 
-import socket
-
 import pytest
 
 from soak.compressed import Plan, run
@@ -11,12 +9,10 @@ COUNTED = ("threads", "tasks", "watches", "posts", "descriptors")
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 async def test_after_each_storm_a_hive_holds_what_it_held() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     said: list[str] = []
-    plan = Plan(seconds=0, load=1.0, agents=6, brisk=3.0, probes=5, warm=1, port=port)
+    plan = Plan(seconds=0, load=1.0, agents=6, brisk=3.0, probes=5, warm=1, port=0)
     soaked = await run(plan, said.append)
     assert soaked.faults == []
     assert len(soaked.rounds) >= 3
