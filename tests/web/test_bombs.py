@@ -99,3 +99,14 @@ async def test_a_cookie_said_twice_lets_nobody_in_but_by_a_good_one(face: Face) 
         assert (await client.get("/api/state", headers={"Cookie": forged})).status_code == 401
         own = f"{face.security.cookie}={good}"
         assert (await client.get("/api/state", headers={"Cookie": own})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "query", ["follow=0&views=", "follow=0&views=x", "limit=0", "follow=2", "kinds=nonsense"]
+)
+async def test_an_odd_part_of_a_query_is_refused_though_nothing_needs_it(
+    operator: httpx.AsyncClient, query: str
+) -> None:
+    assert (await operator.get(f"/api/events?{query}")).status_code == 422
+    answer = await operator.get("/api/events?follow=0&after=x", headers={"Last-Event-ID": "1"})
+    assert answer.status_code == 422
