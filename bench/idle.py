@@ -33,10 +33,10 @@ from tests.e2e.hive import RealHive, hive
 from tests.waiting import eventually
 
 THOUSAND, MANY = 1_000, 5_000
-WINDOW = 30.0
-"""Seconds that are measured: two rounds of pings and three of ticks."""
-_SETTLED = 12.0
-"""Seconds before that, for what a start leaves to be done."""
+WINDOW = 60.0
+"""Seconds that are measured: one round of pings and six of ticks."""
+_SETTLED = 45.0
+"""Seconds before that, for what a start leaves to be done: memory is given back within a minute."""
 _DEADLINE = 600.0
 _FILES, _OTHER_FILES = 4, 400
 """Descriptors that the daemon holds for an agent, and beside its agents."""

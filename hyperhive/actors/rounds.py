@@ -12,14 +12,15 @@ from hyperhive.actors.address import Address
 from hyperhive.actors.agent import MAX_LOG, Tick
 from hyperhive.actors.base import Actor, Failure
 from hyperhive.actors.board import Board
-from hyperhive.actors.layout import AgentPaths, Layout
+from hyperhive.actors.layout import Layout
 from hyperhive.actors.observer import CREDENTIALS
 from hyperhive.actors.ports import Timers
-from hyperhive.actors.roster import Post, Roster
+from hyperhive.actors.roster import Roster
 from hyperhive.domain.turns import TurnState
 from hyperhive.domain.views import AgentView
+from hyperhive.repos.skeleton import CONFIG_FILE
 
-STEPS = 20
+STEPS = 10
 """Into so many a round is divided, so that not all agents are looked at in one moment."""
 WHOLE = 60
 """Rounds after which an agent looks at everything, whatever a glance says."""
@@ -39,9 +40,10 @@ class Step:
 
 @dataclass(slots=True)
 class _Seen:
-    """What is remembered of one agent. ``due``: seconds, when its next glance is; ``looks``: rounds in which it
-    looks yet; ``whole``: rounds until it does in any case."""
+    """What is remembered of one agent. ``root``: its folder; ``due``: seconds, when its next glance is; ``looks``:
+    rounds in which it looks yet; ``whole``: rounds until it does in any case."""
 
+    root: str
     due: float
     whole: int
     mark: int | None = None
@@ -85,8 +87,8 @@ class Rounds(Actor):
     def begin(self) -> None:
         """Set out; not to all in one moment."""
         now = self._tidied = self._now().timestamp()
-        for name in self._agents():
-            self._seen[name] = _Seen(now + self._tick * random.random(), random.randrange(WHOLE))
+        for post in self._roster.all():
+            self._enter(post.name, now + self._tick * random.random())
         self._next()
 
     def handle(self, message: Any) -> None:
@@ -105,28 +107,33 @@ class Rounds(Actor):
         self._cancel = self._timers.after(self._tick / STEPS, lambda: self.address.tell(Step()))
 
     def _step(self) -> None:
-        now, names = self._now().timestamp(), self._agents()
-        for name, post in names.items():
-            seen = self._seen.get(name)
+        now, there = self._now().timestamp(), self._roster.all()
+        for post in there:
+            seen = self._seen.get(post.name) or self._enter(post.name, now)
             if seen is None:
-                seen = self._seen[name] = _Seen(now, random.randrange(WHOLE))
+                continue
             if seen.due <= now or seen.due > now + 2 * self._tick:  # the clock was set back
                 seen.due = now + self._tick * (0.9 + 0.2 * random.random())
-                if self._looks(name, seen):
+                if self._looks(post.name, seen):
                     post.address.tell(Tick())
         if abs(now - self._tidied) >= _TIDY:
             self._tidied = now
             tidy()
-        if len(self._seen) > len(names):
+        if len(self._seen) > len(there):
+            names = {post.name for post in there}
             self._seen = {name: seen for name, seen in self._seen.items() if name in names}
 
-    def _agents(self) -> dict[str, Post]:
-        return {post.name: post for post in self._roster.all() if not post.name.startswith("#")}
+    def _enter(self, name: str, due: float) -> _Seen | None:
+        if name.startswith("#"):
+            return None
+        seen = _Seen(str(self._layout.agent(name).root), due, random.randrange(WHOLE))
+        self._seen[name] = seen
+        return seen
 
     def _looks(self, name: str, seen: _Seen) -> bool:
         """Whether the agent is to look itself in this round."""
         view = self._board.agent(name)
-        mark = None if view is None else glance(self._layout.agent(name), view.pid)
+        mark = None if view is None else glance(seen.root, view.pid)
         if mark is None or mark != seen.mark:
             seen.mark, seen.looks = mark, _SURE
         seen.whole -= 1
@@ -157,25 +164,24 @@ def restless(view: AgentView) -> bool:
     )
 
 
-def glance(paths: AgentPaths, pid: int | None) -> int | None:
+def glance(root: str, pid: int | None) -> int | None:
     """A number that changes with the leader, and with the files that login, revision and watches hang on.
 
     Args:
+        root: the agent's folder.
         pid: the container's leader, if one runs.
 
     Returns:
         ``None`` when it cannot be told.
     """
-    root = str(paths.root)
     applied, claude = f"{root}/applied", f"{root}/claude"
     try:
         return hash(
             (
                 _process(pid),
                 _file(f"{claude}/{CREDENTIALS}"),
-                _file(f"{applied}/{paths.config.name}"),
+                _file(f"{applied}/{CONFIG_FILE}"),
                 _file(f"{applied}/.git/refs/heads/main"),
-                _file(f"{applied}/.git/packed-refs"),
                 _folder(claude),
                 _folder(applied),
                 _long(f"{root}/container/log"),
@@ -204,10 +210,9 @@ def _process(pid: int | None) -> tuple[int, bytes, bool] | None:
 
 
 def _file(path: str) -> tuple[int, int, int] | None:
-    try:
-        found = os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
+    if not os.access(path, os.F_OK, follow_symlinks=False):  # an exception takes longer than all the rest
         return None
+    found = os.lstat(path)
     return found.st_ino, found.st_mtime_ns, found.st_size
 
 
@@ -219,7 +224,5 @@ def _folder(path: str) -> int:
 
 
 def _long(path: str) -> bool:
-    try:
-        return os.lstat(path).st_size > MAX_LOG
-    except (FileNotFoundError, NotADirectoryError):
-        return False
+    found = _file(path)
+    return found is not None and found[2] > MAX_LOG
