@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 from bench.measure import Goal, Row, interleaved
@@ -34,14 +35,14 @@ def rows() -> Iterator[Row]:
     """Pairs of send and receive a second; how even it is; how fast who waits gets it."""
     with tempfile.TemporaryDirectory(prefix="hh-", dir=_disk()) as name:
         folder = Path(name)
-        with PostOffice(folder, SENDERS) as office, asyncio.Runner() as runner:
-            peer = redis(folder)
+        with PostOffice(folder, SENDERS) as office, asyncio.Runner() as runner, ExitStack() as after:
+            if (peer := redis(folder)) is not None:
+                after.callback(peer.close)
             runner.run(office.opened())
             yield from _throughput(office, runner, folder, peer)
             yield from _threads(office, folder)
             if peer is not None:
                 yield _latency(office, runner, peer)
-                peer.close()
 
 
 def _throughput(
