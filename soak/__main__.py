@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from soak import compressed, rehearsed
 from soak.compressed import LEAST
 from soak.report import judge, table
+from soak.retained import BOUNDS
 
 ROUND = 60.0
 """Seconds of load in a round; at the default speed an hour of the hive's."""
@@ -47,7 +48,7 @@ def _compressed(options: argparse.Namespace, seconds: float) -> bool:
     soaked = asyncio.run(compressed.run(plan, _say))
     hours = (time.monotonic() - began) * plan.speed / 3600
     _say(f"\n{plan.agents} agents on a fake runtime, {hours:.1f} hours of the hive's")
-    grew = _verdict(soaked.rounds, soaked.done)
+    grew = _verdict(soaked.rounds, soaked.done, BOUNDS)
     if grew:
         _say("\n".join(["More than in the first round:", *soaked.grown]))
     for line in soaked.faults[:20]:
@@ -62,12 +63,14 @@ def _rehearsed(options: argparse.Namespace, seconds: float) -> bool:
     return not _verdict(soaked.rounds, soaked.done)
 
 
-def _verdict(rounds: Sequence[Mapping[str, float]], done: Mapping[str, int]) -> list[str]:
+def _verdict(
+    rounds: Sequence[Mapping[str, float]], done: Mapping[str, int], bounds: Mapping[str, float] | None = None
+) -> list[str]:
     """Print the table; the names of what grew."""
     if len(rounds) < LEAST:
         _say(f"Only {len(rounds)} rounds came to their end; {LEAST} are wanted to compare.")
         return ["what could not be compared"]
-    trends = judge(rounds)
+    trends = judge(rounds, bounds)
     _say(", ".join(f"{count} {what}" for what, count in sorted(done.items())))
     _say(f"\n{table(trends)}\n")
     grew = [one.name for one in trends if one.grew]

@@ -29,7 +29,6 @@ from hyperhive.actors.environments import Environments
 from hyperhive.actors.layout import Layout
 from hyperhive.actors.observer import Credentials
 from hyperhive.actors.operations import Operations, Places
-from hyperhive.actors.retention import Retained
 from hyperhive.actors.tree import Services, Tree
 from hyperhive.bridge import Bridge
 from hyperhive.domain.views import HiveView
@@ -47,16 +46,13 @@ from hyperhive.web.security import Security
 from hyperhive.web.server import Server, bind, serve
 from soak.clock import Clock, FastWatcher
 from soak.fleet import Fleet
+from soak.retained import RETAINED
 from soak.vitals import Vitals
 
 _HEARTS = {"#store": "_run", "#hub": "_publish"}
 """What of a service fails, behind what it does to answer who waits."""
 PATIENT = 3600.0
 """Seconds of the clock on the wall for what waits for real work: a job, a harness that comes back."""
-RETAINED = Retained(
-    events=8_000, decisions=12_000, messages=2_000, turns=2_000, questions=200, approvals=100, agents=50
-)
-"""What the record keeps here: so little that it is full, and cut, several times in a run."""
 
 
 @dataclass(frozen=True)

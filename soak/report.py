@@ -1,6 +1,7 @@
 """The table that a soak ends with."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from soak.verdict import Allowed, Trend, trend
 
@@ -25,10 +26,16 @@ ALLOWED = {
 """By the first word of a name, or all of it. What is not here is shown and not judged."""
 
 
-def judge(rounds: Sequence[Mapping[str, float]]) -> list[Trend]:
-    """The trend of every number that each of ``rounds`` has; those that are not judged never grew."""
+def judge(rounds: Sequence[Mapping[str, float]], bounds: Mapping[str, float] | None = None) -> list[Trend]:
+    """The trend of every number that each of ``rounds`` has; those that are not judged never grew.
+
+    Args:
+        bounds: up to where a number may grow all the same, by its name.
+    """
     names = [name for name in rounds[0] if all(name in one for one in rounds)]
-    return [trend(name, [one[name] for one in rounds], _allowed(name)) for name in names]
+    trends = [trend(name, [one[name] for one in rounds], _allowed(name)) for name in names]
+    free = bounds or {}
+    return [replace(one, grew=one.grew and one.last > free.get(one.name, -1.0)) for one in trends]
 
 
 def _allowed(name: str) -> Allowed:

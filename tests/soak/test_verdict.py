@@ -61,3 +61,9 @@ def test_the_table_marks_what_grew_and_judges_only_what_it_knows() -> None:
     assert shown["threads"].endswith("GREW")
     assert "476.84 MiB" in shown["rss"]
     assert "2.00 ms" in shown["p50 send"]
+
+
+def test_what_fills_up_to_a_bound_may_grow_until_there() -> None:
+    rounds = [{"rows events": 1000.0 * n, "rows turns": 1000.0 * n} for n in range(9)]
+    found = judge(rounds, {"rows events": 8000, "rows turns": 5000})
+    assert [one.name for one in found if one.grew] == ["rows turns"]
