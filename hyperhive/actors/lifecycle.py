@@ -247,11 +247,7 @@ class Lifecycle:
         core, memory, job = self._core, self._core.memory, message.job
         if job is not memory.job:
             return
-        try:
-            self._settle(job)
-        except OSError as error:
-            if not is_short(error):
-                raise
+        if not self._settled(job):
             self._untold(message)
             return
         memory.job = None
@@ -284,6 +280,16 @@ class Lifecycle:
         )
         if not ok and job.kind is not Transient.STOPPING:
             self.recovery.recover(note)
+
+    def _settled(self, job: Job) -> bool:
+        """Settle, unless the machine is too short of something to look."""
+        try:
+            self._settle(job)
+        except OSError as error:
+            if not is_short(error):
+                raise
+            return False
+        return True
 
     def _settle(self, job: Job) -> None:
         """What the job said of containers may not have been stored: it must be, before the job is forgotten."""
