@@ -3,6 +3,7 @@
 import logging
 import sys
 import time
+from asyncio import CancelledError
 from collections.abc import Callable
 from types import TracebackType
 
@@ -56,12 +57,21 @@ class Crowded(logging.Filter):
         return True
 
 
+class Stopping(logging.Filter):
+    """Leaves out requests that the daemon's own end cut off: uvicorn calls them exceptions of the application."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is written."""
+        return not (record.exc_info and isinstance(record.exc_info[1], CancelledError))
+
+
 def set_up(level: str) -> None:
     """Log to stderr from ``level`` on: ``debug``, ``info``, ``warning`` or ``error``."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(PlainFormatter(FORMAT))
     logging.basicConfig(level=level.upper(), handlers=[handler])
     logging.getLogger("asyncio").addFilter(Crowded())
+    logging.getLogger("uvicorn.error").addFilter(Stopping())
     if level != "debug":
         # Its warnings are about what strangers send: whoever reaches the port could fill the log with them.
         logging.getLogger("uvicorn").setLevel(logging.ERROR)

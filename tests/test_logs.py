@@ -2,10 +2,11 @@
 
 import io
 import logging
+from asyncio import CancelledError
 
 import pytest
 
-from hyperhive.logs import FORMAT, Crowded, PlainFormatter
+from hyperhive.logs import FORMAT, Crowded, PlainFormatter, Stopping
 
 
 @pytest.fixture
@@ -61,3 +62,16 @@ def test_a_daemon_out_of_descriptors_says_so_once_in_a_while(
     lines = written.getvalue().splitlines()
     assert [line.partition("no file descriptors are left")[1] != "" for line in lines] == [True, True, False]
     assert "Traceback" not in written.getvalue()
+
+
+def test_a_request_that_the_daemons_end_cut_off_is_no_fault(
+    log: logging.Logger, written: io.StringIO
+) -> None:
+    log.addFilter(Stopping())
+    for error in (CancelledError("graceful shutdown exceeded"), ValueError("a bug")):
+        try:
+            raise error
+        except (CancelledError, ValueError):
+            log.exception("Exception in ASGI application")
+    assert written.getvalue().count("Exception in ASGI application") == 1
+    assert "a bug" in written.getvalue()
