@@ -68,24 +68,22 @@ class Server(uvicorn.Server):
 
     @property
     def should_exit(self) -> bool:  # uvicorn's is looked at ten times a second
-        """Whether to stop; set from any thread."""
+        """Whether to stop: at once if set on its loop, else within half a second."""
         return self._exiting
 
     @should_exit.setter
     def should_exit(self, value: bool) -> None:
         self._exiting = value
-        if value and self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # it has stopped
-                self._loop.call_soon_threadsafe(self._exit.set)
+        with contextlib.suppress(RuntimeError):  # another thread, without a loop
+            if value and asyncio.get_running_loop() is self._loop:
+                self._exit.set()
 
     async def main_loop(self) -> None:
-        """Serve until ``should_exit``; the date that answers carry is set once a second."""
+        """Serve until ``should_exit``; the date that answers carry is set on the way."""
         self._loop = asyncio.get_running_loop()
-        seconds = 0
-        while not await self.on_tick(10 * seconds):
-            seconds += 1
+        while not await self.on_tick(0):
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(1.0):
+                async with asyncio.timeout(0.5):
                     await self._exit.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
