@@ -14,9 +14,11 @@ import socket
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import httpx
 
 from bench.measure import Goal, Row
 from hyperhive import __version__
@@ -100,8 +102,19 @@ def crowd(agents: int) -> Iterator[RealHive]:
         _record(real, pids)
         real.up()
         stack.enter_context(_Harnesses(real.run, names))
-        eventually(lambda: all(agent["ready"] for agent in real.state()["agents"]), _DEADLINE)
+        _all_ready(real)
         yield real
+
+
+def _all_ready(real: RealHive) -> None:
+    """Wait; asked rarely, for the state of thousands is megabytes that are made anew after each change."""
+    end = time.monotonic() + _DEADLINE
+    while time.monotonic() < end:
+        with suppress(httpx.TimeoutException):
+            if all(agent["ready"] for agent in real.state()["agents"]):
+                return
+        time.sleep(3.0)
+    raise TimeoutError(f"The agents were not ready within {_DEADLINE:.0f} s: {real.complaints()}")
 
 
 def _record(real: RealHive, pids: dict[str, int]) -> None:
