@@ -54,7 +54,7 @@ class BareContainers:
         for number in range(self.count):
             name = f"b{number}"
             builder.prepare(name)
-            made = builder.build(name, 0, builder.settle(name, None, lambda revision: None))
+            made = builder.build(name, 0, builder.sources.settle(name, None, lambda revision: None))
             self._specs.append(builder.spec(name, made.number))
             door = socket.socket(socket.AF_UNIX)
             door.bind(str(layout.agent(name).hive_sock))

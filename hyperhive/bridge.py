@@ -24,6 +24,17 @@ _SWEEP = 0.02
 """Seconds between two looks at which calls have met their deadline."""
 
 
+def on_the_loop(call: Callable[[], object]) -> Callable[[], None]:
+    """What runs ``call`` soon on the present loop, from any thread or signal handler; nothing once it closed."""
+    loop = asyncio.get_running_loop()
+
+    def run() -> None:
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(call)
+
+    return run
+
+
 class Bridge:
     """Carries calls down to actors, and frames and lines up to the loop.
 
@@ -53,8 +64,7 @@ class Bridge:
     def post(self, call: Callable[..., object], *args: object) -> bool:
         """Run ``call`` on the loop soon, in the order of posting; ``False`` if there is none any more.
 
-        What is posted until the loop comes costs one wake-up: each is a call into the system, and a chance for the
-        loop to run off with the first before the second is there.
+        What is posted until the loop comes costs one wake-up, and comes to the loop together.
         """
         loop = self._loop
         if loop is None:
@@ -154,10 +164,7 @@ class Bridge:
 
 
 class _Deadlines:
-    """The futures that are awaited and when each ends; one timer for all. On the loop.
-
-    A timer of its own for every call costs more than the rest of the call.
-    """
+    """The futures that are awaited, and when each ends. One timer for all: one each costs more than the call."""
 
     def __init__(self) -> None:
         self._ends: dict[asyncio.Future[Any], float] = {}

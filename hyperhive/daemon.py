@@ -28,7 +28,7 @@ from hyperhive.actors.observer import Credentials, own_revision
 from hyperhive.actors.operations import Operations, Places
 from hyperhive.actors.tree import Services, Tree
 from hyperhive.actors.watcher import Watcher
-from hyperhive.bridge import Bridge
+from hyperhive.bridge import Bridge, on_the_loop
 from hyperhive.claude_code import find_claude
 from hyperhive.domain.terminal import safe
 from hyperhive.domain.views import HiveView
@@ -158,15 +158,10 @@ class _Daemon:
 
     def _listen(self) -> None:
         """Stop on SIGTERM and SIGINT. The loop's own way of hearing signals is the dump's."""
-        loop = asyncio.get_running_loop()
-
-        def asked(number: int, frame: object) -> None:
-            with contextlib.suppress(RuntimeError):  # it has stopped
-                loop.call_soon_threadsafe(self._asked_to_stop)
-
+        stop = on_the_loop(self._asked_to_stop)
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, asked)
-        self._dump.nudge = lambda: loop.call_soon_threadsafe(lambda: None)
+            signal.signal(number, lambda number, frame: stop())
+        self._dump.nudge = on_the_loop(lambda: None)
 
     # -- parts
 

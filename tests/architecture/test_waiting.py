@@ -7,6 +7,7 @@ from tests.architecture.source import Module, calls, modules
 SLEEPS = ("time.sleep", "asyncio.sleep", "anyio.sleep", "sleep")
 ALLOWED = {
     "tests/waiting.py": "the one polling helper",
+    "tests/e2e/hanging.py": "hangs on purpose",
 }
 """Where sleeping is right, and why."""
 
