@@ -138,9 +138,10 @@ def test_a_home_of_another_user_is_refused_with_his_number(home: Path) -> None:
 
 @root_only
 def test_a_home_that_may_not_be_written_is_told(tmp_path: Path) -> None:
+    for parent in (tmp_path, *tmp_path.parents):  # root's alone, but for the last ones
+        if not parent.stat().st_mode & 0o001:
+            parent.chmod(0o711)
     tmp_path.chmod(0o755)
-    for parent in tmp_path.parents[:2]:
-        parent.chmod(0o755)
     locked, closed = tmp_path / "locked", tmp_path / "closed"
     for folder, mode in ((locked, 0o500), (closed, 0)):
         folder.mkdir()

@@ -40,7 +40,7 @@ async def body(request: Request, model: type[_Model]) -> _Model:
     if raw and kind != "application/json":
         raise Rejected(415, "not-json", "Send JSON, with 'Content-Type: application/json'.")
     try:
-        return model.model_validate_json(raw or b"{}")
+        return model.model_validate_json(raw or b"{}", strict=True)  # true is no 1
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         if first["type"] == "json_invalid":

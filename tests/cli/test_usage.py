@@ -10,7 +10,7 @@ from tests.cli.conftest import Type
 TALKING = [
     (command.name, *("1" if word == "ID" else "alice" for word in command.args if not word.startswith("[")))
     for command in COMMANDS
-    if command.name not in ("up", "doctor", "version", "completion", "help", "revise")
+    if command.name not in ("up", "doctor", "version", "completion", "help", "revise", "backup", "restore")
 ]
 
 

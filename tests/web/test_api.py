@@ -75,6 +75,8 @@ async def test_messages_go_out_and_come_back(operator: httpx.AsyncClient, hive: 
     await hive.send(sender="manager", to="operator", body="done")
     found = (await operator.get("/api/messages?with=operator&after=1")).json()["messages"]
     assert [message["body"] for message in found] == ["done"]
+    odd = await operator.post("/api/inbox/take", json={"max": True})
+    assert (odd.status_code, odd.json()["code"]) == (422, "bad-body")
     taken = (await operator.post("/api/inbox/take", json={"max": 5})).json()["messages"]
     assert [message["body"] for message in taken] == ["done"]
     assert (await operator.post("/api/inbox/take")).json() == {"messages": []}
