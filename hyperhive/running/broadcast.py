@@ -138,6 +138,8 @@ class _Group:
             self.position, self.wanted.seen = self._feed.end, self._feed.newest
             for tap in tuple(self.members):
                 tap.lost()
+            for tap in tuple(self.ahead):
+                tap.catch_up()
             return False
         # Before it is written, so that who pauses on it knows where to go on.
         piece, self.position = taken

@@ -125,6 +125,17 @@ async def test_all_who_are_behind_the_ring_are_told(bridge: Bridge) -> None:
     assert broadcast.readers == 0
 
 
+async def test_who_is_ahead_of_its_group_is_told_as_soon_as_the_others(bridge: Bridge) -> None:
+    broadcast = Broadcast(feed=bridge.feed)
+    member = joined(broadcast, bridge)
+    ahead = joined(broadcast, bridge, seen=50_000)  # it read more in the record than came up so far
+    for start in range(0, 30_000, 100):
+        bridge.feed.post([Frame(start + n, "paused", b"x") for n in range(100)], frozenset())
+    bridge.feed.drain()
+    assert (member.got[-1:], ahead.got) == ([RESYNC], [RESYNC])
+    assert broadcast.readers == 0
+
+
 async def test_only_the_silent_hear_a_comment_and_nobody_left_needs_no_timer(bridge: Bridge) -> None:
     broadcast = Broadcast(feed=bridge.feed, heartbeat=0.05)
     line = joined(broadcast, bridge)
