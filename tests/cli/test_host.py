@@ -228,7 +228,7 @@ def test_completion_is_a_script_for_the_shell(run_folder: Path, type_: Type, she
     [
         (["re"], {"restart", "restore", "resume", "revise"}),
         (["backup", "--s"], {"--secrets"}),
-        (["restore", "/etc/pass"], {"/etc/passwd", "/etc/passwd-"}),
+        (["restore", "{folder}/back"], {"{folder}/backup.tar", "{folder}/backup-2.tar"}),
         (["stop", ""], {"--all", "--no-wait", "--json", "manager", "alice"}),
         (["stop", "al"], {"alice"}),
         (["discard", ""], {"--yes", "--json", "surveyor"}),
@@ -252,7 +252,9 @@ def test_bash_completes_commands_options_and_names(
         f"#!/bin/sh\nexec {sys.executable} -c 'from hyperhive.cli import main; main()' \"$@\"\n"
     )
     program.chmod(0o755)
-    typed = " ".join(f"'{word}'" for word in ("hyperhive", *words))
+    for name in ("backup.tar", "backup-2.tar", "other"):
+        (tmp_path / name).touch()
+    typed = " ".join(f"'{word}'" for word in ("hyperhive", *words)).replace("{folder}", str(tmp_path))
     ask = f'COMP_WORDS=({typed}); COMP_CWORD={len(words)}; _hyperhive; printf "%s\\n" "${{COMPREPLY[@]}}"'
     done = subprocess.run(
         ["bash", "-c", f"{type_('completion', 'bash').out}\n{ask}"],
@@ -262,4 +264,4 @@ def test_bash_completes_commands_options_and_names(
         timeout=30,
         check=False,
     )
-    assert set(done.stdout.split()) == expected, done.stderr
+    assert {word.replace(str(tmp_path), "{folder}") for word in done.stdout.split()} == expected, done.stderr
