@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import logging
+import os
 import resource
 import socket
 import time
@@ -59,11 +60,8 @@ class Listener(socket.socket):
             self._let_in = 0
             raise BlockingIOError
         try:
+            self._look()
             connection, address = super().accept()
-            # The lowest free number is given out: all below it are in use.
-            if connection.fileno() >= descriptors() - self._spare:
-                connection.close()
-                raise OSError(errno.EMFILE, "Too many open files")
         except OSError as error:
             if error.errno in _OUT:
                 self._until = now + _PAUSE
@@ -71,6 +69,13 @@ class Listener(socket.socket):
             raise
         self._let_in += 1
         return connection, address
+
+    def _look(self) -> None:
+        """Whether there is room, before somebody is let in: whoever waits is not turned away."""
+        next_one = os.dup(self.fileno())  # the lowest free number is given out: all below it are in use
+        os.close(next_one)
+        if next_one >= descriptors() - self._spare:
+            raise OSError(errno.EMFILE, "Too many open files")
 
 
 class Complaints:
