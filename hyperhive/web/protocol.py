@@ -23,12 +23,19 @@ WRITE_DEADLINE = 60.0
 """Seconds that a client may take none of what waits for it."""
 MOST_HEAD = 64 * 1024
 """Bytes of a head, its trailers included, and of what is neither head nor body behind it."""
+MOST_AHEAD = 32
+"""Requests that may wait on one connection for the answer to an earlier one."""
 _SLICE = 16 * 1024
 """Bytes that are parsed between two looks at the bounds."""
 
 _MALFORMED = (400, "malformed-request", "This is no HTTP/1.1 request that can be read in one way only.")
 _TARGET = (400, "bad-target", "A request's target is a path, with nothing before it and no fragment.")
 _TOO_LARGE = (431, "head-too-large", f"A request's head may have {MOST_HEAD} bytes; send less.")
+_AHEAD = (
+    400,
+    "too-many-ahead",
+    f"At most {MOST_AHEAD} requests may wait on a connection; read answers first.",
+)
 _TOO_SLOW = (408, "too-slow", f"The request did not arrive within {HEAD_DEADLINE:.0f} s.")
 
 
@@ -79,7 +86,7 @@ class BoundedProtocol(GivingProtocol):
     def pause_writing(self) -> None:
         """The client leaves its answers unread."""
         super().pause_writing()
-        self._unread = self.loop.call_later(self.write_deadline, self.transport.abort)
+        self._look_again(self.transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
         """It reads on."""
@@ -116,6 +123,9 @@ class BoundedProtocol(GivingProtocol):
 
     def on_message_begin(self) -> None:
         """A request begins."""
+        if len(self.pipeline) >= MOST_AHEAD:  # what came at once is parsed at once, and each of them costs
+            self._fault = _AHEAD
+            raise _Refused
         super().on_message_begin()
         self.scope[ADMIT] = self._admit  # type: ignore[literal-required]
         self._in_message = self._in_head = True
@@ -199,6 +209,17 @@ class BoundedProtocol(GivingProtocol):
         if self._due is not None:
             self._due.cancel()
             self._due = None
+
+    def _look_again(self, left: int) -> None:
+        self._unread = self.loop.call_later(self.write_deadline, self._look, left)
+
+    def _look(self, left: int) -> None:
+        """End, unless something was taken of what was ``left``: a long answer may take its time."""
+        now = self.transport.get_write_buffer_size()
+        if now < left:
+            self._look_again(now)
+        else:
+            self.transport.abort()
 
     def _read_on(self) -> None:
         if self._unread is not None:

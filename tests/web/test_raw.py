@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from hyperhive.web.app import build_host
-from hyperhive.web.protocol import MOST_HEAD, BoundedProtocol
+from hyperhive.web.protocol import MOST_AHEAD, MOST_HEAD, BoundedProtocol
 from hyperhive.web.server import Server, serve
 from hyperhive.web.strangers import Strangers
 from tests.fakes.hive import FakeHive
@@ -301,6 +301,40 @@ async def test_who_leaves_an_answer_unread_is_ended(hive: FakeHive) -> None:
         await reader.readuntil(b"\r\n")
         await eventually_async(lambda: not served.server.server_state.connections)
         writer.transport.abort()
+
+
+async def test_who_reads_a_long_answer_slowly_is_not_ended(hive: FakeHive) -> None:
+    hive.logs_of["manager"] = ["x" * 1_000_000] * 20
+    async with serving(hive) as served:
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port, limit=1024)
+        log = _get("Connection: close", target="/api/agents/manager/logs?lines=20")
+        writer.write(_filled(log, served, f"Authorization: Bearer {TOKEN}"))
+        got = len(await reader.readuntil(b"\r\n"))
+        (connection,) = served.server.server_state.connections
+        assert isinstance(connection, BoundedProtocol)
+        await eventually_async(lambda: connection._unread)
+        minutes = 0
+        async with asyncio.timeout(60):
+            while data := await reader.read(65536):
+                got += len(data)
+                if connection._unread is not None and got > minutes * 1_000_000:
+                    minutes += 1
+                    connection._unread.cancel()
+                    connection._look(connection.transport.get_write_buffer_size() + 1)
+        assert minutes > 1
+        assert got > 20_000_000
+        writer.close()
+
+
+async def test_requests_that_come_ahead_of_their_answers_are_bounded(hive: FakeHive) -> None:
+    async with serving(hive) as served:
+        ask = _filled(_head("GET /healthz HTTP/1.1", "Host: {own}"), served, "")
+        assert _statuses(await served.raw(ask * MOST_AHEAD + ask[:-2] + b"Connection: close\r\n\r\n")) == [
+            200
+        ] * (MOST_AHEAD + 1)
+        refused = await served.raw(ask * (MOST_AHEAD + 2))
+        assert _statuses(refused)[-1] == 400
+        assert b"too-many-ahead" in refused
 
 
 async def test_strangers_take_places_from_each_other_alone(hive: FakeHive) -> None:
