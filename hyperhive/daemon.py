@@ -12,6 +12,7 @@ import socket
 import sys
 import threading
 import webbrowser
+from collections.abc import Callable, Sequence
 from dataclasses import astuple
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,7 +34,7 @@ from hyperhive.claude_code import find_claude
 from hyperhive.domain.terminal import safe
 from hyperhive.domain.views import HiveView
 from hyperhive.dump import Dump, mailbox
-from hyperhive.errors import HiveError, Refused
+from hyperhive.errors import Broken, HiveError, Refused
 from hyperhive.home import Claim, check_room, check_run, load_secret, raise_open_files
 from hyperhive.link.link import Link
 from hyperhive.mcp.http import McpHttp
@@ -70,7 +71,7 @@ def run(settings: Settings, *, open_browser: bool = False) -> int:
         open_browser: open the dashboard once it answers.
 
     Returns:
-        The exit status: 0, or 1 with one line on stderr when it could not start.
+        The exit status: 0, or 1 with one line on stderr when it could not start or go on.
     """
     logs.set_up(settings.log_level)
     dump = Dump()
@@ -300,7 +301,7 @@ class _Daemon:
         mcp = McpHttp(hive=hive)
         app = build(hive=hive, security=security, mcp_app=mcp.app)
         extra = host_routes(inside=hive, claude=claude)
-        host_app = build_host(hive=hive, security=security, more=extra)
+        host_app = build_host(hive=hive, security=security, browsers=app.state.streams, more=extra)
         self._servers = [
             Server(app=app, stopping=(app.state.streams.close, mcp.stop)),
             Server(app=host_app, stopping=(host_app.state.streams.close,)),
@@ -312,14 +313,8 @@ class _Daemon:
             asyncio.create_task(serve(self._servers[1], stack.enter_context(_host_socket(host_sock)))),
             asyncio.create_task(self._complete(mcp)),
         ]
-        watching = asyncio.create_task(self._stop.wait())
         self._announce(hive, security)
-        await asyncio.wait({watching, *serving}, return_when=asyncio.FIRST_COMPLETED)
-        watching.cancel()
-        self._asked_to_stop()
-        for ended in await asyncio.gather(*serving, return_exceptions=True):
-            if isinstance(ended, BaseException):
-                log.error("A server failed.", exc_info=ended)
+        await together(serving, self._stop, self._asked_to_stop)
 
     async def _complete(self, mcp: McpHttp) -> None:
         """Load what nobody waits for at the door, then run with it: who asks for it meanwhile waits a moment."""
@@ -351,6 +346,27 @@ class _Daemon:
         self._stop.set()
         for server in self._servers:
             server.should_exit = True
+
+
+async def together(
+    serving: Sequence[asyncio.Task[None]], stop: asyncio.Event, end: Callable[[], None]
+) -> None:
+    """Wait for ``stop``, or for the first of ``serving`` to end; then ``end`` all of them.
+
+    Raises:
+        Broken: one failed though nobody had asked it to stop: who restarts what fails is to notice.
+    """
+    watching = asyncio.create_task(stop.wait())
+    await asyncio.wait({watching, *serving}, return_when=asyncio.FIRST_COMPLETED)
+    asked = stop.is_set()
+    watching.cancel()
+    end()
+    ended = await asyncio.gather(*serving, return_exceptions=True)
+    failed = [error for error in ended if isinstance(error, BaseException)]
+    for error in failed:
+        log.error("A server failed.", exc_info=error)
+    if failed and not asked:
+        raise Broken("A part of the daemon failed, and so it ended; its log says why. Start it again.")
 
 
 def _bind(settings: Settings) -> socket.socket:

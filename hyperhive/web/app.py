@@ -75,6 +75,7 @@ def build_host(
     hive: Hive,
     security: Security | None = None,
     streams: Streams | None = None,
+    browsers: Streams | None = None,
     more: Sequence[BaseRoute] = (),
     lifespan: Lifespan | None = None,
     max_body: int = MAX_BODY,
@@ -83,10 +84,11 @@ def build_host(
 
     Args:
         security: gives out entry links and the token; ``None``: there is nothing to log in to.
+        browsers: the streams of the sessions, which are open at the other face and end with them.
         more: further routes that only the socket gets.
     """
     streams = streams or Streams()
-    keys = [] if security is None else _keys(hive, security, streams)
+    keys = [] if security is None else _keys(hive, security, browsers or streams)
     routes = [*_shared(hive, streams), *keys, *more]
     return _app(hive, streams, routes, [Middleware(CommandLine)], lifespan, max_body)
 

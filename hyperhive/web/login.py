@@ -98,13 +98,16 @@ class Login:
 
     async def _welcome(self, request: Request, target: str, key: str) -> Response:
         client = address(request.scope)
+        session = self._security.sessions.open(
+            client
+        )  # first: who ends all sessions meanwhile ends this one too
         self._security.log.done(f"Logged in with {key}", client)
         await written_down(self._hive, "log-in")
         elsewhere = came_from_elsewhere(request.headers)
         response = bounce(target) if elsewhere else RedirectResponse(target, 303)
         response.set_cookie(
             self._security.cookie,
-            self._security.sessions.open(client),
+            session,
             max_age=int(ABSOLUTE),
             path="/",
             secure=request.scope["scheme"] == "https",

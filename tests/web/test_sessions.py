@@ -1,11 +1,13 @@
 """Who is logged in, ending all of them, and what of it stands in the log and in the record."""
 
+import asyncio
 import logging
 from pathlib import Path
 
 import httpx
 import pytest
 
+from hyperhive.web.app import build_host
 from hyperhive.web.security import Security
 from hyperhive.web.security_log import QUIET, SecurityLog
 from hyperhive.web.sessions import Sessions
@@ -47,6 +49,35 @@ async def test_the_command_line_sees_and_ends_them_too(
     assert (await commandline.get("/api/sessions")).json() == {"sessions": []}
     assert (await commandline.delete("/api/sessions")).json() == {"sessions": []}
     assert hive.audits == [("end-sessions", "command line")]
+
+
+async def test_the_command_line_ends_the_browsers_streams_at_once(hive: FakeHive) -> None:
+    async with (
+        serving(hive, sweep=3600) as served,
+        httpx.AsyncClient(base_url=served.url, timeout=30) as browser,
+    ):
+        app = build_host(hive=hive, security=served.security, browsers=served.streams)
+        await browser.get(served.security.entry_link())
+        async with browser.stream("GET", "/api/events?views=1") as events:
+            lines = events.aiter_lines()
+            await anext(lines)
+            at = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=at, base_url="http://localhost") as commandline:
+                assert len((await commandline.delete("/api/sessions")).json()["sessions"]) == 1
+            async with asyncio.timeout(30):
+                assert [line async for line in lines if line.startswith("id:")] == []  # it ends
+
+
+async def test_a_login_that_is_under_way_when_all_sessions_end_ends_too(
+    face: Face, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def meanwhile(action: str, *, by: str) -> None:
+        if action == "log-in":
+            face.security.sessions.close_all()
+
+    monkeypatch.setattr(face.hive, "audit", meanwhile)
+    async with face.browser() as browser:
+        assert (await browser.get("/api/state")).status_code == 401
 
 
 def test_another_token_ends_what_the_old_one_opened(tmp_path: Path) -> None:
