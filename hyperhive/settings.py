@@ -12,21 +12,34 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from hyperhive.errors import Refused
+
+
+def whole_path(text: str) -> Path:
+    """``text`` as an absolute path; ``~`` and ``~user`` are home folders.
+
+    Raises:
+        Refused: nobody knows that user's.
+    """
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError:
+        raise Refused(f"{text}: that user has no home folder here; write the path in full.") from None
+
 
 def default_home() -> Path:
     """The hive's home: ``$HYPERHIVE_HOME``, else by user as ``docs/operate.md`` says."""
     if home := os.environ.get("HYPERHIVE_HOME"):
-        return Path(home).expanduser().absolute()
+        return whole_path(home)
     if os.geteuid() == 0:
         return Path("/var/lib/hyperhive")
-    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local/state")
-    return Path(state) / "hyperhive"
+    return whole_path(os.environ.get("XDG_STATE_HOME") or "~/.local/state") / "hyperhive"
 
 
 def default_run() -> Path:
     """Where the sockets are: ``$HYPERHIVE_RUN``, else by user; short, for a socket's path has 107 bytes."""
     if run := os.environ.get("HYPERHIVE_RUN"):
-        return Path(run).expanduser().absolute()
+        return whole_path(run)
     if os.geteuid() == 0:
         return Path("/run/hyperhive")
     runtime = os.environ.get("XDG_RUNTIME_DIR")
@@ -40,7 +53,7 @@ def _place(value: object) -> object:
         raise ValueError("it is empty; name a folder")
     if not text.isprintable():
         raise ValueError("it holds characters that are not printable UTF-8; choose another name")
-    return Path(text).expanduser().absolute()
+    return whole_path(text)
 
 
 _WEEK = 604_800.0
@@ -83,5 +96,6 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Flags, environment, the home's file."""
         flags: dict[str, Any] = init_settings()
-        file = Path(flags.get("home") or default_home()) / "hyperhive.toml"
+        home = flags.get("home")
+        file = (whole_path(str(home)) if home else default_home()) / "hyperhive.toml"
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)

@@ -163,10 +163,10 @@ class World:
         return self._answered(await self.host.request(method, path))
 
     def _answered(self, answer: httpx.Response) -> Any:
-        if answer.status_code >= 500 and answer.json().get("code") not in ("deadline", "busy", None):
-            self.done["refusals 5xx"] += 1
-        if answer.status_code == 500:
+        if answer.status_code == 500:  # whatever it is, problem or not
             self.faults.append(f"{answer.request.method} {answer.request.url.path}: {answer.text[:300]}")
+        elif answer.status_code > 500 and answer.json().get("code") not in ("deadline", "busy", None):
+            self.done["refusals 5xx"] += 1
         if not answer.is_success or "json" not in answer.headers.get("content-type", ""):
             return None
         return answer.json()

@@ -3,6 +3,7 @@
 import io
 import os
 import secrets as random
+import stat
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -59,8 +60,8 @@ def back_up(
         Refused: ``file`` exists or is in the home, or there is no hive of this user's.
         Broken: something failed; nothing is left at ``file``.
     """
-    _check(home, file)
     try:
+        _check(home, file)
         with _beside(file) as (draft, database):
             progress("database")
             content = copy(home / DATABASE, database)
@@ -77,9 +78,17 @@ def back_up(
 
 
 def _check(home: Path, file: Path) -> None:
-    if not (home / DATABASE).is_file():
+    try:
+        found = (home / DATABASE).stat()
+    except PermissionError:
+        raise Refused(
+            f"{home} may not be read by this user; run this as the hive's user.", code="not-ours"
+        ) from None
+    except OSError:
+        found = None
+    if found is None or not stat.S_ISREG(found.st_mode):
         raise Refused(f"There is no hive in {home}; name its home with --home.", code="no-hive")
-    owner = (home / DATABASE).stat().st_uid
+    owner = found.st_uid
     if owner != os.geteuid():
         raise Refused(
             f"The hive in {home} belongs to uid {owner}; run this as that user, or its files would change hands.",

@@ -59,7 +59,7 @@ def reading(file: BinaryIO) -> Iterator[tuple[tarfile.TarFile, gzip.GzipFile]]:
     try:
         with gzip.GzipFile(fileobj=file) as plain, tarfile.open(fileobj=plain, mode="r|") as tar:
             yield tar, plain
-    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, ValueError) as error:
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, ValueError, OverflowError) as error:
         raise Broken(f"it is no backup, or damaged or cut short ({error})", code="damaged") from None
 
 
@@ -82,7 +82,9 @@ def members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
 
 
 def kind(member: tarfile.TarInfo) -> Literal["folder", "file", "link", "other"]:
-    """What a member is; hard links, devices and all else count as other."""
+    """What a member is; hard links, devices, files with holes (of any size) and all else count as other."""
+    if member.issparse():
+        return "other"
     if member.isdir():
         return "folder"
     if member.issym():

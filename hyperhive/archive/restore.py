@@ -42,6 +42,8 @@ def restore(file: Path, home: Path, *, progress: Callable[[str], None] = lambda 
     """
     check_free(home)
     try:
+        if file.exists() and not file.is_file():  # a pipe would be waited for
+            raise Refused(f"{file} is no file; name the backup.", code="no-backup")
         with file.open("rb") as source:
             progress("checking")
             examined = _examined(file, source)
@@ -115,26 +117,36 @@ class _Unpacking:
                 self._put(tar, member, parts)
         # Only now: a folder that may not be written to could not have been filled.
         for path, mode, mtime in reversed(self.modes):
-            (self.draft / path).chmod(mode)
-            os.utime(self.draft / path, (mtime, mtime))
+            folder = self._opened(path.split("/"))
+            os.fchmod(folder, mode)
+            os.utime(folder, (mtime, mtime))
+            os.close(folder)
 
     def _put(self, tar: tarfile.TarFile, member: tarfile.TarInfo, parts: list[str]) -> None:
-        """Put one member into its folder; no link is followed on the way, whoever laid it."""
-        folder = os.open(self.draft, _FOLDER)
+        """Put one member into its folder."""
         try:
-            for part in parts[:-1]:
-                inner = os.open(part, _FOLDER, dir_fd=folder)
+            folder = self._opened(parts[:-1])
+            try:
+                self._make(tar, member, parts[-1], folder)
+            finally:
                 os.close(folder)
-                folder = inner
-            self._make(tar, member, parts[-1], folder)
         except (FileExistsError, FileNotFoundError, NotADirectoryError) as error:
             raise _misplaced(member, error) from None
         except OSError as error:
             if error.errno == errno.ELOOP:
                 raise _misplaced(member, error) from None
             raise
-        finally:
-            os.close(folder)
+
+    def _opened(self, parts: list[str]) -> int:
+        """A folder, opened part by part: no link is followed, and what agents nest is longer than a path may be."""
+        folder = os.open(self.draft, _FOLDER)
+        for part in parts:
+            try:
+                inner = os.open(part, _FOLDER, dir_fd=folder)
+            finally:
+                os.close(folder)
+            folder = inner
+        return folder
 
     def _make(self, tar: tarfile.TarFile, member: tarfile.TarInfo, name: str, folder: int) -> None:
         mode, mtime = member.mode & 0o777, min(max(member.mtime, 0), _LATEST)

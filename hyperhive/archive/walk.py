@@ -90,7 +90,8 @@ class Walk:
         inner = os.open(name, _FLAGS | os.O_DIRECTORY, dir_fd=folder)
         try:
             yield Entry(path, info)
-            if name != "objects":
+            # Only once on a path: laid in one another they would be walked ten times, each of them.
+            if name != "objects" or "objects" in path.split("/")[2:-1]:
                 yield from self.below(inner, path, depth + 1)
             else:
                 yield from self._objects(inner, path, depth + 1)

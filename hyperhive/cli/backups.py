@@ -1,7 +1,10 @@
 """Backup and restore: both work on the home's files, with or without a daemon."""
 
+import os
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,7 +20,7 @@ def backup(args: Args) -> int:
     """``backup FILE``"""
     from hyperhive.archive.backup import back_up
 
-    home, file = _home(args), _file(args)
+    home, file = _done(lambda: (_home(args), _file(args)))
     with_secrets = args.on("secrets")
     made = _done(lambda: back_up(home, file, secrets=with_secrets, progress=_progress))
     if args.on("json"):
@@ -49,7 +52,7 @@ def restore(args: Args) -> int:
     """``restore FILE``"""
     from hyperhive.archive.restore import restore as restored_from
 
-    home, file = _home(args), _file(args)
+    home, file = _done(lambda: (_home(args), _file(args)))
     restored = _done(lambda: restored_from(file, home, progress=_progress))
     manifest = restored.manifest
     if args.on("json"):
@@ -79,30 +82,50 @@ def _agents(names: tuple[str, ...]) -> str:
 
 
 def _home(args: Args) -> Path:
-    from hyperhive.settings import default_home
+    from hyperhive.settings import default_home, whole_path
 
     given = args.text("home")
     if given == "":
         raise Usage("--home wants a folder.")
-    return default_home() if given is None else Path(given).expanduser().absolute()
+    return default_home() if given is None else whole_path(given)
 
 
 def _file(args: Args) -> Path:
+    from hyperhive.settings import whole_path
+
     word = args.word("file")
-    if word in ("", "-") or Path(word).is_dir():
+    if word in ("", "-") or os.path.isdir(word):
         raise Usage(f"FILE names a file, not '{word}'.")
-    return Path(word).expanduser().absolute()
+    return whole_path(word)
 
 
 def _done(work: Callable[[], T]) -> T:
     from hyperhive.errors import HiveError
 
     try:
-        return work()
+        with _tidy():
+            return work()
     except HiveError as error:
         raise CommandError(error.message) from None
     finally:
         _clear()
+
+
+@contextmanager
+def _tidy() -> Iterator[None]:
+    """Who is asked to end removes what is half made first, as with Ctrl-C."""
+    asked = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) == signal.SIG_DFL]
+    try:
+        for number in asked:
+            signal.signal(number, _end)
+        yield
+    finally:
+        for number in asked:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _end(number: int, frame: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def _progress(text: str) -> None:

@@ -30,6 +30,8 @@ def up(args: Args) -> int:
         settings = Settings(**flags)  # type: ignore[arg-type]
     except ValidationError as error:
         raise Usage(" ".join(_setting(dict(e)) for e in error.errors(include_url=False))) from None
+    except HiveError as error:
+        raise CommandError(error.message) from None
     except SettingsError as error:
         raise Usage(f"The environment: {error}; see docs/operate.md for what it may be.") from None
     except (ValueError, OSError) as error:  # not TOML, not UTF-8, not to be read

@@ -1,6 +1,8 @@
 """A backup is one private file with everything a hive needs, whatever is going on around it and inside."""
 
+import gzip
 import os
+import shutil
 import socket
 import stat
 import threading
@@ -11,7 +13,7 @@ import pytest
 
 from hyperhive.archive.backup import back_up
 from hyperhive.archive.restore import restore
-from hyperhive.archive.walk import MOST_DEEP
+from hyperhive.archive.walk import MOST_DEEP, LeftOut, Walk
 from hyperhive.errors import Broken, HiveError, Refused
 from tests.actors.rig import Rig
 from tests.archive.rig import LOGIN, git, made, names, tree
@@ -53,8 +55,12 @@ def test_what_lets_others_in_stays_at_home_unless_asked_for(home: Path, file: Pa
     assert not [
         name for name in names(file) if "credentials" in name or "environments" in name or "token" in name
     ]
-    assert b"secret" not in file.read_bytes()
+    kept = (LOGIN.encode(), b"KEY=secret", b"t" * 43)
+    assert not [secret for secret in kept if secret in gzip.decompress(file.read_bytes())]
     assert backup.logins == ("alice", "bob")
+    back_up(home, file.with_name("whole"), secrets=True)
+    whole = gzip.decompress(file.with_name("whole").read_bytes())
+    assert [secret for secret in kept if secret in whole] == list(kept)
 
 
 def test_a_backup_is_its_owners_alone_and_nothing_else_is_left(home: Path, file: Path) -> None:
@@ -169,6 +175,56 @@ def test_what_a_hostile_agent_leaves_in_its_folders_neither_stops_a_backup_nor_l
     assert b"the host's" not in b"".join(
         p.read_bytes() for p in again.rglob("*") if p.is_file() and not p.is_symlink()
     )
+
+
+def test_folders_nested_beyond_the_longest_path_come_back(home: Path, file: Path, tmp_path: Path) -> None:
+    top = home / "agents" / "alice" / "state" / "long"
+    top.mkdir()
+    folder = os.open(top, os.O_RDONLY)
+    for _ in range(20):
+        os.mkdir("x" * 250, dir_fd=folder)
+        inner = os.open("x" * 250, os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = inner
+    os.fchmod(folder, 0o510)
+    os.close(folder)
+    try:
+        back_up(home, file)
+        again = restore(file, tmp_path / "again").home / "agents" / "alice" / "state" / "long"
+        folder, depth = os.open(again, os.O_RDONLY), 0
+        while found := _names(folder):
+            inner = os.open(found[0], os.O_RDONLY, dir_fd=folder)
+            os.close(folder)
+            folder, depth = inner, depth + 1
+        assert (depth, stat.S_IMODE(os.fstat(folder).st_mode)) == (20, 0o510)
+        os.close(folder)
+    finally:  # not every cleaner can
+        shutil.rmtree(top)
+        shutil.rmtree(tmp_path / "again", ignore_errors=True)
+
+
+def _names(folder: int) -> list[str]:
+    with os.scandir(folder) as entries:
+        return [entry.name for entry in entries]
+
+
+def test_folders_called_objects_in_one_another_are_not_walked_again_and_again(tmp_path: Path) -> None:
+    deepest = tmp_path.joinpath(*["objects"] * 6)
+    deepest.mkdir(parents=True)
+    seen = 0
+
+    def comes_and_goes(path: str) -> bool:
+        nonlocal seen
+        seen += 1
+        if path.count("objects") == 6:
+            gone = deepest / "gone"
+            gone.unlink() if path.endswith("gone") else gone.touch()
+        return False
+
+    folder = os.open(tmp_path, os.O_RDONLY)
+    list(Walk(skip=comes_and_goes, left_out=LeftOut()).below(folder, "agents/alice"))
+    os.close(folder)
+    assert seen < 1_000
 
 
 def test_files_that_change_and_vanish_while_they_are_read_do_no_harm(

@@ -115,6 +115,9 @@ _BAD = {
     "a device": member("agents/alice/state/null", type=tarfile.CHRTYPE, devmajor=1, devminor=3),
     "a pipe": member("agents/alice/state/pipe", type=tarfile.FIFOTYPE),
     "a hard link": member("agents/alice/state/hard", type=tarfile.LNKTYPE, linkname="/etc/shadow"),
+    "a file of holes": member(
+        "agents/alice/holes", b"x", pax_headers={"GNU.sparse.map": "0,1", "GNU.sparse.size": str(2**60)}
+    ),
     "a link for the database": member("hive.sqlite", type=tarfile.SYMTYPE, linkname="/etc/shadow"),
     "a link for an agent": member("agents/alice", type=tarfile.SYMTYPE, linkname="/etc"),
     "a link for an agent's folder": member("agents/alice/state", type=tarfile.SYMTYPE, linkname="/etc"),
@@ -175,6 +178,11 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path: Path, home: Path, conten
     (tmp_path / "x").write_bytes(content)
     assert "cannot be restored: it is no backup" in refusal(tmp_path / "x", home)
     assert not home.exists()
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path, home: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert refusal(tmp_path / "pipe", home) == f"{tmp_path / 'pipe'} is no file; name the backup."
 
 
 def test_a_backup_that_is_not_there_is_told(tmp_path: Path, home: Path) -> None:

@@ -1,13 +1,17 @@
 """Backup and restore as they are typed; what they do is tested in tests/archive."""
 
 import json
+import os
+import signal
 import stat
+import threading
 from pathlib import Path
 
 import pytest
 
 from tests.archive.rig import made
 from tests.cli.conftest import Type
+from tests.nobody import as_nobody
 
 
 @pytest.fixture
@@ -76,6 +80,46 @@ def test_what_cannot_be_meant_is_wrong_usage(type_: Type, words: tuple[str, ...]
     assert (typed.code, typed.out) == (2, "")
     assert typed.err.startswith(f"hyperhive: {said}")
     assert typed.err.count("\n") == 1
+
+
+def test_who_is_asked_to_end_it_leaves_nothing_half_made(
+    home: Path, tmp_path: Path, type_: Type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(written: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        threading.Event().wait(60)
+
+    monkeypatch.setattr("hyperhive.archive.backup.examine", asked)
+    (tmp_path / "to").mkdir()
+    with pytest.raises(SystemExit) as caught:
+        type_("backup", str(tmp_path / "to" / "x"))
+    assert caught.value.code == 128 + signal.SIGTERM
+    assert list((tmp_path / "to").iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+@pytest.mark.parametrize("words", [("backup", "x"), ("restore", "x"), ("up",)])
+def test_the_home_of_a_user_who_is_not_there_is_told(type_: Type, words: tuple[str, ...]) -> None:
+    typed = type_(*words, "--home", "~nobody-by-that-name/hive")
+    assert (typed.code, typed.out) == (1, "")
+    assert "~nobody-by-that-name/hive: that user has no home folder here; write the path" in typed.err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_the_home_of_somebody_else_is_told(home: Path, tmp_path: Path, type_: Type) -> None:
+    for folder in (tmp_path, *(p for p in tmp_path.parents if p.name.startswith(("pytest-", "popen-")))):
+        folder.chmod(0o755)
+    assert type_("backup", str(tmp_path / "mine")).code == 0  # which loads what nobody may not read
+    assert type_("restore", str(tmp_path / "mine"), "--home", str(tmp_path / "again")).code == 0
+
+    def ask() -> None:
+        typed = type_("backup", str(tmp_path / "x"))
+        assert typed.err == f"hyperhive: {home} may not be read by this user; run this as the hive's user.\n"
+        typed = type_("restore", str(home / "x"), "--home", str(tmp_path / "new"))
+        assert f"{home}/x was not restored: " in typed.err
+        assert "Permission denied" in typed.err
+
+    as_nobody(ask)
 
 
 def test_without_a_hive_there_is_nothing_to_back_up(run_folder: Path, tmp_path: Path, type_: Type) -> None:
