@@ -98,9 +98,8 @@ class Login:
 
     async def _welcome(self, request: Request, target: str, key: str) -> Response:
         client = address(request.scope)
-        session = self._security.sessions.open(
-            client
-        )  # first: who ends all sessions meanwhile ends this one too
+        # First of all: who ends all sessions meanwhile ends this one too.
+        session = self._security.sessions.open(client)
         self._security.log.done(f"Logged in with {key}", client)
         await written_down(self._hive, "log-in")
         elsewhere = came_from_elsewhere(request.headers)

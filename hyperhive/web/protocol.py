@@ -23,6 +23,8 @@ WRITE_DEADLINE = 60.0
 """Seconds that a client may take none of what waits for it."""
 MOST_HEAD = 64 * 1024
 """Bytes of a head, its trailers included, and of what is neither head nor body behind it."""
+MOST_LINES = 256
+"""Lines of a head, its trailers included: short ones take many times their length in memory."""
 MOST_AHEAD = 32
 """Requests that may wait on one connection for the answer to an earlier one."""
 _SLICE = 16 * 1024
@@ -30,7 +32,11 @@ _SLICE = 16 * 1024
 
 _MALFORMED = (400, "malformed-request", "This is no HTTP/1.1 request that can be read in one way only.")
 _TARGET = (400, "bad-target", "A request's target is a path, with nothing before it and no fragment.")
-_TOO_LARGE = (431, "head-too-large", f"A request's head may have {MOST_HEAD} bytes; send less.")
+_TOO_LARGE = (
+    431,
+    "head-too-large",
+    f"A request's head may have {MOST_HEAD} bytes and {MOST_LINES} lines; send less.",
+)
 _AHEAD = (
     400,
     "too-many-ahead",
@@ -61,7 +67,7 @@ class BoundedProtocol(GivingProtocol):
         self._due: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
         self._in_message, self._in_head, self._moved = False, True, False
-        self._head = self._dry = 0
+        self._head = self._lines = self._dry = 0
         self._fault = _MALFORMED
         self._begun: RequestResponseCycle | None = None
         self._broken = False
@@ -129,7 +135,7 @@ class BoundedProtocol(GivingProtocol):
         super().on_message_begin()
         self.scope[ADMIT] = self._admit  # type: ignore[literal-required]
         self._in_message = self._in_head = True
-        self._head = 0
+        self._head = self._lines = 0
         if self._due is None:
             self._await()
 
@@ -140,6 +146,7 @@ class BoundedProtocol(GivingProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or behind a body a trailer: nobody here asks for those, and as headers they would be forged."""
+        self._lines += 1
         self._count(len(name) + len(value) + 4)
         if self._in_head:
             super().on_header(name, value)
@@ -197,7 +204,7 @@ class BoundedProtocol(GivingProtocol):
 
     def _count(self, size: int) -> None:
         self._head += size
-        if self._head > MOST_HEAD:
+        if self._head > MOST_HEAD or self._lines > MOST_LINES:
             self._fault = _TOO_LARGE
             raise _Refused
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from hyperhive.web.app import build_host
-from hyperhive.web.protocol import MOST_AHEAD, MOST_HEAD, BoundedProtocol
+from hyperhive.web.protocol import MOST_AHEAD, MOST_HEAD, MOST_LINES, BoundedProtocol
 from hyperhive.web.server import Server, serve
 from hyperhive.web.strangers import Strangers
 from tests.fakes.hive import FakeHive
@@ -324,6 +324,15 @@ async def test_who_reads_a_long_answer_slowly_is_not_ended(hive: FakeHive) -> No
         assert minutes > 1
         assert got > 20_000_000
         writer.close()
+
+
+async def test_a_head_of_too_many_lines_is_refused_however_short_they_are(served: Served) -> None:
+    def of(lines: int) -> bytes:
+        more = ["X: 1"] * (lines - 2)
+        return _filled(_head("GET /healthz HTTP/1.1", "Host: {own}", "Connection: close", *more), served, "")
+
+    assert _statuses(await served.raw(of(MOST_LINES))) == [200]
+    assert _statuses(await served.raw(of(MOST_LINES + 1))) == [431]
 
 
 async def test_requests_that_come_ahead_of_their_answers_are_bounded(hive: FakeHive) -> None:
