@@ -88,12 +88,13 @@ def _mailboxes(said: str) -> dict[str, str]:
 
 def test_a_dump_comes_whatever_hangs(real: Hanging) -> None:
     said = real.dumped(_whole)
-    assert said.startswith("Stack (most recent call first)")
+    assert "Stack (most recent call first)" in said
     boxes = _mailboxes(said)
     assert {"supervisor", "#store", "#hub", "#broker", "#gatekeeper", "manager"} <= boxes.keys()
     assert re.fullmatch(r"\d+ waiting, (idle|busy with \w+ for .*), 0 restarts", boxes["#hub"])
     assert re.search(r"^  (.*, )?MainThread(, .*)?:$", said, re.MULTILINE), said
-    assert re.search(r"^    .*selectors\.py:\d+ in EpollSelector\.select$", said, re.MULTILINE), said
+    at_rest = re.compile(r"^    .*selectors\.py:\d+ in EpollSelector\.select$", re.MULTILINE)
+    eventually(lambda: at_rest.search(real.dumped(_whole)), LONG)  # its loop has other things to do at times
 
     with real.hung("agents"):
         asking = [real.knock("/api/agents/manager/pause") for _ in range(3)]
@@ -122,7 +123,7 @@ def test_a_dump_comes_whatever_hangs(real: Hanging) -> None:
         real.knock("/healthz")
         eventually((real.place / "interpreter.hangs").exists, LONG)
         said = real.dumped(lambda said: "in hang_with_the_interpreter\n" in said)
-        assert said.startswith("Stack (most recent call first)")
+        assert "Stack (most recent call first)" in said
     real.kill()
 
 
