@@ -20,7 +20,7 @@ SOUND = 1.0
 """Seconds a connection has to stand before the next attempt comes at the first pause again."""
 WELCOME_DEADLINE = 10.0
 SILENCE = 60.0
-"""Seconds without a word after which a connection counts as dead; the host pings every 15."""
+"""Seconds without a word after which a connection counts as dead; the host pings every 46 at the latest."""
 BATCH_PAUSE = 0.1
 """Seconds that items wait for company."""
 

@@ -29,8 +29,9 @@ HELLO_DEADLINE = 5.0
 PING_EVERY = 15.0
 DEAD_AFTER = 45.0
 """Seconds without a line after which a connection is dead, while its harness works on something."""
-AT_REST = 4
-"""How many times rarer pings are, and longer silence may be, while it does not."""
+AT_REST = 3
+"""How many times rarer pings are, and longer silence may be, while it does not. Harnesses that run already, of any
+version, take a minute's silence for a dead host: a ping has to come well before."""
 MAX_EARLY = 64
 """Lines that may wait for the welcome."""
 MAX_UNREAD = 8 * 1024 * 1024

@@ -14,6 +14,7 @@ import pytest
 from hyperhive.domain.turns import MAX_ITEM, Outcome
 from hyperhive.domain.wire import MAX_LINE, Compact, Incoming, TurnOver, Work
 from hyperhive.errors import Broken, Invalid
+from hyperhive.harness import connection
 from hyperhive.link import Link, session
 from tests.fakes.harness_host import Host, RecordingHive, work
 from tests.waiting import eventually_async
@@ -305,6 +306,11 @@ async def test_a_harness_is_pinged_often_from_when_it_gets_work_and_rarely_at_re
         talker.writer.transport.abort()
         await eventually_async(lambda: w.hive.gone == 1)
         server.close()
+
+
+def test_a_harness_at_rest_hears_a_ping_well_before_it_takes_the_host_for_dead() -> None:
+    rarest = session.PING_EVERY * session.AT_REST + 1.0  # rounded up to a whole second
+    assert rarest + 10.0 < connection.SILENCE
 
 
 async def test_strangers_are_few_and_do_not_push_the_harness_out(tmp_path: Path) -> None:
