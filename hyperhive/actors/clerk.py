@@ -50,7 +50,7 @@ class Clerk:
             key: no two pieces of work with the same key at a time; ``None``: it gets in nobody's way.
 
         Raises:
-            Broken: too much waits already, or the clerk was closed.
+            Broken: too much waits already, no thread is to be had, or the clerk was closed.
         """
         with self._changed:
             if self._closed:
@@ -61,10 +61,22 @@ class Clerk:
                 )
             self._waiting.append(_Piece(key, work, reply))
             if len(self._waiting) > self._idle and len(self._workers) < self._threads:
-                worker = threading.Thread(target=self._work, name=f"clerk-{len(self._workers)}", daemon=True)
-                self._workers.append(worker)
-                worker.start()
+                self._engage()
             self._changed.notify()
+
+    def _engage(self) -> None:
+        worker = threading.Thread(target=self._work, name=f"clerk-{len(self._workers)}", daemon=True)
+        try:
+            worker.start()
+        except RuntimeError:  # the kernel's limit, or the user's: the others come to it, if there are any
+            if not self._workers:
+                self._waiting.pop()
+                raise Broken(
+                    "No thread is to be had, too much runs on this host; end something and try again.",
+                    code="busy",
+                ) from None
+        else:
+            self._workers.append(worker)
 
     @property
     def waiting(self) -> int:

@@ -73,21 +73,27 @@ class Crew:
             self._calls.put(True)
 
     def _nobody_is_free(self) -> None:
-        if self._count < self._hands:
-            self._engage(self._hands)
-        elif not self._called:
+        if self._count < self._hands and self._engage(self._hands):
+            return
+        if not self._called:
             self._called = True
             self._calls.put(True)
 
-    def _engage(self, most: int) -> None:
+    def _engage(self, most: int) -> bool:
+        """One more thread; ``False``: there are ``most``, or none is to be had now. The overseer tries again."""
         with self._lock:
             if self._closed.is_set() or self._count >= most:
-                return
+                return False
+            try:
+                if self._overseer is None:
+                    overseer = threading.Thread(target=self._oversee, name="crew overseer", daemon=True)
+                    overseer.start()
+                    self._overseer = overseer
+                threading.Thread(target=self._work, name="crew", daemon=True).start()
+            except RuntimeError:  # the kernel's limit, or the user's: no fault of who leaves a message
+                return False
             self._count += 1
-            if self._overseer is None:
-                self._overseer = threading.Thread(target=self._oversee, name="crew overseer", daemon=True)
-                self._overseer.start()
-        threading.Thread(target=self._work, name="crew", daemon=True).start()
+            return True
 
     def _work(self) -> None:
         thread, ident = threading.current_thread(), threading.get_ident()
@@ -130,10 +136,12 @@ class Crew:
                 self._calls.put(True)
 
     def _one_more(self) -> None:
-        if self._count < self._most:
-            self._engage(self._most)
+        if self._engage(self._most):
             return
-        log.error("All %d threads that agents share are held up; agents wait.", self._most)
+        if self._count < self._most:
+            log.error("No thread is to be had, too much runs on this host: end something; agents wait.")
+        else:
+            log.error("All %d threads that agents share are held up; agents wait.", self._most)
         self._closed.wait(1.0)
 
 

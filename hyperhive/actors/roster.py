@@ -71,12 +71,15 @@ class Scribe:
             if self._writing:
                 return
             self._writing = True
-        threading.Thread(target=self._write, name="scribe", daemon=True).start()
+        try:
+            threading.Thread(target=self._write, name="scribe", daemon=True).start()
+        except RuntimeError:  # none is to be had: then it is written here
+            self._write(linger=0.0)
 
-    def _write(self) -> None:
+    def _write(self, linger: float = _LINGER) -> None:
         while True:
             try:
-                name, failure = self._failures.get(timeout=_LINGER)
+                name, failure = self._failures.get(timeout=linger)
             except queue.Empty:
                 with self._lock:
                     if not self._failures.empty():

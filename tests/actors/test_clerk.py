@@ -94,3 +94,21 @@ def test_the_queue_has_a_bound_and_a_close_answers_who_waits(monkeypatch: pytest
     with pytest.raises(Broken, match="stopping"):
         clerk.run(lambda: None)
     clerk.close()
+
+
+def test_where_no_thread_is_to_be_had_who_asks_is_told_and_the_next_time_it_works(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def none_left(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    clerk, done = Clerk(), Waiter[int]()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", none_left)
+        for _ in range(5):
+            with pytest.raises(Broken, match="No thread is to be had"):
+                clerk.run(lambda: 7)
+    assert clerk.waiting == 0
+    clerk.run(lambda: 7, done)
+    assert done.get(20) == 7
+    clerk.close()

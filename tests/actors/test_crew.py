@@ -189,3 +189,35 @@ def test_whatever_a_turn_raises_the_thread_works_on(company: Company, kind: type
         company.crew.run(Breaking())
     assert ask(company.member()) == []
     assert company.crew.threads <= HANDS + 1
+
+
+def test_where_no_thread_is_to_be_had_nothing_is_lost_and_it_is_tried_again(
+    company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused: list[str] = []
+    start = threading.Thread.start
+
+    def none_left(thread: threading.Thread) -> None:
+        if thread.name.startswith("crew"):
+            refused.append(thread.name)
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    company.crew.close()
+    company.crew = Crew(hands=1)
+    first: Waiter[list[Note]] = Waiter()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", none_left)
+        company.member("first").tell(Ask(first))
+    assert ask(company.member("second")) == []
+    assert first.get(60) == []
+    gate, behind = threading.Event(), Waiter[list[Note]]()
+    with ExitStack() as stack:
+        stack.callback(gate.set)
+        company.member("hanging").tell(Hold(gate))
+        refused.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", none_left)
+            company.member("behind").tell(Ask(behind))
+            eventually(lambda: refused or behind.done)  # there may be a second thread from before
+        assert behind.get(60) == []  # though the other still hangs

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hyperhive.actors.address import MAX_PENDING, Address
-from hyperhive.actors.base import Actor
+from hyperhive.actors.base import Actor, Failure
 from hyperhive.actors.crew import Crew, CrewActor
 from hyperhive.actors.reply import IGNORE, Reply, Waiter
 from hyperhive.actors.roster import Failed, Post, Roster
@@ -356,3 +356,18 @@ def test_who_asks_an_actor_that_is_removed_meanwhile_hears_that_it_is_gone(nurse
     with pytest.raises(Gone, match="gone"):
         late.get(20)
     gate.set()
+
+
+def test_a_failure_is_written_down_also_where_no_thread_is_to_be_had(
+    nursery: Nursery, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def none_left(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    scribe, child = Roster().scribe, nursery.post("child")
+    nursery.ask(child, lambda: None)
+    monkeypatch.setattr(threading.Thread, "start", none_left)
+    with caplog.at_level("ERROR", logger="hyperhive"):
+        for name in ("one", "two"):
+            scribe.write(name, Failure(nursery.made[0], ValueError("bug"), "on start"))
+    assert [record.getMessage().split()[0] for record in caplog.records] == ["one", "two"]
