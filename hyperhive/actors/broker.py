@@ -233,11 +233,12 @@ class Broker(CrewActor):
                     self._failed_to(item, error)
 
         try:
-            if not any(isinstance(item, Send) for item in gathered):
-                self._flush_later()
             self._store.tell(Write(op, Call(done, failed)))
         except Broken as error:
             failed(error)
+            return
+        if not any(isinstance(item, Send) for item in gathered):
+            self._flush_later()  # only now: a flush that is under way must come behind it to count
 
     def _flush_later(self) -> None:
         """What nobody waits for is written with the next that somebody does, or a little later."""

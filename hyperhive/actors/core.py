@@ -256,9 +256,16 @@ class Core:
 
     def show(self) -> None:
         """Show what changed only in memory; through the Store, so that no older view comes after it."""
-        if not self.void:
-            view = self.view()
-            self.shared.store.tell(Write(lambda tx: tx.show(AgentShown(view))))
+        if self.void:
+            return
+        view, id = self.view(), self.record.id
+
+        def op(tx: Tx) -> None:
+            live = tx.agents.get(self.name)
+            if live is not None and live.id == id:  # its end may have been recorded meanwhile: no ghost
+                tx.show(AgentShown(view))
+
+        self.shared.store.tell(Write(op))
 
     def later(self, key: str, delay: float, then: Callable[[], None]) -> None:
         """Run ``then`` in the actor's thread in ``delay`` seconds; a later call with this key replaces it."""

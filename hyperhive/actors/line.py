@@ -40,6 +40,8 @@ class Line:
             if message.done in entry.waiting:
                 entry.waiting.remove(message.done)
                 answer(message.done.fail, error)
+            if not entry.waiting and entry.ordered not in core.record.queued:
+                queue[:] = [each for each in queue if each is not entry]  # what was refused must not begin
 
         core.commit(
             self.written(core.record), then=lambda _: message.reply.set(Accepted(message.kind)), failed=lost

@@ -1,6 +1,7 @@
 """An agent's container: operations, ends planned and not, and what is told of them."""
 
 import errno
+import sqlite3
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +16,10 @@ from hyperhive.actors.requests import Accepted, Operate
 from hyperhive.actors.shortage import AGAIN
 from hyperhive.actors.supervisor import Release
 from hyperhive.domain.axes import Transient
-from hyperhive.errors import Gone, Refused
+from hyperhive.domain.records import Intended
+from hyperhive.errors import Broken, Gone, Refused
 from hyperhive.runtimes import proc
-from tests.actors.rig import Rig
+from tests.actors.rig import Quiet, Rig
 from tests.waiting import eventually
 
 LIFE = ("spawned", "started", "stopped", "rebuilt", "destroyed", "container_crash", "agent_quarantined")
@@ -396,6 +398,34 @@ def test_a_stop_that_was_accepted_behind_a_restart_is_not_forgotten_with(rig: Ri
     eventually(lambda: (v := rig.view("alice")) and v.container == "stopped" and not v.transient)
     assert rig.told("alice", "stopped", "started", "container_crash")[-1] == "stopped"
     assert rig.record("alice").queued == ()
+
+
+def test_what_was_refused_behind_a_restart_does_not_happen_after_it(rig: Rig) -> None:
+    rig.spawn("alice")
+    rig.runtime.hang_next = gate = threading.Event()
+    restarted = rig.operate(Transient.RESTARTING, "alice")
+    eventually(lambda: rig.runtime.hang_next is None)
+    commit = rig.database.commit
+
+    def refuse() -> None:
+        if rig.database._writer.one("SELECT 1 FROM agents WHERE queued <> '[]'") is None:  # type: ignore[union-attr]
+            commit()
+            return
+        rig.database.rollback()
+        raise sqlite3.OperationalError("database or disk is full")
+
+    rig.database.commit = refuse  # type: ignore[method-assign]  # the seam for faults
+    try:
+        with Quiet(), pytest.raises(Broken, match="nothing was stored"):
+            rig.operate(Transient.STOPPING, "alice")
+    finally:
+        rig.database.commit = commit  # type: ignore[method-assign]
+    gate.set()
+    assert restarted.get(20).ok
+    with rig.busy("alice"):  # behind what it goes on with
+        rig.flush()
+    assert rig.record("alice").intended is Intended.RUNNING
+    assert rig.record("alice").transient is None
 
 
 def test_what_waits_behind_a_destroy_hears_that_the_agent_is_gone(rig: Rig) -> None:

@@ -2,7 +2,7 @@
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from hyperhive.actors.broker import LINGER, MAX_GATHERED, Expire, Recv, Send
 from hyperhive.actors.reply import Waiter
 from hyperhive.actors.store import Write
+from hyperhive.actors.watcher import Cancel
 from hyperhive.domain.messages import Message
 from hyperhive.domain.names import OPERATOR
 from hyperhive.domain.records import Intended
@@ -104,6 +105,24 @@ def test_what_was_handed_over_is_marked_and_told_a_moment_later_by_itself(ann: R
     eventually(lambda: ann.tree.board.seq > before)
     assert ann.database.reader().messages.depth("ann") == 0
     assert ann.told("ann", "message_sent", "message_delivered") == ["message_sent", "message_delivered"]
+
+
+def test_a_flush_that_is_due_just_then_comes_behind_what_it_is_to_write(
+    ann: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    after = ann.watcher.after
+
+    def at_once(delay: float, then: Callable[[], None]) -> Cancel:
+        if delay != LINGER:
+            return after(delay, then)
+        then()
+        ann.flush()
+        return lambda: None
+
+    send(ann, "one").get(30)
+    monkeypatch.setattr(ann.watcher, "after", at_once)
+    assert bodies(recv(ann)) == ["one"]
+    eventually(lambda: ann.database.reader().messages.depth("ann") == 0)
 
 
 def test_a_message_that_is_not_durable_yet_is_handed_to_nobody(ann: Rig) -> None:

@@ -164,6 +164,23 @@ def test_an_agent_whose_end_the_hub_failed_on_is_shown_no_more(
     assert rig.told("alice")[-2:] == ["destroyed", "transient_cleared"]
 
 
+def test_an_agent_that_shows_itself_while_its_end_is_being_recorded_is_no_ghost(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.spawn("alice")
+    core = rig.address("alice").actor._core
+    remove = core.remove
+
+    def removing(*args: Any, **more: Any) -> None:
+        remove(*args, **more)
+        core.show()  # as when its harness hangs up in this moment
+
+    monkeypatch.setattr(core, "remove", removing)
+    assert rig.operate(Transient.DESTROYING, "alice").get(20).ok
+    rig.flush()
+    assert rig.tree.board.agent("alice") is None
+
+
 def test_who_sends_too_much_is_told_to_wait_and_nobody_else_is(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
