@@ -77,7 +77,7 @@ class EventStream(LiveStream):
                 return
             while True:
                 page = await asyncio.to_thread(events.after, wanted.seen, _PAGE, wanted.kinds)
-                if len(page) == _PAGE and await asyncio.to_thread(events.oldest) > wanted.seen + 1:
+                if await asyncio.to_thread(events.oldest) > wanted.seen + 1:
                     self.ended = True  # what it was to read next was dropped while it read
                     yield RESYNC
                     return

@@ -4,11 +4,12 @@ import asyncio
 
 import pytest
 
-from hyperhive.domain.events import Paused
+from hyperhive.domain.events import Paused, Recorded
 from hyperhive.errors import Invalid, Unknown
 from hyperhive.hive import Action
 from hyperhive.running.broadcast import RESYNC
 from hyperhive.running.streams import EventStream
+from hyperhive.store.events import EventReads
 from tests.running.conftest import Running
 from tests.waiting import eventually_async
 
@@ -57,3 +58,25 @@ async def test_a_stream_resumes_without_gap_and_says_when_it_cannot(hive: Runnin
         views=False,
     )
     assert [await anext(behind), await anext(behind)][1] == RESYNC
+
+
+async def test_a_stream_of_few_kinds_says_when_its_record_is_dropped_under_it(hive: Running) -> None:
+    running, rig = hive
+    for _ in range(30):
+        rig.write(lambda tx: tx.emit(Paused(agent="x")))
+    reader = rig.database.reader()
+    events = reader.events
+
+    class Dropping(EventReads):
+        """Its older part goes in the moment before it is read."""
+
+        def __init__(self) -> None:
+            super().__init__(events._sql)
+
+        def after(self, seq: int, limit: int, kinds: frozenset[str] | None) -> list[Recorded]:
+            rig.write(lambda tx: tx.events.prune(5))
+            return events.after(seq, limit, kinds)
+
+    reader.events = Dropping()
+    stream = running.stream(after=events.newest() - 20, kinds=frozenset({"paused"}))
+    assert [await anext(stream), await anext(stream)][1] == RESYNC
