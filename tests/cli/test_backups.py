@@ -107,8 +107,10 @@ def test_the_home_of_a_user_who_is_not_there_is_told(type_: Type, words: tuple[s
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
 def test_the_home_of_somebody_else_is_told(home: Path, tmp_path: Path, type_: Type) -> None:
-    for folder in (tmp_path, *(p for p in tmp_path.parents if p.name.startswith(("pytest-", "popen-")))):
-        folder.chmod(0o755)
+    tmp_path.chmod(0o711)
+    for parent in tmp_path.parents:
+        if parent.name.startswith(("pytest-", "popen-")):
+            parent.chmod(0o711)
     assert type_("backup", str(tmp_path / "mine")).code == 0  # which loads what nobody may not read
     assert type_("restore", str(tmp_path / "mine"), "--home", str(tmp_path / "again")).code == 0
 
