@@ -39,12 +39,16 @@ class Sweep:
 
 @dataclass(frozen=True, slots=True)
 class KeepHouse:
-    """Drop what is beyond what is kept."""
+    """Drop what is beyond what is kept. ``of``: whose round it is; a successor has its own."""
+
+    of: object
 
 
 @dataclass(frozen=True, slots=True)
 class Tidy:
-    """See how large the drafts are by now, and make the tags that could not be made."""
+    """See how large the drafts are by now, and make the tags that could not be made. ``of`` as above."""
+
+    of: object
 
 
 class Gatekeeper(Actor):
@@ -113,9 +117,9 @@ class Gatekeeper(Actor):
                 self._run(check_name(message.name), lambda: proposals.discard(message), message.reply)
             case Sweep():
                 self._sweep()
-            case KeepHouse():
+            case KeepHouse(of) if of is self:
                 self._keep_house()
-            case Tidy():
+            case Tidy(of) if of is self:
                 self._tidy()
 
     def _run(self, name: str, work: Callable[[], Any], reply: Reply[Any]) -> None:
@@ -151,11 +155,11 @@ class Gatekeeper(Actor):
     def _keep_house(self) -> None:
         def next_time(more: bool) -> None:
             wait = 0.0 if more else HOUSEKEEPING
-            self._timers.after(wait, lambda: self.address.tell(KeepHouse()))
+            self._timers.after(wait, lambda: self.address.tell(KeepHouse(self)))
 
         self._store.tell(Write(lambda tx: prune(tx, self._kept), Call(next_time, lambda _: next_time(False))))
 
     def _tidy(self) -> None:
         self._beside(self._proposals.tidy)
         self._retag(self._proposals.doubtful())
-        self._timers.after(TIDYING, lambda: self.address.tell(Tidy()))
+        self._timers.after(TIDYING, lambda: self.address.tell(Tidy(self)))

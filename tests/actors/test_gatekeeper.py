@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hyperhive.actors import approving, proposals
-from hyperhive.actors.gatekeeper import Decide, Submit, Sweep
+from hyperhive.actors.gatekeeper import HOUSEKEEPING, Decide, Submit, Sweep
 from hyperhive.actors.reply import Waiter
 from hyperhive.actors.store import Write
 from hyperhive.domain.approvals import ENDED, Kind, State
@@ -35,7 +35,7 @@ from tests.actors.petitioner import (
     tagged,
     withdraw,
 )
-from tests.actors.rig import Rig
+from tests.actors.rig import Quiet, Rig
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
@@ -694,3 +694,32 @@ def test_notes_have_a_bound(rig: Rig) -> None:
     with pytest.raises(Invalid, match="A note takes"):
         decide(rig, id, "deny", "x" * 10_000)
     assert gate(rig, lambda reply: Decide(id, "deny", "", "operator", "", reply)).state is State.DENIED
+
+
+def test_a_gatekeeper_that_was_brought_back_goes_its_rounds_alone(rig: Rig) -> None:
+    post = rig.tree.roster.get("#gatekeeper")
+    assert post is not None
+
+    def rounds() -> int:
+        """Timers of a minute that are left when each that is due has been followed."""
+        rig.watcher.advance(HOUSEKEEPING)
+        settle()
+        return rig.watcher.waits().count(HOUSEKEEPING)
+
+    def settle() -> None:
+        for _ in range(3):
+            rig.flush()
+            reply: Waiter[ApprovalView] = Waiter()
+            rig.tree.services.gatekeeper.tell(Decide(7_777, "deny", "", "operator", "dashboard", reply))
+            with pytest.raises(HiveError):
+                reply.get(20)
+
+    settle()
+    before = rounds()
+    with Quiet():
+        for restarts in range(3):
+            post.address.tell(Decide([], "deny", "", "operator"))  # type: ignore[arg-type]  # cannot be looked up
+            rig.wait_for(lambda n=restarts: post.restarts > n and post.address.actor is not None)  # type: ignore[misc]  # binds
+    settle()
+    rounds()
+    assert rounds() <= before
