@@ -324,7 +324,7 @@ class _Daemon:
         gc.freeze()  # nothing of what a start makes is ever garbage
         gc.enable()
         if self._rehearsal is not None:
-            await self._rehearsal.serve()
+            await self._rehearsal.serve(self._stop)
         async with mcp.running():
             await self._stop.wait()
 

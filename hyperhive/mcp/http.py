@@ -70,7 +70,9 @@ class McpHttp:
 
     async def _run(self) -> None:
         try:
-            manager = await asyncio.to_thread(_session_manager, self._hive)
+            manager = await self._load()
+            if manager is None:
+                return
             async with manager.run():
                 self._manager = manager
                 self._loaded.set()
@@ -80,6 +82,20 @@ class McpHttp:
         finally:
             self._manager = None
             self._loaded.set()
+
+    async def _load(self) -> "StreamableHTTPSessionManager | None":
+        """The SDK, as soon as there are descriptors and a thread for that; ``None``: stopped before."""
+        pause = 1.0
+        while not self._stopping.is_set():
+            try:
+                return await asyncio.to_thread(_session_manager, self._hive)
+            except (OSError, RuntimeError) as error:
+                _log.error("The MCP endpoint does not answer yet, and is tried again: %s", error)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._stopping.wait()
+            pause = min(60.0, 2 * pause)
+        return None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""

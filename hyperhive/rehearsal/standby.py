@@ -5,15 +5,19 @@ Loading it takes as long as all the rest of the daemon's start, and only agents 
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hyperhive.errors import HiveError
 from hyperhive.rehearsal.keys import Keys
 from hyperhive.rehearsal.listener import address, listen
 
 if TYPE_CHECKING:
     from hyperhive.rehearsal.server import Rehearsal
+
+log = logging.getLogger(__name__)
 
 
 class Standby:
@@ -37,14 +41,22 @@ class Standby:
         self._rehearsal: Rehearsal | None = None
         self.url = address(self._listener)
 
-    async def serve(self) -> None:
+    async def serve(self, stop: asyncio.Event) -> None:
         """Load it, in a thread, and answer from now on.
 
-        Raises:
-            Broken: it did not start.
+        What it lacks at the moment, descriptors or threads, must not end the hive: it is tried again until ``stop``.
         """
-        self._rehearsal = await asyncio.to_thread(self._load)
-        await self._rehearsal.start(listener=self._listener)
+        pause = 1.0
+        while not stop.is_set():
+            try:
+                self._rehearsal = await asyncio.to_thread(self._load)
+                await self._rehearsal.start(listener=self._listener)
+                return
+            except (HiveError, OSError, RuntimeError) as error:
+                log.error("The rehearsal does not answer yet, and is tried again: %s", error)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), pause)
+            pause = min(60.0, 2 * pause)
 
     async def stop(self) -> None:
         """Stop serving, and listening."""

@@ -1,0 +1,38 @@
+"""A rehearsal that is loaded once the door is open."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from hyperhive.rehearsal.keys import Keys
+from hyperhive.rehearsal.server import Rehearsal
+from hyperhive.rehearsal.standby import Standby
+
+
+async def test_what_it_lacks_at_first_does_not_keep_it_from_answering(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    standby, stop = Standby(scenario=None, keys=Keys(secret=b"x" * 32), port=0), asyncio.Event()
+    start, short = Rehearsal.start, iter([OSError(24, "Too many open files")])
+
+    async def started(self: Rehearsal, **more: object) -> str:
+        if (error := next(short, None)) is not None:
+            raise error
+        return await start(self, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Rehearsal, "start", started)
+    async with asyncio.timeout(60), httpx.AsyncClient(trust_env=False, timeout=50) as client:
+        early = asyncio.create_task(client.get(standby.url))
+        await standby.serve(stop)
+        assert (await early).status_code == 200
+    await standby.stop()
+    assert "tried again: [Errno 24] Too many open files" in caplog.text
+
+
+async def test_one_that_is_stopped_is_not_tried_again() -> None:
+    standby, stop = Standby(scenario=None, keys=Keys(secret=b"x" * 32), port=0), asyncio.Event()
+    stop.set()
+    async with asyncio.timeout(20):
+        await standby.serve(stop)
+    await standby.stop()
