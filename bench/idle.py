@@ -40,8 +40,8 @@ WINDOW = 60.0
 _SETTLED = 45.0
 """Seconds before that, for what a start leaves to be done: memory is given back within a minute."""
 _DEADLINE = 600.0
-_FILES, _OTHER_FILES = 4, 400
-"""Descriptors that the daemon holds for an agent, and beside its agents."""
+_FILES, _OTHER_FILES = 4, 1_024
+"""Descriptors that the daemon holds for an agent, and beside its agents: half of those it keeps free for itself."""
 
 
 @dataclass(frozen=True, slots=True)
