@@ -1,7 +1,9 @@
 """What a hive's process holds at a moment."""
 
+import ctypes
 import gc
 import os
+import sys
 import threading
 import tracemalloc
 from collections import Counter
@@ -39,6 +41,8 @@ class Vitals:
             "descriptors": sum(1 for _ in Path("/proc/self/fd").iterdir()),
             "tasks": tasks,
             "objects": len(gc.get_objects()),
+            "blocks": sys.getallocatedblocks(),
+            **allocated(),
             "timers": sum(timer[2][0] is not None for timer in list(self._watcher._timers)),
             "watches": sum(len(watchers) for watchers in self._watcher._folders.copy().values()),
             "mailboxes": sum(post.address.depth for post in self._tree.roster.all()),
@@ -77,6 +81,28 @@ class Vitals:
         for stat in now.compare_to(first, "traceback")[:12]:
             lines += [f"{stat.size_diff:+d} bytes in {stat.count_diff:+d}", *stat.traceback.format()]
         return lines
+
+
+class _MallInfo(ctypes.Structure):
+    """``struct mallinfo2`` of glibc."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks"),
+            *("uordblks", "fordblks", "keepcost"),
+        )
+    ]
+
+
+def allocated() -> dict[str, float]:
+    """Bytes that C code and Python's large objects hold, and those that were freed and are kept; glibc only."""
+    mallinfo = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    if mallinfo is None:
+        return {}
+    mallinfo.restype = _MallInfo
+    info = mallinfo()
+    return {"malloc held": info.uordblks + info.hblkhd, "malloc free": info.fordblks}
 
 
 def memory(pid: int) -> dict[str, float]:
