@@ -115,6 +115,9 @@ class Sessions:
     def _load(self, path: Path) -> None:
         try:
             kept = json.loads(path.read_text())
+            if not kept.keys() >= {"token", "open"}:
+                _tell_older(path, len(kept))
+                return
             rows = kept["open"].items() if kept["token"] == self._of else ()
             found = {
                 str(key): _Session(float(opened), float(used), float(used), str(where))
@@ -137,6 +140,12 @@ class Sessions:
             write_private(self._path, json.dumps({"token": self._of, "open": rows}))
         except OSError as error:
             log.warning("%s cannot be written (%s); logins will not survive a restart.", self._path, error)
+
+
+def _tell_older(path: Path, count: int) -> None:
+    """Those of 0.2 and before do not say by which token they were opened: they could outlive it."""
+    if count:
+        log.warning("%s is of an older hyperhive: its %d browser sessions ended; log in again.", path, count)
 
 
 def write_private(path: Path, text: str) -> None:

@@ -177,6 +177,21 @@ def test_a_broken_file_of_sessions_logs_everyone_out(tmp_path: Path, text: str) 
     assert Sessions(path=file).find(id)
 
 
+def test_sessions_of_an_older_version_end_with_one_sentence(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "sessions.json"
+    file.write_text(json.dumps({"0" * 64: [1.0, 2.0], "1" * 64: [1.0, 2.0]}))
+    assert Sessions(path=file).listed() == ()
+    assert caplog.messages == [
+        f"{file} is of an older hyperhive: its 2 browser sessions ended; log in again."
+    ]
+    caplog.clear()
+    file.write_text("{}")  # nobody was logged in
+    Sessions(path=file)
+    assert caplog.messages == []
+
+
 def test_the_token_is_made_once_and_for_its_user_alone(tmp_path: Path) -> None:
     file = tmp_path / "operator.token"
     token = load_or_create_token(file)
