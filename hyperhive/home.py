@@ -209,20 +209,43 @@ def check_run(run: Path) -> None:
         )
 
 
+def free_bytes(folder: Path) -> int:
+    """Bytes that this process may still write on the disk of ``folder``."""
+    found = os.statvfs(folder)
+    blocks = found.f_bavail
+    if found.f_bfree > blocks and os.geteuid() == 0 and _reserved_for_root(folder):
+        blocks = found.f_bfree
+    return blocks * found.f_frsize
+
+
+def _reserved_for_root(folder: Path) -> bool:
+    """Whether the blocks that a disk keeps back are for this root, as ext's are; other disks need theirs."""
+    device = folder.stat().st_dev
+    number = f"{os.major(device)}:{os.minor(device)}".encode()
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        if Path("/proc/self/uid_map").read_bytes().split()[:2] != [b"0", b"0"]:
+            return False  # root of a user namespace
+        for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
+            fields = line.split()
+            if fields[2] == number:
+                return fields[fields.index(b"-", 6) + 1] in (b"ext2", b"ext3", b"ext4")
+    return False
+
+
 def check_room(folder: Path, needs: int = ROOM) -> None:
     """Refuse a folder on a disk without room for a hive to begin.
 
     Raises:
         Refused: with how much is free.
     """
-    found = os.statvfs(folder)
-    free = found.f_bavail * found.f_frsize
+    free = free_bytes(folder)
     if free < needs:
         raise Refused(
             f"The disk of {folder} has {free // 1024} KiB free, {needs // 1024} KiB are needed; "
             "free some, or choose another place.",
             code="no-space",
         )
+    found = os.statvfs(folder)
     if found.f_files and found.f_favail < _NODES:
         raise Refused(
             f"The disk of {folder} has no room for more files ({found.f_favail} left); "

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from hyperhive.errors import Broken, HiveError, Refused
-from hyperhive.home import Claim, check_room, check_run, load_secret
+from hyperhive.home import Claim, check_room, check_run, free_bytes, load_secret
 from tests.nobody import NOBODY, as_nobody
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
@@ -35,6 +35,14 @@ def told(folder: Path) -> str:
         Claim(folder)
     assert "\n" not in caught.value.message
     return caught.value.message
+
+
+def open_to_all(folder: Path) -> None:
+    """Let every user come to ``folder``."""
+    for parent in (folder, *folder.parents):  # root's alone, but for the last ones
+        if not parent.stat().st_mode & 0o001:
+            parent.chmod(0o711)
+    folder.chmod(0o755)
 
 
 def test_a_home_is_made_for_its_owner_alone(home: Path) -> None:
@@ -138,10 +146,7 @@ def test_a_home_of_another_user_is_refused_with_his_number(home: Path) -> None:
 
 @root_only
 def test_a_home_that_may_not_be_written_is_told(tmp_path: Path) -> None:
-    for parent in (tmp_path, *tmp_path.parents):  # root's alone, but for the last ones
-        if not parent.stat().st_mode & 0o001:
-            parent.chmod(0o711)
-    tmp_path.chmod(0o755)
+    open_to_all(tmp_path)
     locked, closed = tmp_path / "locked", tmp_path / "closed"
     for folder, mode in ((locked, 0o500), (closed, 0)):
         folder.mkdir()
@@ -212,11 +217,42 @@ def test_a_disk_without_room_for_files_is_told(tmp_path: Path, monkeypatch: pyte
     found = os.statvfs(tmp_path)
 
     class Full:
-        f_bavail, f_frsize, f_files, f_favail = found.f_bavail, found.f_frsize, 100, 3
+        f_bfree, f_bavail, f_frsize, f_files, f_favail = (
+            found.f_bavail,
+            found.f_bavail,
+            found.f_frsize,
+            100,
+            3,
+        )
 
     monkeypatch.setattr(os, "statvfs", lambda path: Full)
     with pytest.raises(Refused, match=r"no room for more files \(3 left\)"):
         check_room(tmp_path, needs=1)
+
+
+@root_only
+def test_what_a_disk_keeps_back_for_root_is_free_for_root_alone(tmp_path: Path) -> None:
+    image, disk = tmp_path / "image", tmp_path / "disk"
+    with image.open("wb") as file:
+        file.truncate(32 << 20)
+    disk.mkdir()
+    for step in (f"mkfs.ext4 -q -m 50 {image}", f"mount -o loop {image} {disk}"):
+        try:
+            subprocess.run(step.split(), check=True, capture_output=True, timeout=60)
+        except (OSError, subprocess.CalledProcessError) as error:
+            pytest.skip(f"no disk can be made here: {error}")
+    try:
+        found = os.statvfs(disk)
+        assert found.f_bavail < found.f_bfree
+        assert free_bytes(disk) == found.f_bfree * found.f_frsize
+        open_to_all(tmp_path)
+
+        def others() -> None:
+            assert free_bytes(disk) == found.f_bavail * found.f_frsize
+
+        as_nobody(others)
+    finally:
+        subprocess.run(["umount", disk], check=True, timeout=60)
 
 
 def test_a_run_folder_that_sockets_do_not_fit_in_is_refused_to_the_byte(tmp_path: Path) -> None:

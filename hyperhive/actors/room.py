@@ -1,21 +1,15 @@
 """Room on the disk: says when it runs out. What agents write into their folders has no bound but the disk."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 from hyperhive.actors.ports import Timers
+from hyperhive.home import free_bytes
 
 LEAST = 1024 * 1024 * 1024
 """Bytes free on the disk of the home below which everybody who looks is told."""
 EVERY = 60.0
 """Seconds between two looks."""
-
-
-def free(folder: Path) -> int:
-    """Bytes that this user may still write on the disk of ``folder``."""
-    found = os.statvfs(folder)
-    return found.f_bavail * found.f_frsize
 
 
 class Room:
@@ -33,7 +27,7 @@ class Room:
         folder: Path,
         timers: Timers,
         on_trouble: Callable[[str | None, str | None], None],
-        free: Callable[[Path], int] = free,
+        free: Callable[[Path], int] = free_bytes,
     ) -> None:
         self._folder = folder
         self._timers = timers

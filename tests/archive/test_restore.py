@@ -211,7 +211,7 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_unpacked(
     file: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Small:
-        f_bavail, f_frsize, f_files, f_favail = 100, 4096, 0, 0
+        f_bfree, f_bavail, f_frsize, f_files, f_favail = 100, 100, 4096, 0, 0
 
     monkeypatch.setattr(os, "statvfs", lambda path: Small)
     assert "has 400 KiB free" in refusal(file, home)
