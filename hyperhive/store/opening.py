@@ -30,6 +30,7 @@ _SETUP = (
     "PRAGMA journal_size_limit = 67108864",  # what a foreign reader made it grow to is given back
 )
 _SCHEMA = "SELECT name, sql FROM sqlite_master"
+_COLUMNS = 'SELECT name, "notnull", dflt_value, hidden FROM pragma_table_xinfo(?)'
 
 
 def migrations() -> tuple[str, ...]:
@@ -163,18 +164,49 @@ def _check_whole(connection: Connection, path: Path) -> None:
 
 
 def _check_schema(connection: Connection, path: Path, steps: Sequence[str]) -> None:
-    """Refuse a database that lacks a part which its version says it has; what somebody added may stay."""
+    """Refuse a database that lacks a part which its version says it has; what somebody added may stay.
+
+    An index, a trigger or a table of an operator's own is in nobody's way, and a column is not either where ours can
+    be written without it: every statement names the columns it means.
+    """
+    found: dict[str, str | None] = dict(connection.all(_SCHEMA))
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
         for statement in (statement for step in steps for statement in _statements(step)):
             fresh.execute(statement)
-        wanted = fresh.execute(_SCHEMA).fetchall()
-    missing = [name for name, sql in set(wanted).difference(connection.all(_SCHEMA)) if sql is not None]
+        missing = [
+            name
+            for name, sql in fresh.execute(_SCHEMA).fetchall()
+            if sql not in (None, found.get(name))
+            and not (_holds(found.get(name), sql) and _may_stay(connection, fresh, name))
+        ]
     if missing:
         raise Broken(
             f"{path} is damaged ({min(missing)} is missing or not as it was made);"
             " restore it from a backup, or move it away to begin anew.",
             code="damaged",
         )
+
+
+def _holds(found: str | None, wanted: str) -> bool:
+    """Whether a definition is ``wanted`` with something added between its brackets."""
+    (theirs, behind), (ours, options) = _parts(found or ""), _parts(wanted)
+    rest = iter(theirs)
+    return behind == options and all(part in rest for part in ours)
+
+
+def _may_stay(connection: Connection, fresh: sqlite3.Connection, table: str) -> bool:
+    """Whether what a table has beyond the columns of a fresh one are columns that need not be written."""
+    known = {name for name, *_ in fresh.execute(_COLUMNS, (table,))}
+    added = [row for row in connection.all(_COLUMNS, table) if row[0] not in known]
+    return bool(added) and all(
+        not hidden and (not needed or default is not None) for _, needed, default, hidden in added
+    )
+
+
+def _parts(sql: str) -> tuple[list[str], str]:
+    """What stands between the commas of a definition, and what is behind its last bracket."""
+    body, _, options = sql.rpartition(")")
+    return [part.strip() for part in body.split(",")], options.strip()
 
 
 def _migrate(connection: Connection, steps: Sequence[str]) -> None:

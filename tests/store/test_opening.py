@@ -257,6 +257,51 @@ def test_an_index_that_somebody_added_is_no_obstacle(path: Path) -> None:
     made(path)
 
 
+def test_columns_that_somebody_added_are_no_obstacle(path: Path) -> None:
+    filled(path)
+    with sqlite3.connect(path) as raw:
+        made_by_us = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
+        tables = [row[0] for row in raw.execute(made_by_us)]
+        for table in tables:
+            raw.execute(f"ALTER TABLE {table} ADD COLUMN mine TEXT")
+            raw.execute(f"ALTER TABLE {table} ADD COLUMN also TEXT NOT NULL DEFAULT 'a, (b)'")
+    raw.close()
+    assert {"agents", "drafts", "events", "meta"} <= set(tables)
+    database = Database(path)
+    database.open()
+    with database.transaction() as tx:
+        tx.agents.insert("bob", "agent", Intended.RUNNING)
+        tx.messages.insert("alice", "bob", "hello")
+    assert [row.name for row in database.reader().agents.all()] == ["alice", "bob"]
+    database.close()
+
+
+@pytest.mark.parametrize(
+    ("was", "now"),
+    [
+        ("session TEXT,", ""),
+        ("session TEXT,", "session BLOB,"),
+        ("session TEXT,", "session TEXT, mine TEXT NOT NULL,"),
+        ("session TEXT,", "session TEXT, mine TEXT AS (name),"),
+        ("AUTOINCREMENT", ""),
+    ],
+)
+def test_a_table_that_was_made_otherwise_is_refused(path: Path, was: str, now: str) -> None:
+    made(path)
+    with sqlite3.connect(path) as raw:
+        (sql,) = raw.execute("SELECT sql FROM sqlite_master WHERE name = 'agents'").fetchone()
+        indexes = raw.execute(
+            "SELECT sql FROM sqlite_master WHERE tbl_name = 'agents' AND sql LIKE '%INDEX%'"
+        )
+        again = indexes.fetchall()
+        raw.execute("DROP TABLE agents")
+        assert was in sql
+        for statement in (sql.replace(was, now), *(row[0] for row in again)):
+            raw.execute(statement)
+    raw.close()
+    assert "agents is missing or not as it was made" in refusal(path).message
+
+
 def test_what_is_refused_keeps_its_mode(path: Path) -> None:
     path.parent.mkdir()
     path.write_text("Dear diary, " * 1000)
