@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from hyperhive.runtimes.proc import boot_id
 from hyperhive.web.security_log import SecurityLog
 from hyperhive.web.sessions import Sessions
 from hyperhive.web.throttle import Throttle
@@ -68,7 +69,7 @@ class Security:
             host=host,
             port=port,
             allowed_hosts=allowed_hosts,
-            sessions=Sessions(path=home / "sessions.json", token=token),
+            sessions=Sessions(path=home / "sessions.json", token=token, boot=boot_id()),
         )
 
     def entry_link(self) -> str:

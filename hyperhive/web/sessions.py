@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,8 @@ SHOWN = 12
 
 @dataclass(slots=True)
 class _Session:
+    """Its moments by the clock that nobody sets."""
+
     opened: float
     used: float
     saved: float
@@ -44,21 +47,33 @@ class Shown:
     where: str
 
 
+def _since_boot() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 class Sessions:
     """The sessions that are open.
 
     Args:
         path: where they are kept, 0600; ``None``: in memory only.
         token: what they were opened with: those of another token do not count.
-        clock: seconds since the epoch.
+        clock: seconds since the host's boot, its sleep included: nobody sets it.
+        day: seconds since the epoch, which may be set: for what is shown, and for what was opened before the boot.
+        boot: which boot of the host this is.
     """
 
     def __init__(
-        self, *, path: Path | None = None, token: str = "", clock: Callable[[], float] = time.time
+        self,
+        *,
+        path: Path | None = None,
+        token: str = "",
+        clock: Callable[[], float] = _since_boot,
+        day: Callable[[], float] = time.time,
+        boot: str = "",
     ) -> None:
         self._path = path
         self._of = _hash(token)
-        self._clock = clock
+        self._clock, self._day, self._boot = clock, day, boot
         self._open: dict[str, _Session] = {}
         if path is not None:
             self._load(path)
@@ -100,10 +115,12 @@ class Sessions:
 
     def listed(self) -> tuple[Shown, ...]:
         """All that are open, the one used last first."""
-        now = self._clock()
+        now, to_day = self._clock(), self._day() - self._clock()
         living = [(key, one) for key, one in self._open.items() if _lives(one, now)]
         living.sort(key=lambda item: item[1].used, reverse=True)
-        return tuple(Shown(key[:SHOWN], one.opened, one.used, one.where) for key, one in living)
+        return tuple(
+            Shown(key[:SHOWN], one.opened + to_day, one.used + to_day, one.where) for key, one in living
+        )
 
     def close_all(self) -> tuple[str, ...]:
         """End all sessions; returns their keys."""
@@ -119,25 +136,34 @@ class Sessions:
                 _tell_older(path, len(kept))
                 return
             rows = kept["open"].items() if kept["token"] == self._of else ()
+            now, ahead = self._clock(), self._ahead_of_clock(kept)
             found = {
-                str(key): _Session(float(opened), float(used), float(used), str(where))
+                str(key): _Session(min(now, opened - ahead), last, last, str(where))
                 for key, (opened, used, where) in rows
+                for last in [min(now, used - ahead)]
             }
         except FileNotFoundError:
             return
         except (OSError, ValueError, TypeError, AttributeError, RecursionError, KeyError) as error:
             log.warning("%s cannot be read (%s); everyone logs in again.", path, error)
             return
-        now = self._clock()
         newest = sorted(found.items(), key=lambda item: item[1].used)[-MOST:]
         self._open = {key: session for key, session in newest if _lives(session, now)}
+
+    def _ahead_of_clock(self, kept: dict[str, Any]) -> float:
+        """Seconds by which the times in the file are ahead of the clock: what was set since the boot is left out."""
+        if self._boot and kept.get("boot") == self._boot:
+            return float(kept["ahead"])
+        return self._day() - self._clock()
 
     def _save(self) -> None:
         if self._path is None:
             return
-        rows = {key: [one.opened, one.used, one.where] for key, one in self._open.items()}
+        ahead = self._day() - self._clock()
+        rows = {key: [one.opened + ahead, one.used + ahead, one.where] for key, one in self._open.items()}
+        kept = {"token": self._of, "boot": self._boot, "ahead": ahead, "open": rows}
         try:
-            write_private(self._path, json.dumps({"token": self._of, "open": rows}))
+            write_private(self._path, json.dumps(kept))
         except OSError as error:
             log.warning("%s cannot be written (%s); logins will not survive a restart.", self._path, error)
 

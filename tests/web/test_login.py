@@ -154,6 +154,52 @@ def test_a_session_ends_when_unused_and_in_any_case(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "sessions.json").read_text())["open"] == {}
 
 
+@pytest.mark.parametrize("years", [-10, 10])
+def test_a_time_of_day_that_is_set_years_off_ends_no_session_and_lengthens_none(
+    tmp_path: Path, years: int
+) -> None:
+    file, clock, day = tmp_path / "sessions.json", Clock(), Clock()
+
+    def begun() -> Sessions:
+        return Sessions(path=file, clock=clock, day=day, boot="of today")
+
+    id = begun().open()
+    day.now += years * 365 * 86_400
+    sessions = begun()
+    assert sessions.find(id)
+    clock.now += 1
+    day.now += 1
+    (shown,) = sessions.listed()
+    assert (shown.opened, shown.used) == (day.now - 1, day.now - 1)
+    clock.now += IDLE - 2
+    day.now -= years * 365 * 86_400
+    sessions = begun()
+    assert sessions.find(id)
+    assert begun().find(id)
+    clock.now += IDLE
+    assert begun().find(id) is None
+
+
+def test_after_a_reboot_a_session_is_as_old_as_the_time_of_day_says(tmp_path: Path) -> None:
+    file, clock, day = tmp_path / "sessions.json", Clock(), Clock()
+    Sessions(path=file, clock=clock, day=day, boot="one").open()
+    day.now += IDLE - 1
+    clock.now = 5.0
+
+    def begun() -> Sessions:
+        return Sessions(path=file, clock=clock, day=day, boot="two")
+
+    assert len(begun().listed()) == 1
+    day.now += 2
+    assert begun().listed() == ()
+    day.now = 0.0  # a battery that is empty: it counts from now on
+    sessions = begun()
+    clock.now += IDLE - 1
+    assert len(sessions.listed()) == 1
+    clock.now += 1
+    assert sessions.listed() == ()
+
+
 def test_sessions_are_bounded() -> None:
     clock = Clock()
     sessions = Sessions(clock=clock)
