@@ -1,6 +1,7 @@
 """Looks through a backup from its first byte to its last, before anything relies on it."""
 
 import gzip
+import io
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -15,6 +16,19 @@ from hyperhive.errors import Broken
 
 _SHORT = 65_536
 _CHUNK = 1 << 20
+_HEAD = 256 * 1024
+"""Bytes that may stand before a member's content. The deepest path that is taken along fits in 32 KiB."""
+
+
+_UNREADABLE = (
+    tarfile.TarError,
+    gzip.BadGzipFile,
+    EOFError,
+    zlib.error,
+    ValueError,
+    OverflowError,
+    RecursionError,  # heads in front of heads
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +48,11 @@ def examine(file: BinaryIO) -> Examined:
         Refused: it is of a later format.
     """
     with reading(file) as (tar, plain):
-        first = tar.next()
+        first = tar.next()  # it has been read with the opening
+        plain.allow(None)
         manifest = read_manifest(_text(tar, first, FIRST))
         size = entries = 0
-        for member in members(tar):
+        for member in members(tar, plain):
             if entries == 0 and member.name != DATABASE:
                 raise Broken("it holds no database", code="no-backup")
             size += member.size
@@ -49,7 +64,7 @@ def examine(file: BinaryIO) -> Examined:
 
 
 @contextmanager
-def reading(file: BinaryIO) -> Iterator[tuple[tarfile.TarFile, gzip.GzipFile]]:
+def reading(file: BinaryIO) -> Iterator[tuple[tarfile.TarFile, "Metered"]]:
     """The backup in ``file`` from its beginning, and the stream it is in; what is wrong with it is told in words.
 
     Raises:
@@ -57,20 +72,58 @@ def reading(file: BinaryIO) -> Iterator[tuple[tarfile.TarFile, gzip.GzipFile]]:
     """
     file.seek(0)
     try:
-        with gzip.GzipFile(fileobj=file) as plain, tarfile.open(fileobj=plain, mode="r|") as tar:
-            yield tar, plain
-    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, ValueError, OverflowError) as error:
+        with gzip.GzipFile(fileobj=file) as stream:
+            plain = Metered(stream)
+            with tarfile.open(fileobj=plain, mode="r|") as tar:
+                yield tar, plain
+    except _UNREADABLE as error:
         raise Broken(f"it is no backup, or damaged or cut short ({error})", code="damaged") from None
 
 
-def members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+class Metered(io.RawIOBase):
+    """A stream of which no more is read than may be: ``tarfile`` keeps a member's whole head in memory.
+
+    Raises:
+        Broken: more was wanted.
+    """
+
+    def __init__(self, stream: gzip.GzipFile) -> None:
+        super().__init__()
+        self._stream = stream
+        self._left: int | None = _HEAD
+
+    def allow(self, left: int | None) -> None:
+        """From now on so many bytes may be read; ``None``: any number."""
+        self._left = left
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes."""
+        found = self._stream.read(size)
+        if self._left is not None:
+            self._left -= len(found)
+            if self._left < 0:
+                raise Broken(f"a member's head in it is longer than {_HEAD >> 10} KiB", code="damaged")
+        return found
+
+
+def _next(tar: tarfile.TarFile, plain: Metered) -> tarfile.TarInfo | None:
+    unread = tar.offset - tar.fileobj.tell() if tar.fileobj is not None else 0
+    plain.allow(max(unread, 0) + _HEAD)
+    member = tar.next()
+    plain.allow(None)
+    if tar.pax_headers:  # they are for all members behind them, and would be kept
+        raise Broken("it has a head for all its members", code="damaged")
+    return member
+
+
+def members(tar: tarfile.TarFile, plain: Metered) -> Iterator[tarfile.TarInfo]:
     """The members behind the first, each one checked, up to the last.
 
     Raises:
         Broken: one has no place in a backup, or the last is missing.
     """
     count = 0
-    while (member := tar.next()) is not None:
+    while (member := _next(tar, plain)) is not None:
         tar.members.clear()  # type: ignore[attr-defined]  # it would keep all of them
         if member.name == LAST:
             _check_end(_text(tar, member, LAST), count)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from hyperhive.archive.check import Examined, examine, kind, members, reading
+from hyperhive.archive.check import Examined, Metered, examine, kind, members, reading
 from hyperhive.archive.manifest import DATABASE, Manifest
 from hyperhive.errors import Broken, HiveError, Refused
 from hyperhive.home import UNDER_WAY, Claim, check_empty, check_free, check_room
@@ -81,8 +81,8 @@ def _place(
     placed: list[Path] = []
     try:
         unpacking = _Unpacking(draft=draft, manifest=examined.manifest, progress=progress)
-        with reading(source) as (tar, _):
-            unpacking.unpack(tar, generations=not _moved(examined, home))
+        with reading(source) as (tar, plain):
+            unpacking.unpack(tar, plain, generations=not _moved(examined, home))
         content = detach(draft / DATABASE)
         os.sync()
         for path in sorted(draft.iterdir(), key=lambda path: path.name == DATABASE):
@@ -106,10 +106,10 @@ class _Unpacking:
     progress: Callable[[str], None]
     modes: list[tuple[str, int, float]] = field(default_factory=list)
 
-    def unpack(self, tar: tarfile.TarFile, *, generations: bool) -> None:
+    def unpack(self, tar: tarfile.TarFile, plain: Metered, *, generations: bool) -> None:
         """Unpack all members; without ``generations`` those are left to be built anew."""
         tar.next()
-        for member in members(tar):
+        for member in members(tar, plain):
             parts = member.name.split("/")
             if parts[0] == "agents" and len(parts) == 2:
                 self.progress(parts[1])

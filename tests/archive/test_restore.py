@@ -2,8 +2,10 @@
 
 import io
 import os
+import re
 import sqlite3
 import tarfile
+import tracemalloc
 from contextlib import closing
 from pathlib import Path
 
@@ -134,6 +136,38 @@ def test_what_no_backup_holds_is_refused_before_anything_is_made(
     said = refusal(forged(tmp_path / "evil.tar.gz", _BAD[case], database=content), home)
     assert "cannot be restored" in said
     assert not home.exists() or case == "a NUL"
+
+
+def _giants() -> dict[str, list[tuple[tarfile.TarInfo, bytes]]]:
+    many, x = 4 * 1024 * 1024, "agents/alice/x"
+    sparse = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}
+    return {
+        "of its own": [member(x, b"%d path=%s\n" % (many, b"a" * many), type=tarfile.XHDTYPE)],
+        "for all": [member(x, b"12 a=bcdefg\n", type=tarfile.XGLTYPE)],
+        "for all, long": [member(x, b"%d a=%s\n" % (many, b"a" * many), type=tarfile.XGLTYPE)],
+        "a long name": [member(x, b"a" * many, type=tarfile.GNUTYPE_LONGNAME)],
+        "a long link": [member(x, b"a" * many, type=tarfile.GNUTYPE_LONGLINK)],
+        "holes without end": [member(x, b"%d\n" % many + b"0\n" * many, pax_headers=sparse)],
+        "heads before heads": [member(x, type=tarfile.XHDTYPE)] * 400,
+    }
+
+
+@pytest.mark.parametrize("case", _giants())
+def test_a_members_head_is_read_no_further_than_one_may_be_long(
+    tmp_path: Path, home: Path, case: str
+) -> None:
+    content = (made(tmp_path / "old") / "hive.sqlite").read_bytes()
+    file = forged(tmp_path / "evil.tar.gz", *_giants()[case], member("agents"), database=content)
+    tracemalloc.start()
+    try:
+        said = refusal(file, home)
+        assert tracemalloc.get_traced_memory()[1] < 4 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
+    assert re.search(
+        r"cannot be restored: (a member's head in it is longer|it has a head for all|it is no backup)", said
+    )
+    assert not home.exists()
 
 
 @pytest.mark.parametrize("under", ["file", "link"])
