@@ -2,7 +2,6 @@
 
 import io
 import os
-import secrets as random
 import stat
 import tarfile
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from typing import BinaryIO
 
 from hyperhive import __version__
 from hyperhive.archive.check import examine
+from hyperhive.archive.drafts import drafting
 from hyperhive.archive.manifest import (
     DATABASE,
     FIRST,
@@ -62,7 +62,8 @@ def back_up(
     """
     try:
         _check(home, file)
-        with _beside(file) as (draft, database):
+        with _private(), drafting(file.parent) as folder:
+            draft, database = folder / "draft", folder / DATABASE
             progress("database")
             content = copy(home / DATABASE, database)
             writing = _Writing(home=home, secrets=secrets, progress=progress)
@@ -103,17 +104,13 @@ def _check(home: Path, file: Path) -> None:
 
 
 @contextmanager
-def _beside(file: Path) -> Iterator[tuple[Path, Path]]:
-    """Two paths beside ``file``, for what is not ready yet; whatever is there afterwards is removed."""
-    stem = f".{file.name[:100]}.{random.token_hex(4)}"
-    paths = file.with_name(f"{stem}.new"), file.with_name(f"{stem}.sqlite")
+def _private() -> Iterator[None]:
+    """Nothing that is made meanwhile is for others."""
     mask = os.umask(0o077)
     try:
-        yield paths
+        yield
     finally:
         os.umask(mask)
-        for path in (*paths, paths[1].with_name(f"{paths[1].name}-journal")):
-            path.unlink(missing_ok=True)
 
 
 def _publish(draft: Path, file: Path) -> None:
