@@ -80,7 +80,7 @@ def run(settings: Settings, *, open_browser: bool = False) -> int:
     raise_open_files()
     try:
         check_host(settings)
-        check_run(settings.run)
+        check_run(settings.run, home=settings.home)
         with Claim(settings.home), Claim(settings.run):
             check_room(settings.home)
             asyncio.run(_Daemon(settings, open_browser, dump).main())

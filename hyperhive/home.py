@@ -196,12 +196,25 @@ def _check_parts(folder: Path) -> None:
             )
 
 
-def check_run(run: Path) -> None:
-    """Refuse a run folder whose sockets would have paths too long for the kernel.
+def check_run(run: Path, *, home: Path) -> None:
+    """Refuse a run folder in the home's way, or whose sockets would have paths too long for the kernel.
 
     Raises:
         Refused: with what to set instead.
     """
+    way, its = Path(os.path.realpath(run)), Path(os.path.realpath(home))
+    if way == its:
+        raise Refused(
+            f"{run} is both the home and the run folder, and each must be a folder of its own; "
+            "set HYPERHIVE_RUN to another, or leave it out.",
+            code="run-in-the-way",
+        )
+    if its.is_relative_to(way) or any(way.is_relative_to(its / name) for name in _FOLDERS):
+        raise Refused(
+            f"The run folder {run} and the home {home} are in each other's way: neither may hold what the "
+            "other keeps; set HYPERHIVE_RUN to a folder beside the home, or leave it out.",
+            code="run-in-the-way",
+        )
     if len(os.fsencode(run)) + LONGEST_SOCKET > MAX_SOCKET_PATH:
         raise Refused(
             f"{run} is too long for sockets ({MAX_SOCKET_PATH} bytes in all); set HYPERHIVE_RUN to a shorter one.",

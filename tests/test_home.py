@@ -257,10 +257,35 @@ def test_what_a_disk_keeps_back_for_root_is_free_for_root_alone(tmp_path: Path) 
 
 def test_a_run_folder_that_sockets_do_not_fit_in_is_refused_to_the_byte(tmp_path: Path) -> None:
     longest = "/" + "r" * (107 - len("/agents/" + "x" * 31 + "/hive.sock") - 1)
-    check_run(Path(longest))
+    check_run(Path(longest), home=tmp_path)
     for long in (longest + "r", longest[:-1] + "ü"):
         with pytest.raises(Refused, match="too long for sockets"):
-            check_run(Path(long))
+            check_run(Path(long), home=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("home", "run", "said"),
+    [
+        ("h", "h", "is both the home and the run folder"),
+        ("h", "other/../h", "is both the home and the run folder"),
+        ("linked/h", "h", "is both the home and the run folder"),
+        ("h", ".", "are in each other's way"),
+        ("h", "h/agents", "are in each other's way"),
+        ("h", "h/environments/run", "are in each other's way"),
+    ],
+)
+def test_a_run_folder_in_the_homes_way_is_told_with_what_to_set(
+    tmp_path: Path, home: str, run: str, said: str
+) -> None:
+    (tmp_path / "linked").symlink_to(tmp_path)
+    with pytest.raises(Refused, match=said) as caught:
+        check_run(tmp_path / run, home=tmp_path / home)
+    assert "set HYPERHIVE_RUN to" in caught.value.message
+
+
+def test_a_run_folder_beside_or_below_the_home_is_none_of_its_parts() -> None:
+    for run in ("/srv/run", "/srv/h-run", "/srv/h/run"):
+        check_run(Path(run), home=Path("/srv/h"))
 
 
 @pytest.mark.parametrize("half", [b"", b"half", b"x" * 33])

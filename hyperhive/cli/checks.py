@@ -4,7 +4,6 @@ import errno
 import os
 import platform
 import resource
-import shutil
 import socket
 import sys
 from enum import StrEnum
@@ -17,7 +16,7 @@ from hyperhive.claude_code import find_claude
 from hyperhive.cli.errors import CommandError, NoDaemon
 from hyperhive.cli.hive import daemon, headline, state
 from hyperhive.errors import HiveError
-from hyperhive.home import check_run
+from hyperhive.home import check_run, free_bytes
 from hyperhive.mode import LIVE_KEYS, logins
 from hyperhive.repos.git import check_git, find_git
 from hyperhive.settings import Settings
@@ -109,17 +108,17 @@ def folder(name: str, path: Path, *, needs: int) -> Check:
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
         who = f"uid {os.geteuid()} may not write to {place}"
         return Check(name, Level.FAIL, who, "choose another with HYPERHIVE_HOME or HYPERHIVE_RUN")
-    free = shutil.disk_usage(place).free
+    free = free_bytes(place)
     text = f"{path}: {free / GIB:.1f} GiB free" if needs else str(path)
     if free < needs:
         return Check(name, Level.WARN, text, "make room: sessions and the database grow")
     return Check(name, Level.OK, text)
 
 
-def socket_path(run: Path) -> Check:
-    """Whether the longest socket's path fits into what the kernel takes."""
+def sockets(run: Path, home: Path) -> Check:
+    """Whether the run folder is out of the home's way, and its longest path short enough for the kernel."""
     try:
-        check_run(run)
+        check_run(run, home=home)
     except HiveError as error:
         return Check("sockets", Level.FAIL, error.message)
     return Check("sockets", Level.OK, "their paths are short enough")

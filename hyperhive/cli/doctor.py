@@ -43,7 +43,7 @@ def _with(settings: Settings) -> list[Check]:
         checks.port(settings.host, settings.port, taken_by_us=running.level is Level.OK),
         checks.folder("home", settings.home, needs=2 * checks.GIB),
         checks.folder("run folder", settings.run, needs=0),
-        checks.socket_path(settings.run),
+        checks.sockets(settings.run, settings.home),
         checks.claude(settings.claude, settings.home),
         checks.credentials(settings.home, rehearse=settings.rehearse),
         *checks.runtimes(settings.runtime),

@@ -128,7 +128,7 @@ def test_what_an_agent_planted_as_its_login_is_not_read(
 
 @pytest.mark.parametrize(("length", "level"), [(20, Level.OK), (100, Level.FAIL)])
 def test_the_run_folder_must_leave_room_for_the_sockets(length: int, level: Level) -> None:
-    assert checks.socket_path(Path("/" + "r" * length)).level is level
+    assert checks.sockets(Path("/" + "r" * length), Path("/home")).level is level
 
 
 def test_no_hive_starts_without_a_git_that_works(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
