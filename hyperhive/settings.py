@@ -1,16 +1,11 @@
 """Settings: flags, then environment (``HYPERHIVE_*``), then ``hyperhive.toml`` in the home, then defaults."""
 
+import json
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from hyperhive.errors import Refused
 
@@ -56,14 +51,31 @@ def _place(value: object) -> object:
     return whole_path(text)
 
 
+def _names(value: object) -> object:
+    """A list; as JSON where it comes from a variable."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError('it is no JSON; write a list, e.g. ["hive.lan"]') from None
+
+
+_PREFIX = "HYPERHIVE_"
 _WEEK = 604_800.0
 _Place = Annotated[Path, BeforeValidator(_place)]
+_Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 
 
-class Settings(BaseSettings):
-    """Everything that can be set. Durations in seconds, at most a week."""
+class Settings(BaseModel):
+    """Everything that can be set. Durations in seconds, at most a week.
 
-    model_config = SettingsConfigDict(env_prefix="HYPERHIVE_", extra="forbid", frozen=True)
+    Raises:
+        ValidationError: a value is not as it must be, or the file holds something that cannot be set.
+        ValueError, OSError: the file is not TOML, or cannot be read.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
     home: _Place = Field(default_factory=default_home)
     run: _Place = Field(default_factory=default_run)
@@ -71,7 +83,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=7000, ge=0, le=65535)
     public: bool = False  # binding beyond loopback wants it
-    allowed_hosts: tuple[str, ...] = ()  # further Host headers to answer to, when public
+    allowed_hosts: _Names = ()  # further Host headers to answer to, when public
     runtime: Literal["auto", "nixos", "nspawn", "bubblewrap", "process"] = "auto"
     rehearse: bool = False
     scenario: Path | None = None  # a scenario file for rehearsal; absent: the built-in one
@@ -85,17 +97,23 @@ class Settings(BaseSettings):
     warm: float = Field(default=20.0, ge=0, le=_WEEK)  # an idle Claude process is kept so long
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Flags, environment, the home's file."""
-        flags: dict[str, Any] = init_settings()
+    def __init__(self, **flags: Any) -> None:
         home = flags.get("home")
         file = (whole_path(str(home)) if home else default_home()) / "hyperhive.toml"
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
+        super().__init__(**{**_from_file(file), **_from_environment(), **flags})
+
+
+def _from_environment() -> dict[str, Any]:
+    """What is set by variables; their names may be in small letters."""
+    found = {key.upper(): value for key, value in os.environ.items()} | dict(os.environ)
+    wanted = {name: _PREFIX + name.upper() for name in Settings.model_fields}
+    return {name: found[variable] for name, variable in wanted.items() if variable in found}
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    import tomllib  # few have such a file, and a start waits for what it imports
+
+    with path.open("rb") as file:
+        return tomllib.load(file)

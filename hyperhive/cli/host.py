@@ -21,19 +21,16 @@ def up(args: Args) -> int:
     # The daemon's parts take a while to import, and make nothing that could be collected: it looks again later.
     gc.disable()
     from pydantic import ValidationError
-    from pydantic_settings import SettingsError
 
     from hyperhive.errors import HiveError
     from hyperhive.settings import Settings
 
     try:
-        settings = Settings(**flags)  # type: ignore[arg-type]
+        settings = Settings(**flags)
     except ValidationError as error:
         raise Usage(" ".join(_setting(dict(e)) for e in error.errors(include_url=False))) from None
     except HiveError as error:
         raise CommandError(error.message) from None
-    except SettingsError as error:
-        raise Usage(f"The environment: {error}; see docs/operate.md for what it may be.") from None
     except (ValueError, OSError) as error:  # not TOML, not UTF-8, not to be read
         raise CommandError(f"The home's hyperhive.toml cannot be read: {error}; correct the file.") from None
     from hyperhive.daemon import run

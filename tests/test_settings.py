@@ -1,0 +1,59 @@
+"""Where a setting comes from: flags, then the environment, then the home's file."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from hyperhive.settings import Settings
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"HYPERHIVE_{name.upper()}", raising=False)
+    (tmp_path / "hyperhive.toml").write_text(
+        'port = 1\ntick = 2\nallowed_hosts = ["file.lan"]\nname = "file"\n'
+    )
+    return tmp_path
+
+
+def test_a_flag_goes_before_a_variable_and_that_before_the_file(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HYPERHIVE_PORT", "3")
+    monkeypatch.setenv("HYPERHIVE_TICK", "4.5")
+    found = Settings(home=home, port=5)
+    assert (found.port, found.tick, found.name, found.builds) == (5, 4.5, "file", 4)
+
+
+def test_the_file_is_the_one_of_the_home_that_a_variable_names(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HYPERHIVE_HOME", str(home))
+    found = Settings()
+    assert (found.home, found.port, found.allowed_hosts) == (home, 1, ("file.lan",))
+
+
+def test_a_list_in_a_variable_is_json(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HYPERHIVE_ALLOWED_HOSTS", '["a.lan", "b.lan"]')
+    assert Settings(home=home).allowed_hosts == ("a.lan", "b.lan")
+    for bad in ("a.lan", '"a.lan"', "7", '{"a": 1}', "[1]", ""):
+        monkeypatch.setenv("HYPERHIVE_ALLOWED_HOSTS", bad)
+        with pytest.raises(ValidationError, match="allowed_hosts"):
+            Settings(home=home)
+
+
+def test_a_variable_may_be_in_small_letters_and_one_that_is_none_of_ours_is_left_alone(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("hyperhive_rehearse", "true")
+    monkeypatch.setenv("HYPERHIVE_COLOUR", "blue")
+    assert Settings(home=home).rehearse
+
+
+def test_a_default_is_looked_at_like_any_other_value(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "/x/\x1b[31m")
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    with pytest.raises(ValidationError, match="home"):
+        Settings()
