@@ -37,11 +37,11 @@ class SessionsApi:
 
     async def end(self, request: Request) -> Response:
         ended = self._shown()
-        await written_down(self._hive, "end-sessions")
         for key in self._security.sessions.close_all():
             self._streams.drop(key)
         self._security.forget_entries()
-        self._security.log.done(f"All {len(ended)} sessions and open entry links ended", _from(request))
+        self._security.log.done(f"All sessions ({len(ended)}) and open entry links ended", _from(request))
+        await written_down(self._hive, "end-sessions")
         return JSONResponse({"sessions": ended})
 
     def _shown(self) -> list[dict[str, str]]:

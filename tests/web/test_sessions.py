@@ -43,6 +43,25 @@ async def test_all_sessions_end_at_once_with_their_streams_and_links(hive: FakeH
     assert hive.audits[-1] == ("end-sessions", "HTTP 127.0.0.1")
 
 
+async def test_what_is_written_down_about_the_end_of_all_sessions_has_happened(
+    face: Face, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    seen: list[object] = []
+
+    async def looks(action: str, *, by: str) -> None:
+        if action == "end-sessions":
+            seen.append((face.security.sessions.listed(), caplog.messages[-1]))
+            face.security.sessions.open("10.0.0.9")  # who comes in now is no part of it
+
+    monkeypatch.setattr(face.hive, "audit", looks)
+    async with face.browser(), face.client(**BEARER) as operator:
+        ended = (await operator.delete("/api/sessions")).json()["sessions"]
+    assert [one["where"] for one in ended] == ["127.0.0.1"]
+    assert seen == [((), "All sessions (1) and open entry links ended, from 127.0.0.1.")]
+    assert [one.where for one in face.security.sessions.listed()] == ["10.0.0.9"]
+
+
 async def test_the_command_line_sees_and_ends_them_too(
     commandline: httpx.AsyncClient, hive: FakeHive
 ) -> None:
