@@ -56,12 +56,17 @@ class Dump:
     def _listen(self, pipe: int) -> None:
         while heard := os.read(pipe, 4096):
             if set(heard) != {_NUMBER}:
-                with contextlib.suppress(Exception):
-                    self.nudge()
+                self._try("A signal could not be passed on", self.nudge)
             if _NUMBER in heard:
-                # Nothing that goes wrong here may end it: there is no other way to look inside.
-                with contextlib.suppress(Exception):
-                    self._write()
+                self._try("SIGUSR1: not all of it could be written", self._write)
+
+    def _try(self, failed: str, step: Callable[[], object]) -> None:
+        """Nothing that goes wrong here may end it: there is no other way to look inside."""
+        try:
+            step()
+        except Exception as error:
+            with contextlib.suppress(OSError):  # the log itself
+                self._say(_record(safe(f"{failed}: {error!r}")), ())
 
     def _write(self) -> None:
         names = {thread.ident: thread.name for thread in threading.enumerate()}

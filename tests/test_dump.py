@@ -1,7 +1,11 @@
 """What a dump says of threads and mailboxes, however many and whatever they are called."""
 
+import os
+import select
+import signal
 import sys
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 from hyperhive.dump import MAX_FRAMES, MAX_LINES, Dump, mailbox, stacks
@@ -87,3 +91,33 @@ def test_it_is_bounded_and_nothing_in_it_passes_for_another_record(tmp_path: Pat
     assert len(lines) == MAX_LINES + 2
     assert lines[:2] == ["head", "  a b \\x1b[31m"]
     assert lines[-1] == "  … the rest is left out"
+
+
+def test_what_goes_wrong_in_a_dump_is_a_line_of_the_log_and_the_next_one_works(tmp_path: Path) -> None:
+    failures = [ValueError("odd\nbytes"), None]
+
+    def mailboxes() -> Iterable[str]:
+        if (failure := failures.pop(0)) is not None:
+            raise failure
+        return ["alice: idle"]
+
+    def nudge() -> None:
+        raise RuntimeError("the loop is gone")
+
+    heard, wakes = os.pipe()
+    with (tmp_path / "out").open("wb") as out:
+        dump = Dump(out=out.fileno())
+        dump.mailboxes, dump.nudge = mailboxes, nudge
+        listens = threading.Thread(target=dump._listen, args=(heard,))
+        listens.start()
+        for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGUSR1):
+            os.write(wakes, bytes([number]))
+            eventually(lambda: not select.select([heard], [], [], 0)[0])  # one after the other
+        os.close(wakes)
+        listens.join(60)
+        assert not listens.is_alive()
+    os.close(heard)
+    said = (tmp_path / "out").read_text()
+    assert "SIGUSR1: not all of it could be written: ValueError('odd\\nbytes')" in said
+    assert "A signal could not be passed on: RuntimeError('the loop is gone')" in said
+    assert said.count("SIGUSR1: 1 mailboxes\n  alice: idle\n") == 1
