@@ -65,6 +65,7 @@ class McpHttp:
     def stop(self) -> None:
         """End all open requests and streams, so that a server that shuts down need not wait for them."""
         self._stopping.set()
+        self._loaded.set()  # who waits for it hears that it will not be
         for scope in tuple(self._requests):
             scope.cancel()
 

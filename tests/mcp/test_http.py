@@ -8,6 +8,7 @@ import httpx
 import pytest
 from mcp import Client
 
+from hyperhive.mcp import http as http_door
 from hyperhive.mcp.http import MAX_BODY, MAX_SESSIONS, McpHttp
 from tests.fakes.hive import FakeHive
 from tests.mcp.doors import served, structured
@@ -39,6 +40,19 @@ async def test_a_request_while_it_loads_waits_for_it(hive: FakeHive) -> None:
         early = asyncio.create_task(http.post("/mcp", json=INITIALIZE, headers=ACCEPT))
         async with door.running():
             assert (await early).status_code == 200
+
+
+async def test_a_request_while_it_loads_does_not_hold_up_a_stop(
+    hive: FakeHive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_door, "LOAD_WAIT", 600.0)
+    door = McpHttp(hive=hive)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(door.app), base_url="http://hive") as http:
+        early = asyncio.create_task(http.post("/mcp", json=INITIALIZE, headers=ACCEPT))
+        await asyncio.sleep(0)
+        door.stop()
+        async with asyncio.timeout(60):
+            assert (await early).status_code == 503
 
 
 async def test_a_request_that_is_too_long_is_refused(url: str) -> None:
