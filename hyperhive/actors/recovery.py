@@ -51,13 +51,12 @@ class Recovery:
             return
         if core.config.restart == "never":
             return
-        now = shared.now()
-        memory.failures = memory.failures.add(now.timestamp(), shared.policy)
+        memory.failures = memory.failures.add(shared.clock(), shared.policy)
         if memory.failures.exhausted(shared.policy):
             core.commit(replace(record, quarantined=error), AgentQuarantined(agent=core.name, error=error))
             return
         delay = memory.failures.delay(shared.policy, shared.random())
-        memory.restart_at = now + timedelta(seconds=delay)
+        memory.restart_at = shared.now() + timedelta(seconds=delay)
         self.await_restart()
         core.show()
 

@@ -282,7 +282,7 @@ class Tree:
             "layout": self.layout,
             "timers": self._watcher,
             "tick": self._shared.tick,
-            "now": self.now,
+            "clock": self._shared.clock,
         }
 
     def _make_proposals(self, repos: Repositories) -> Proposals:

@@ -421,6 +421,21 @@ def test_a_clock_that_is_set_ten_years_off_moves_no_restart_and_tells_nothing(ri
     assert rig.told("alice", "needs_login", "needs_update", "stopped") == []
 
 
+@pytest.mark.parametrize("hours", [1, -1])
+def test_a_container_that_falls_over_again_and_again_is_quarantined_however_the_clock_is_set(
+    rig: Rig, hours: int
+) -> None:
+    rig.spawn("alice")
+    for crash in range(1, 6):
+        pid = rig.view("alice").pid
+        rig.back += timedelta(hours=hours)
+        rig.runtime.crash("alice")
+        eventually(lambda n=crash: len(crashes(rig, "alice")) == n)  # type: ignore[misc]  # binds
+        if crash < 5:
+            returned(rig, "alice", pid)
+    eventually(lambda: rig.view("alice").quarantined is not None)
+
+
 # -- what comes back
 
 
