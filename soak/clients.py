@@ -11,7 +11,7 @@ from typing import Any
 DEADLINE = 60.0
 _LIMIT = 64 * 1024 * 1024
 """Bytes of a line: a state of hundreds of agents is one."""
-_HELLO = {
+HELLO = {
     "protocolVersion": "2025-11-25",
     "capabilities": {},
     "clientInfo": {"name": "soak", "version": "1"},
@@ -72,7 +72,7 @@ async def mcp(socket: Path) -> AsyncIterator[Line]:
     """A session on an agent's ``mcp.sock``."""
     async with connection(socket) as (reader, writer):
         line = Line(reader, writer)
-        await line.ask("initialize", **_HELLO)
+        await line.ask("initialize", **HELLO)
         line.tell("notifications/initialized")
         yield line
 

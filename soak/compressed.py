@@ -108,16 +108,7 @@ async def _living(plan: Plan, place: Path) -> AsyncIterator[World]:
     home, run_, told = place / "home", place / "run", place / "told"
     home.mkdir(mode=0o700)
     run_.mkdir(mode=0o700)
-    words = [home, run_, told, plan.port, plan.speed, int(plan.trace)]
-    with (place / "log").open("wb") as log:
-        hive = subprocess.Popen(
-            [sys.executable, "-m", "soak.hive", *map(str, words)],
-            stdin=subprocess.PIPE,  # which ends with this process, however it ends
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            cwd=Path(__file__).resolve().parent.parent,
-        )
+    hive = _started(place / "log", home, run_, told, plan.port, plan.speed, int(plan.trace))
     try:
         port = int(await _said(place / "port", hive))
         token = await _said(home / "operator.token", hive)
@@ -145,6 +136,19 @@ async def _living(plan: Plan, place: Path) -> AsyncIterator[World]:
         except subprocess.TimeoutExpired:
             hive.kill()
             hive.communicate()
+
+
+def _started(log: Path, *words: object) -> "subprocess.Popen[bytes]":
+    """The hive's process, which writes into ``log``."""
+    with log.open("wb") as out:
+        return subprocess.Popen(
+            [sys.executable, "-m", "soak.hive", *map(str, words)],
+            stdin=subprocess.PIPE,  # which ends with this process, however it ends
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+            cwd=Path(__file__).resolve().parent.parent,
+        )
 
 
 async def _said(file: Path, hive: "subprocess.Popen[bytes]") -> str:

@@ -9,21 +9,12 @@ from collections.abc import Awaitable, Callable
 
 import httpx
 
-from soak.clients import connection, drain, mcp, stream
+from soak.clients import HELLO, connection, drain, mcp, stream
 from soak.world import MANAGER, World
 
 SERVICES = ("#store", "#hub", "#broker", "#gatekeeper")
 _FAILED = (OSError, asyncio.IncompleteReadError, TimeoutError, httpx.HTTPError, ValueError)
-_INITIALIZE = {
-    "jsonrpc": "2.0",
-    "id": 1,
-    "method": "initialize",
-    "params": {
-        "protocolVersion": "2025-11-25",
-        "capabilities": {},
-        "clientInfo": {"name": "soak", "version": "1"},
-    },
-}
+_INITIALIZE = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": HELLO}
 _PROGRAMS = {"Accept": "application/json, text/event-stream"}
 
 
