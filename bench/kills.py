@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import statistics
-import subprocess
 import sys
 import threading
 import time
@@ -12,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
+from bench.helper import Helper
 from bench.hives import running
 from bench.measure import Goal, Row
 from hyperhive.actors.watcher import Watcher
@@ -55,29 +55,8 @@ def rows() -> Iterator[Row]:
     yield Row("kill -9 → frame at an SSE client", told * 1e3, BUDGET * 1e3, "ms", "budget", Goal(ratio=1.0))
 
 
-class _Helper:
-    """A process that is told a line and answers with lines."""
-
-    def __init__(self, script: str) -> None:
-        command = [sys.executable, "-I", "-S", "-c", script]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def __enter__(self) -> "_Helper":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.wait(10)
-        self._process.stdout.close()
-
-    def tell(self, line: object) -> None:
-        assert self._process.stdin is not None
-        print(line, file=self._process.stdin, flush=True)
-
-    def hear(self) -> str:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline()
+def _helper(script: str) -> Helper:
+    return Helper([sys.executable, "-I", "-S", "-c", script])
 
 
 def _noticed() -> tuple[float, float]:
@@ -90,12 +69,12 @@ def _noticed() -> tuple[float, float]:
         stack.callback(_end, others)
         for pid in others:
             _watch(watcher, pid, lambda: None)
-        waiter, killer = stack.enter_context(_Helper(_WAITER)), stack.enter_context(_Helper(_KILLER))
+        waiter, killer = stack.enter_context(_helper(_WAITER)), stack.enter_context(_helper(_KILLER))
         pairs = [_kill(watcher, waiter, killer) for _ in range(KILLS)]
     return statistics.median(pair[0] for pair in pairs), statistics.median(pair[1] for pair in pairs)
 
 
-def _kill(watcher: Watcher, waiter: _Helper, killer: _Helper) -> tuple[float, float]:
+def _kill(watcher: Watcher, waiter: Helper, killer: Helper) -> tuple[float, float]:
     """Seconds from one kill to both notices of it."""
     waiter.tell("")
     pid, note = int(waiter.hear()), _Note()

@@ -20,11 +20,11 @@ from hyperhive.actors.store import Write
 from hyperhive.bridge import Bridge
 from hyperhive.domain.events import MessageSent
 from hyperhive.home import raise_open_files
-from hyperhive.running.hive import RunningHive
 from hyperhive.web.app import build
 from hyperhive.web.security import Security
 from hyperhive.web.server import Server, bind, serve
 from tests.actors.rig import Quiet, Rig
+from tests.running.over import over
 
 _EVENT = MessageSent(agent="alice", id=7, sender="alice", to="manager")
 _TOKEN = "the-operators-token-0123456789-abcdefghij"
@@ -210,14 +210,7 @@ async def _serve(rig: Rig) -> None:
     rig.up()
     rig.readers.post = bridge.feed.post  # type: ignore[method-assign]
     await asyncio.to_thread(rig.settled, "manager")
-    hive = RunningHive(
-        tree=rig.tree,
-        database=rig.database,
-        bridge=bridge,
-        watcher=rig.watcher,
-        runtime=rig.runtime,
-        repos=rig.repos,
-    )
+    hive = over(rig, bridge)
     bound = bind("127.0.0.1", 0)
     port = bound.getsockname()[1]
     app = build(hive=hive, security=Security(token=_TOKEN, port=port))

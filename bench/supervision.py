@@ -1,15 +1,15 @@
 """From an actor's crash to its successor's answer, one and a storm, against a supervisor of Erlang/OTP."""
 
 import statistics
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+from bench.helper import Helper
 from bench.measure import Goal, Row, interleaved
 from bench.peers import peer
 from hyperhive.actors.address import Address
@@ -115,36 +115,21 @@ class _Ours:
         return time.perf_counter() - began
 
 
-class _Otp:
+class _Otp(Helper):
     """The same under OTP, in a process of its own."""
 
     def __init__(self, escript: str) -> None:
-        script = Path(__file__).with_name("otp.escript")
-        self._process = subprocess.Popen(
-            [escript, str(script), str(STORM)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        super().__init__([escript, str(Path(__file__).with_name("otp.escript")), str(STORM)])
 
-    def __enter__(self) -> "_Otp":
-        assert self._said() == "ready"
+    def __enter__(self) -> Self:
+        assert self.hear() == "ready"
         return self
-
-    def __exit__(self, *_: object) -> None:
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.wait(10)
-        self._process.stdout.close()
 
     def crash(self, count: int, times: int) -> float:
         """Seconds, by its own clock; the median of so many times."""
         time.sleep(_SETTLE)
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{count} {times}\n")
-        self._process.stdin.flush()
-        return float(self._said()) / 1e6
-
-    def _said(self) -> str:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline().strip()
+        self.tell(f"{count} {times}")
+        return float(self.hear()) / 1e6
 
 
 def _threads(count: int, times: int) -> float:

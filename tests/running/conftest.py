@@ -8,6 +8,7 @@ import pytest
 from hyperhive.bridge import Bridge
 from hyperhive.running.hive import RunningHive
 from tests.actors.rig import Quiet, Rig
+from tests.running.over import over
 
 Running = tuple[RunningHive, Rig]
 
@@ -21,14 +22,6 @@ async def hive(tmp_path: Path) -> AsyncIterator[Running]:
         rig.up()
         rig.readers.post = bridge.feed.post  # type: ignore[method-assign]
         rig.settled("manager")
-        running = RunningHive(
-            tree=rig.tree,
-            database=rig.database,
-            bridge=bridge,
-            watcher=rig.watcher,
-            runtime=rig.runtime,
-            repos=rig.repos,
-        )
-        yield running, rig
+        yield over(rig, bridge), rig
         bridge.close()
         rig.end()
