@@ -1,12 +1,15 @@
 """A backup is one private file with everything a hive needs, whatever is going on around it and inside."""
 
 import gzip
+import itertools
 import os
 import shutil
 import socket
 import stat
 import threading
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -227,34 +230,45 @@ def test_folders_called_objects_in_one_another_are_not_walked_again_and_again(tm
     assert seen < 1_000
 
 
+@contextmanager
+def again_and_again(step: Callable[[int], None]) -> Iterator[None]:
+    """A thread that takes a step, with its number, until the block ends; what fails in it fails the test."""
+    stop = threading.Event()
+
+    def run() -> None:
+        for turn in itertools.count(1):
+            if stop.is_set():
+                return
+            step(turn)
+
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(run)
+        try:
+            yield
+        finally:
+            stop.set()
+            running.result(60)
+
+
 def test_files_that_change_and_vanish_while_they_are_read_do_no_harm(
     home: Path, file: Path, tmp_path: Path
 ) -> None:
     state = home / "agents" / "alice" / "state"
-    stop = threading.Event()
 
-    def busy() -> None:
-        turn = 0
-        while not stop.is_set():
-            turn += 1
-            with (state / "grows").open("ab") as grows:
-                grows.write(b"x" * 10_000)
-            (state / "shrinks").write_bytes(b"y" * (turn * 7919 % 100_000))
-            (state / f"comes{turn % 7}").mkdir(exist_ok=True)
-            (state / f"comes{turn % 7}" / "inner").write_text("here")
-            (state / f"comes{turn % 7}" / "inner").unlink()
-            (state / f"comes{turn % 7}").rmdir()
-            if turn % 50 == 0:
-                (state / "grows").unlink()
+    def busy(turn: int) -> None:
+        with (state / "grows").open("ab") as grows:
+            grows.write(b"x" * 10_000)
+        (state / "shrinks").write_bytes(b"y" * (turn * 7919 % 100_000))
+        (state / f"comes{turn % 7}").mkdir(exist_ok=True)
+        (state / f"comes{turn % 7}" / "inner").write_text("here")
+        (state / f"comes{turn % 7}" / "inner").unlink()
+        (state / f"comes{turn % 7}").rmdir()
+        if turn % 50 == 0:
+            (state / "grows").unlink()
 
-    thread = threading.Thread(target=busy)
-    thread.start()
-    try:
+    with again_and_again(busy):
         for turn in range(4):
             back_up(home, file.with_name(f"{turn}"))
-    finally:
-        stop.set()
-        thread.join(20)
     for turn in range(4):
         restored = restore(file.with_name(f"{turn}"), tmp_path / f"again{turn}")
         assert (restored.home / "agents/alice/state/notes.md").read_text() == "I am alice\n"
@@ -264,26 +278,17 @@ def test_a_repository_is_whole_though_it_was_packed_anew_meanwhile(
     home: Path, file: Path, tmp_path: Path
 ) -> None:
     repo = home / "agents" / "alice" / "applied"
-    stop = threading.Event()
 
-    def commits() -> None:
-        turn = 0
-        while not stop.is_set():
-            turn += 1
-            (repo / "agent.toml").write_text(f"# {turn}\n")
-            git(repo, "commit", "-q", "-a", "-m", f"Turn {turn}")
-            git(repo, "tag", f"deployed/{turn}")
-            if turn % 5 == 0:
-                git(repo, "gc", "-q", "--prune=now")
+    def commit(turn: int) -> None:
+        (repo / "agent.toml").write_text(f"# {turn}\n")
+        git(repo, "commit", "-q", "-a", "-m", f"Turn {turn}")
+        git(repo, "tag", f"deployed/{turn}")
+        if turn % 5 == 0:
+            git(repo, "gc", "-q", "--prune=now")
 
-    thread = threading.Thread(target=commits)
-    thread.start()
-    try:
+    with again_and_again(commit):
         for turn in range(6):
             back_up(home, file.with_name(f"{turn}"))
-    finally:
-        stop.set()
-        thread.join(30)
     for turn in range(6):
         restored = restore(file.with_name(f"{turn}"), tmp_path / f"again{turn}").home / "agents/alice/applied"
         assert "missing" not in git(restored, "fsck", "--connectivity-only")
