@@ -13,13 +13,12 @@ from hyperhive.actors.job import Job, Result
 from hyperhive.actors.layout import AgentPaths, Layout
 from hyperhive.actors.observer import Credentials
 from hyperhive.actors.operations import Operations
+from hyperhive.actors.painting import painted
 from hyperhive.actors.ports import Outbound, Watches
 from hyperhive.actors.reply import Call, Reply
 from hyperhive.actors.store import Write
 from hyperhive.domain.agent_config import AgentConfig, parse
-from hyperhive.domain.axes import Container
 from hyperhive.domain.events import HelperEvent
-from hyperhive.domain.launch import role_of
 from hyperhive.domain.parts import AgentGone, AgentShown
 from hyperhive.domain.policy import Failures, RestartPolicy
 from hyperhive.domain.records import AgentRecord, Ordered
@@ -289,32 +288,15 @@ class Core:
 
     def view(self) -> AgentView:
         """The agent as it is now. The inbox depth is the board's."""
-        record, memory = self.record, self.memory
-        axes = record.axes
-        return AgentView(
-            name=record.name,
-            role=role_of(record.name),
-            container="unknown" if memory.unknown else (axes.container or Container.STOPPED).value,
-            login=axes.login.value if axes.login else "unknown",
-            revision=axes.revision.value if axes.revision else "unknown",
-            transient=record.transient.value if record.transient else None,
-            transient_since=record.transient_since if record.transient else None,
-            paused=record.paused,
-            quarantined=record.quarantined,
-            turn=memory.turn,
-            model=record.model,
-            recorded_revision=record.built_revision,
-            generation=record.generation,
-            commit=record.built_commit,
-            warnings=record.warnings,
-            runtime=self.shared.runtime.name,
-            confined=self.shared.runtime.confined,
-            pid=record.handle.pid if record.handle and axes.container is Container.RUNNING else None,
+        memory = self.memory
+        return painted(
+            self.record,
+            memory.turn,
+            self.shared.runtime,
+            unknown=memory.unknown,
             ready=memory.session is not None,
-            last_error=record.last_error,
             restart_at=memory.restart_at,
             last_activity=memory.last_activity,
-            since=record.since,
         )
 
 

@@ -12,7 +12,7 @@ from hyperhive.actors.agent import AgentActor, Show
 from hyperhive.actors.board import Board
 from hyperhive.actors.broker import Broker, WaitingRoom
 from hyperhive.actors.clerk import Clerk
-from hyperhive.actors.core import AgentMemory, Core, Shared
+from hyperhive.actors.core import AgentMemory, Shared
 from hyperhive.actors.crew import Crew
 from hyperhive.actors.desk import Desk
 from hyperhive.actors.entry import insert_agent
@@ -20,7 +20,7 @@ from hyperhive.actors.gatekeeper import Gatekeeper
 from hyperhive.actors.gauges import Gauges
 from hyperhive.actors.hub import Committed, EventHub
 from hyperhive.actors.layout import Layout
-from hyperhive.actors.observer import with_logins
+from hyperhive.actors.painting import Painter
 from hyperhive.actors.ports import Frames
 from hyperhive.actors.proposals import Proposals
 from hyperhive.actors.reply import Reply
@@ -32,22 +32,13 @@ from hyperhive.actors.rounds import Rounds
 from hyperhive.actors.store import Store, Write
 from hyperhive.actors.supervisor import Add, Remove, Root
 from hyperhive.actors.watcher import Watcher
-from hyperhive.domain.axes import Container, Transient
+from hyperhive.domain.axes import Transient
 from hyperhive.domain.events import AgentQuarantined
 from hyperhive.domain.names import MANAGER, check_name
-from hyperhive.domain.parts import (
-    AgentGone,
-    AgentShown,
-    Approvals,
-    Drafts,
-    Inbox,
-    InboxDepth,
-    Kept,
-    Questions,
-)
+from hyperhive.domain.parts import AgentShown
 from hyperhive.domain.records import AgentRecord
 from hyperhive.domain.turns import TurnState
-from hyperhive.domain.views import AgentView, HiveView, TurnView
+from hyperhive.domain.views import HiveView, TurnView
 from hyperhive.errors import HiveError
 from hyperhive.repos.repositories import Repositories
 from hyperhive.store.database import Database, Tx
@@ -73,6 +64,7 @@ class Tree:
 
     Args:
         hive: the hive's own view, for the snapshot.
+        board: one that is painted and shown already; ``None``: a new one.
         repos: the config repositories.
         clerk: works on them beside the mailboxes; the tree closes it.
         desk: what the manager has before it.
@@ -87,6 +79,7 @@ class Tree:
         frames: Frames,
         watcher: Watcher,
         hive: HiveView,
+        board: Board | None = None,
         now: Callable[[], datetime],
         repos: Repositories,
         clerk: Clerk,
@@ -94,7 +87,8 @@ class Tree:
         shared: Callable[[Services], Shared],
         kept: Retained = KEPT,
     ) -> None:
-        self.board = Board(hive=hive, seq=database.reader().events.newest())
+        self._shown = board is not None
+        self.board = board or Board(hive=hive, seq=database.reader().events.newest())
         self.roster = Roster()
         self._crew = Crew()
         # Each goes on where the one before it ends: a second thread would only wake.
@@ -107,6 +101,9 @@ class Tree:
         self._watcher = watcher
         self.now = now
         self._shared = shared(self.services)
+        self._painter = Painter(
+            database=database, layout=self._shared.layout, runtime=self._shared.runtime, now=now
+        )
         self._clerk = clerk
         self._desk = desk
         self._kept = kept
@@ -119,7 +116,8 @@ class Tree:
         with self._database.transaction() as tx:
             if tx.agents.get(MANAGER) is None:
                 self._enter(tx, MANAGER, "system")
-        self.board.apply((), (*self._recorded_agents(), *self._sections()))
+        if not self._shown:
+            self.board.apply((), (*self._painter.agents(), *self._sections()))
         for post in self._service_posts():
             self.roster.add(post)
         for record in self._database.reader().agents.all():
@@ -162,7 +160,7 @@ class Tree:
     def _enter(self, tx: Tx, name: str, by: str) -> AgentRecord:
         """Record a new agent and show it, so that whoever hears of it finds it."""
         record = insert_agent(tx, name, by=by, layout=self._shared.layout)
-        tx.show(AgentShown(self._recorded(record, None)))
+        tx.show(AgentShown(self._painter.agent(record, None)))
         return record
 
     def adopt(self, name: str) -> None:
@@ -191,41 +189,13 @@ class Tree:
 
     def _sections(self) -> tuple[object, ...]:
         """What the snapshot shows beside the agents' own views."""
-        reader = self._database.reader()
-        parts: list[object] = [
-            self.board.hive.model_copy(update={"trouble": self._troubles}),
-            Inbox(tuple(reader.messages.inbox())),
-            Questions(tuple(reader.questions.open())),
-            Approvals(tuple(reader.approvals.pending())),
-            Kept(with_logins(reader.agents.kept(), self._shared.layout)),
-            Drafts(tuple(reader.drafts.all())),
-        ]
-        names = {record.name for record in reader.agents.all()}
-        parts += [InboxDepth(name, reader.messages.depth(name)) for name in sorted(names)]
-        parts += [AgentGone(name) for name in self.board.names if name not in names]
-        return tuple(parts)
-
-    def _recorded_agents(self) -> list[AgentShown]:
-        reader = self._database.reader()
-        return [
-            AgentShown(self._recorded(record, reader.turns.open(record.name)))
-            for record in reader.agents.all()
-        ]
+        view = self.board.hive.model_copy(update={"trouble": self._troubles})
+        return (view, *self._painter.sections(self.board))
 
     def _ask_agents(self) -> None:
         for post in self.roster.all():
             if not post.name.startswith("#"):
                 post.address.tell(Show())
-
-    def _recorded(self, record: AgentRecord, turn: int | None) -> AgentView:
-        """An agent as it was left. Whether its container still runs is not known before its actor has looked."""
-        state = TurnState.IDLE if turn is None else TurnState.THINKING
-        memory = AgentMemory(
-            turn=TurnView(state=state, since=self.now(), turn=turn),
-            unknown=record.axes.container is Container.RUNNING,
-        )
-        address = Address(record.name)
-        return Core(record=record, open_turn=turn, shared=self._shared, memory=memory, address=address).view()
 
     def _service_posts(self) -> tuple[Post, ...]:
         services, database, crew = self.services, self._database, self._mail_crew

@@ -1,38 +1,28 @@
 """The HTTP faces of a hive: one for the operator over TCP, one for the command line on ``host.sock``."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Sequence
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hyperhive.errors import HiveError
 from hyperhive.hive import Hive
 from hyperhive.web import pages
 from hyperhive.web.agents_api import AgentsApi
 from hyperhive.web.approvals_api import ApprovalsApi
-from hyperhive.web.asked import MAX_BODY
 from hyperhive.web.assets import Assets
 from hyperhive.web.door import CommandLine, Door
-from hyperhive.web.headers import SecureHeaders
+from hyperhive.web.face import Lifespan, face
 from hyperhive.web.hive_api import HiveApi
-from hyperhive.web.limits import BodyLimit
+from hyperhive.web.limits import MAX_BODY
 from hyperhive.web.login import Login, written_down
 from hyperhive.web.openapi import Description
-from hyperhive.web.problems import Unexpected, on_hive_error, on_http_error
 from hyperhive.web.security import Security
 from hyperhive.web.sessions_api import SessionsApi
 from hyperhive.web.streams import Streams
-
-MAX_MCP_BODY = 1024 * 1024
-"""Bytes of one MCP request."""
-
-Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 
 
 def build(
@@ -67,7 +57,9 @@ def build(
     ]
     if mcp_app is not None:
         routes.append(Route("/mcp", _AsIs(mcp_app), methods=["GET", "POST", "DELETE"]))
-    return _app(hive, streams, routes, [Middleware(Door, security=security)], lifespan, max_body)
+    app = face(hive, routes, [Middleware(Door, security=security)], lifespan=lifespan, max_body=max_body)
+    app.state.streams = streams
+    return app
 
 
 def build_host(
@@ -90,7 +82,9 @@ def build_host(
     streams = streams or Streams()
     keys = [] if security is None else _keys(hive, security, browsers or streams)
     routes = [*_shared(hive, streams), *keys, *more]
-    return _app(hive, streams, routes, [Middleware(CommandLine)], lifespan, max_body)
+    app = face(hive, routes, [Middleware(CommandLine)], lifespan=lifespan, max_body=max_body)
+    app.state.streams = streams
+    return app
 
 
 def _keys(hive: Hive, security: Security, streams: Streams) -> list[BaseRoute]:
@@ -104,31 +98,6 @@ def _shared(hive: Hive, streams: Streams) -> list[BaseRoute]:
         *AgentsApi(hive=hive, streams=streams).routes(),
         *ApprovalsApi(hive=hive).routes(),
     ]
-
-
-def _app(
-    hive: Hive,
-    streams: Streams,
-    routes: list[BaseRoute],
-    doors: list[Middleware],
-    lifespan: Lifespan | None,
-    max_body: int,
-) -> Starlette:
-    app = Starlette(
-        routes=routes,
-        middleware=[
-            Middleware(SecureHeaders),
-            Middleware(Unexpected),
-            *doors,
-            Middleware(BodyLimit, most=max_body, at={"/mcp": MAX_MCP_BODY}),
-        ],
-        exception_handlers={HTTPException: on_http_error, HiveError: on_hive_error},
-        lifespan=lifespan,
-    )
-    app.router.redirect_slashes = False
-    app.state.hive = hive
-    app.state.streams = streams
-    return app
 
 
 class _AsIs:

@@ -13,8 +13,6 @@ from hyperhive.domain.names import OPERATOR, check_name
 from hyperhive.errors import Invalid
 from hyperhive.web.problems import Rejected
 
-MAX_BODY = 256 * 1024
-"""Bytes of a request's body."""
 BODY_DEADLINE = 30.0
 """Seconds within which a body has to arrive."""
 HIGHEST = 2**53 - 1

@@ -7,6 +7,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hyperhive.web.problems import Rejected, problem
 
+MAX_BODY = 256 * 1024
+"""Bytes of a request's body."""
+MAX_MCP_BODY = 1024 * 1024
+"""Bytes of one MCP request."""
 _CODE = "body-too-long"
 
 
