@@ -34,7 +34,7 @@ from hyperhive.bridge import Bridge
 from hyperhive.domain.views import HiveView
 from hyperhive.home import raise_open_files
 from hyperhive.link.link import Link
-from hyperhive.mcp.http import McpHttp
+from hyperhive.mcp.http import IDLE_TIMEOUT, McpHttp
 from hyperhive.mcp.sockets import McpSockets
 from hyperhive.repos.repositories import Repositories
 from hyperhive.running.doors import LoopDoors
@@ -196,7 +196,7 @@ class SoakedHive:
         listener = bind("127.0.0.1", place.port)
         port: int = listener.getsockname()[1]
         security = Security.from_home(place.home, host="127.0.0.1", port=port)
-        mcp = McpHttp(hive=hive)
+        mcp = McpHttp(hive=hive, idle=IDLE_TIMEOUT / place.speed)
         app = build(hive=hive, security=security, mcp_app=mcp.app)
         host_app = build_host(hive=hive, security=security, more=routes)
         await stack.enter_async_context(mcp.running())

@@ -38,10 +38,14 @@ class McpHttp:
 
     Authorization, Host and Origin are the host app's to check: the SDK's own checks are off, for they know
     other hosts than ours do. Mount it as a route's endpoint: ``Route("/mcp", mcp_http.app)``.
+
+    Args:
+        idle: see ``IDLE_TIMEOUT``.
     """
 
-    def __init__(self, *, hive: Hive) -> None:
+    def __init__(self, *, hive: Hive, idle: float = IDLE_TIMEOUT) -> None:
         self._hive = hive
+        self._idle = idle
         self._manager: StreamableHTTPSessionManager | None = None
         self._loaded = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -89,7 +93,7 @@ class McpHttp:
         pause = 1.0
         while not self._stopping.is_set():
             try:
-                return await asyncio.to_thread(_session_manager, self._hive)
+                return await asyncio.to_thread(_session_manager, self._hive, self._idle)
             except (OSError, RuntimeError) as error:
                 _log.error("The MCP endpoint does not answer yet, and is tried again: %s", error)
             with contextlib.suppress(TimeoutError):
@@ -161,7 +165,7 @@ async def _unavailable(send: Send) -> None:
     await send({"type": "http.response.body", "body": json.dumps(problem).encode()})
 
 
-def _session_manager(hive: Hive) -> "StreamableHTTPSessionManager":
+def _session_manager(hive: Hive, idle: float) -> "StreamableHTTPSessionManager":
     load()
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
     from mcp.server.transport_security import TransportSecuritySettings
@@ -173,5 +177,5 @@ def _session_manager(hive: Hive) -> "StreamableHTTPSessionManager":
         security_settings=TransportSecuritySettings(enable_dns_rebinding_protection=False),
         max_sessions=MAX_SESSIONS,
         max_request_body_size=MAX_BODY,
-        session_idle_timeout=IDLE_TIMEOUT,
+        session_idle_timeout=idle,
     )
