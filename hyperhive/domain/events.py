@@ -5,7 +5,7 @@ from datetime import datetime
 from json.encoder import encode_basestring_ascii as _quoted
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field
 
 from hyperhive.domain.value import Value
 
@@ -227,7 +227,6 @@ AnyEvent = Annotated[
     | TurnEnded,
     Field(discriminator="kind"),
 ]
-EVENT: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
 
 TOLD_TO_MANAGER = frozenset(
     {

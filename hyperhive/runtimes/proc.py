@@ -163,15 +163,6 @@ def wait_end(pid: int, ticks: int, *, timeout: float) -> bool:
         os.close(fd)
 
 
-def reap(pid: int) -> int | None:
-    """Collect an ended child's wait status; ``None`` while it runs, or when it is no child of ours."""
-    with suppress(ChildProcessError):
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done == pid:
-            return status
-    return None
-
-
 def freeze_and_kill(find: Callable[[], Iterable[int]], *, deadline: float) -> bool:
     """End all processes that ``find`` finds, also while they fork; whether none is left.
 

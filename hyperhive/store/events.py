@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from hyperhive.domain.events import HelperEvent, Recorded, Told, envelope, stamp, told_text
+from hyperhive.store.meta import Meta, MetaReads
 from hyperhive.store.sql import Connection, Reading, Row, clean, from_micros, to_micros
 
 DECISIONS = frozenset({"audit", "approval_resolved"})
@@ -66,8 +67,7 @@ class EventReads:
         return 0 if row is None or row[0] is None else int(row[0])
 
     def _pruned(self) -> int:
-        row = self._sql.one("SELECT value FROM meta WHERE key = ?", _PRUNED)
-        return 0 if row is None else int(row[0])
+        return int(MetaReads(self._sql).get(_PRUNED) or 0)
 
 
 class Events(EventReads):
@@ -126,7 +126,7 @@ class Events(EventReads):
             *(min(upto, newest - decisions), limit),
         ).rowcount
         if upto > pruned:
-            self._write.run("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", _PRUNED, str(upto))
+            Meta(self._write).set(_PRUNED, str(upto))
         return gone
 
     def beyond(self, keep: int) -> int:

@@ -181,9 +181,9 @@ class FakeRuntime:
             raise Deadline("The runtime did not answer within its deadline.", code="start-deadline")
 
     def _reap(self, pid: int) -> None:
-        with self._lock, suppress(ProcessLookupError):
-            status = proc.reap(pid)
-            if status is not None:
+        with self._lock, suppress(ProcessLookupError, ChildProcessError):
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if done == pid:
                 number = os.waitstatus_to_exitcode(status)
                 name = signal.Signals(-number).name if number < 0 else ""
                 self._ends[pid] = f"killed by {name}" if name else f"exit status {number}"

@@ -4,11 +4,12 @@ import re
 
 import httpx
 import pytest
+from pydantic import TypeAdapter
 from starlette.applications import Starlette
 from starlette.routing import Route
 
 from hyperhive.domain.approvals import Kind, State
-from hyperhive.domain.events import EVENT, Audit
+from hyperhive.domain.events import AnyEvent, Audit
 from hyperhive.domain.views import ApprovalView
 from hyperhive.errors import Broken
 from hyperhive.web import history, pages, telling
@@ -139,7 +140,7 @@ SAMPLES: dict[str, object] = {
 
 
 def test_every_kind_of_event_is_a_sentence() -> None:
-    schema = EVENT.json_schema()
+    schema = TypeAdapter[AnyEvent](AnyEvent).json_schema()
     for name, event in schema["$defs"].items():
         kind = event["properties"]["kind"]["const"]
         fields = {key: SAMPLES[key] for key in event["properties"] if key not in ("kind", "agent")}
