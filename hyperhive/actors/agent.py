@@ -21,7 +21,6 @@ from hyperhive.actors.turn_loop import Connected, Deliver, Disconnected, Reporte
 from hyperhive.domain.axes import Container, Observation
 from hyperhive.domain.events import AgentRecovered, Paused, Resumed
 from hyperhive.domain.names import MANAGER
-from hyperhive.domain.operations import ENDS
 from hyperhive.domain.policy import Failures
 from hyperhive.domain.records import AgentRecord
 from hyperhive.domain.turns import Outcome
@@ -280,7 +279,8 @@ class AgentActor(CrewActor):
                 shared.operations.desk.soon()
             return
         if record.handle is not None:
-            planned = memory.job is None and record.transient in ENDS
+            # Whichever it was: one that is done again from its beginning ends what it had started before.
+            planned = memory.job is None and record.transient is not None
             self._life.container.leader_ended(record.handle, planned=planned)
         elif record.axes.container is not Container.STOPPED or self._core.open_turn is not None:
             seen = Observation(container=Container.STOPPED, boot=self._shared.boot)

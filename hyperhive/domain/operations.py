@@ -18,9 +18,6 @@ FAILED_BUILD = "Rebuild failed: "
 RUNS_AFTER = frozenset({Transient.SPAWNING, Transient.STARTING, Transient.RESTARTING})
 """Operations after which the container is meant to run."""
 
-ENDS = frozenset({Transient.STOPPING, Transient.RESTARTING, Transient.REBUILDING, Transient.DESTROYING})
-"""Operations that end the container: one that was interrupted may have done so."""
-
 PENDING_JOIN: dict[Transient, frozenset[Transient]] = {
     Transient.STARTING: frozenset({Transient.SPAWNING, Transient.STARTING, Transient.RESTARTING}),
     Transient.STOPPING: frozenset({Transient.STOPPING}),

@@ -282,8 +282,8 @@ def test_destroying_what_crashed_sweeps_what_it_left(rig: Rig) -> None:
     assert swept == ["alice"]
 
 
-def die_in(rig: Rig, kind: Transient, *, purge: bool = False) -> None:
-    """End the daemon in the middle of an operation on alice, and start the next."""
+def die_in(rig: Rig, kind: Transient, *, purge: bool = False, ended: bool = False) -> None:
+    """End the daemon in the middle of an operation on alice, which had ended its container or not; start the next."""
     rig.spawn("alice")
     rig.down()
     rig.database.open()
@@ -292,6 +292,8 @@ def die_in(rig: Rig, kind: Transient, *, purge: bool = False) -> None:
         assert record is not None
         tx.agents.save(replace(record, transient=kind, transient_by="operator", purge=purge))
     rig.database.close()
+    if ended:
+        rig.runtime.crash("alice")
     rig.up()
 
 
@@ -303,9 +305,12 @@ def test_a_destroy_that_the_daemon_died_in_still_knows_what_to_keep(rig: Rig, pu
     eventually(lambda: bool(rig.tree.board.snapshot.kept) is not purge)
 
 
+@pytest.mark.parametrize("ended", [False, True])
 @pytest.mark.parametrize("kind", list(Transient))
-def test_an_operation_that_the_daemon_died_in_is_finished_by_the_next(rig: Rig, kind: Transient) -> None:
-    die_in(rig, kind)
+def test_an_operation_that_the_daemon_died_in_is_finished_by_the_next(
+    rig: Rig, kind: Transient, ended: bool
+) -> None:
+    die_in(rig, kind, ended=ended)
     if kind is Transient.DESTROYING:
         eventually(lambda: "destroyed" in rig.told("alice"))
         eventually(lambda: rig.tree.board.agent("alice") is None)
