@@ -53,6 +53,17 @@ def crashes(rig: Rig, name: str) -> list[str]:
     return [event.text.partition('"exit":"')[2].partition('"')[0] for event in events if event.agent == name]
 
 
+def crash_twice(rig: Rig, name: str) -> None:
+    """Crash its container until the restart waits."""
+    pid = rig.view(name).pid
+    rig.runtime.crash(name)
+    eventually(lambda: len(crashes(rig, name)) == 1)
+    returned(rig, name, pid)
+    rig.runtime.crash(name)
+    eventually(lambda: len(crashes(rig, name)) == 2)
+    eventually(lambda: rig.view(name).restart_at is not None)
+
+
 @pytest.mark.parametrize(
     ("how", "policy", "phase"),
     [
@@ -93,13 +104,7 @@ def test_an_unplanned_end_is_told_once_with_its_reason_and_answered_by_the_polic
 
 def test_a_start_by_hand_while_a_restart_waits_works_at_once_and_starts_one_container(rig: Rig) -> None:
     rig.spawn("alice")
-    for crash in (1, 2):
-        pid = rig.view("alice").pid
-        rig.runtime.crash("alice")
-        eventually(lambda n=crash: len(crashes(rig, "alice")) == n)  # type: ignore[misc]  # binds
-        if crash == 1:
-            returned(rig, "alice", pid)
-    eventually(lambda: rig.view("alice").restart_at is not None)
+    crash_twice(rig, "alice")
     assert rig.operate(Transient.STARTING, "alice").get(20).ok
     rig.settled("alice")
     rig.watcher.advance(120)
@@ -179,6 +184,7 @@ def test_a_session_folder_made_anew_with_the_number_of_the_old_one_is_watched_ag
         if folder.stat().st_ino == number:
             break
     eventually(lambda: rig.view("alice").login == "needs-login")
+    rig.address("alice").tell(Tick())  # it may have looked in a moment in which there was none
     rig.operate(Transient.STARTING, "alice").get(20)  # whatever was told before is dealt with
     rig.log_in("alice", "another")
     eventually(lambda: rig.view("alice").login == "logged-in")
@@ -399,13 +405,7 @@ def test_a_host_that_makes_no_process_fails_the_start_and_the_next_one_works(
 @pytest.mark.parametrize("years", [10, -10])
 def test_a_clock_that_is_set_ten_years_off_moves_no_restart_and_tells_nothing(rig: Rig, years: int) -> None:
     rig.spawn("alice")
-    for crash in (1, 2):
-        pid = rig.view("alice").pid
-        rig.runtime.crash("alice")
-        eventually(lambda n=crash: len(crashes(rig, "alice")) == n)  # type: ignore[misc]  # binds
-        if crash == 1:
-            returned(rig, "alice", pid)
-    eventually(lambda: rig.view("alice").restart_at is not None)
+    crash_twice(rig, "alice")
     rig.back -= timedelta(days=365 * years)
     rig.watcher.advance(1.5)
     rig.settled("alice")
