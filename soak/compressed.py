@@ -110,8 +110,8 @@ async def _living(plan: Plan, place: Path) -> AsyncIterator[World]:
     run_.mkdir(mode=0o700)
     hive = _started(place / "log", home, run_, told, plan.port, plan.speed, int(plan.trace))
     try:
-        port = int(await _said(place / "port", hive))
-        token = await _said(home / "operator.token", hive)
+        port = int(await _said(place / "port", hive, place / "log"))
+        token = await _said(home / "operator.token", hive, place / "log")
         world = World(
             home=home,
             run=run_,
@@ -151,15 +151,19 @@ def _started(log: Path, *words: object) -> "subprocess.Popen[bytes]":
         )
 
 
-async def _said(file: Path, hive: "subprocess.Popen[bytes]") -> str:
-    """What stands in a file, once the hive has written it."""
+async def _said(file: Path, hive: "subprocess.Popen[bytes]", log: Path) -> str:
+    """What stands in a file, once the hive has written it.
+
+    Raises:
+        RuntimeError: it ended before that; with the end of its log.
+    """
     async with asyncio.timeout(_LONG):
         while hive.poll() is None:
             with contextlib.suppress(OSError):
                 if said := file.read_text().strip():
                     return said
             await asyncio.sleep(0.05)
-    raise RuntimeError("the hive under soak did not start; see its log")
+    raise RuntimeError(f"The hive under soak did not start:\n{log.read_text()[-2000:]}")
 
 
 async def _fill(world: World) -> None:
