@@ -1,6 +1,5 @@
 """The rounds: the net under the watches. Each agent is glanced at, and looks itself where something has changed."""
 
-import ctypes
 import os
 import random
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from hyperhive.actors.reply import answer
 from hyperhive.actors.roster import Roster
 from hyperhive.domain.turns import TurnState
 from hyperhive.domain.views import AgentView
+from hyperhive.memory import tidy
 from hyperhive.repos.skeleton import CONFIG_FILE
 
 STEPS = 10
@@ -28,9 +28,6 @@ _TIDY = 60.0
 """Seconds after which memory that nobody uses is given back to the machine."""
 _SURE = 2
 """Rounds in which an agent looks after something changed: what it saw may have been half written."""
-
-
-_C = ctypes.CDLL(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +141,6 @@ class Rounds(Actor):
             seen.whole = WHOLE if seen.whole < 0 else seen.whole
             return True
         return False
-
-
-def tidy() -> None:
-    """Give back what a start or a storm took, where the C library keeps it: up to a third of all there is."""
-    if (trim := getattr(_C, "malloc_trim", None)) is not None:
-        trim(0)
 
 
 def restless(view: AgentView) -> bool:
