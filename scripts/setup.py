@@ -126,7 +126,7 @@ def pip(command: str, *arguments: str) -> None:
 
 
 def for_tests() -> None:
-    """A browser, Node.js and the tests' npm packages. What is not to be had here makes its tests skip."""
+    """A browser, a compiler, Node.js and the tests' npm packages. What is not to be had here makes its tests skip."""
     system.want(
         "chromium",
         "chromium",
@@ -134,6 +134,9 @@ def for_tests() -> None:
         "google-chrome",
         use="the tests in a browser",
         without="they skip",
+    )
+    system.want(
+        "cc", "build-essential", "gcc", "clang", use="a time of day that tests set", without="they leave it"
     )
     if not npm():
         say("Installing Node.js from PyPI into .venv")

@@ -2,12 +2,14 @@
 
 import os
 import random
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from hyperhive.actors.retention import KEPT
 from hyperhive.runtimes import proc
 from tests.e2e.hive import RealHive
-from tests.e2e.oracle import checker, lives
+from tests.e2e.oracle import checker, clock, lives
 from tests.e2e.oracle.clients import (
     Answerer,
     Asker,
@@ -16,13 +18,16 @@ from tests.e2e.oracle.clients import (
     Operator,
     Sender,
     Taker,
+    Visitor,
 )
+from tests.e2e.oracle.clock import Clock
 from tests.e2e.oracle.doors import Mcp, Web
 from tests.e2e.oracle.history import Gate, History, Op
 from tests.e2e.oracle.lives import Kill, Seen
 from tests.e2e.oracle.nemesis import Nemesis
 from tests.e2e.oracle.readers import Reader
-from tests.e2e.oracle.record import Record, living, read, unsettled
+from tests.e2e.oracle.record import Record, kept, living, read, unsettled
+from tests.e2e.oracle.vault import Vault
 from tests.e2e.processes import mounts
 from tests.waiting import eventually
 
@@ -41,16 +46,24 @@ class Arena:
 
     Args:
         seed: decides what clients and nemesis do.
+        harm: see ``Nemesis``.
     """
 
-    def __init__(self, *, hive: RealHive, seed: int) -> None:
+    def __init__(self, *, hive: RealHive, seed: int, harm: Mapping[str, int]) -> None:
         self.hive, self.seed = hive, seed
         self.random = random.Random(f"{seed} arena")
         self.gate, self.history = Gate(), History()
-        self.nemesis = Nemesis(hive=hive, gate=self.gate, seed=seed)
+        self.clock = None if clock.missing() else Clock(hive.place)
+        hive.env |= self.clock.env if self.clock is not None else {}
+        self.vault = Vault(hive=hive, history=self.history, folder=hive.place / "vault")
+        self.nemesis = Nemesis(
+            hive=hive, gate=self.gate, clock=self.clock, vault=self.vault, seed=seed, harm=harm
+        )
         self.clients: list[Client] = []
         self.readers: list[Reader] = []
         self._marks: dict[str, int] = {}
+        self._first = 0
+        self._codes: list[int] = []
         self._logged = 0
         self._ops = 0
         self._base: tuple[int, int] = (0, 0)
@@ -68,6 +81,7 @@ class Arena:
         self.hive.quiet()
         self.clients = [*self._senders(), *self._others()]
         self._marks = read(self.hive.home).newest
+        self._first = self._marks["events"]
         seq, token, sock = self._marks["events"], self.hive.token, self.hive.run / "host.sock"
         for number, (socket, leaves) in enumerate([(None, 0), (None, 60), (sock, 300)]):
             self.readers.append(
@@ -97,6 +111,14 @@ class Arena:
         if door == "host":
             return Web(url="http://hive", socket=self.hive.run / "host.sock")
         return Web(url=self.hive.url, token=self.hive.token)
+
+    def _browser(self) -> Web:
+        """One that is logged in."""
+        with self.hive.client(None) as logging_in:
+            answer = logging_in.post("/login", data={"token": self.hive.token})
+            cookies = "; ".join(f"{name}={value}" for name, value in answer.cookies.items())
+        assert cookies, answer.text
+        return Web(url=self.hive.url, cookie=cookies)
 
     def _mcp(self, name: str) -> Mcp:
         return Mcp(self.hive.run / "agents" / name / "mcp.sock")
@@ -144,13 +166,14 @@ class Arena:
             seed=seed,
             quota=2,
         )
+        yield Visitor(name="v", web=self._browser(), gate=gate, history=history, seed=seed, quota=5)
         yield Maker(name="m", web=self._web(), gate=gate, history=history, seed=seed, quota=1)
 
     # -- a round
 
     def round(self) -> list[str]:
         """Work, one or two faults at random moments, recovery, rest; what does not hold then."""
-        before = {agent.name: agent.pid for agent in living(self.hive.home)}
+        before, began = {agent.name: agent.pid for agent in living(self.hive.home)}, time.time()
         self.gate.open()
         for _ in range(self.random.randint(1, 2)):
             self.history.grows(self.random.randint(1, 120), self.random.random() * 2)
@@ -165,7 +188,7 @@ class Arena:
         except AssertionError as error:
             wrong.append(f"it did not come to rest: {error}")
             return wrong
-        return wrong + self._judge(before, kills)
+        return wrong + self._judge(before, kills, began)
 
     def _rest(self) -> None:
         """Wait until nothing is under way. Who waits for an API that was away is told that it is back."""
@@ -213,7 +236,7 @@ class Arena:
 
     # -- judgement
 
-    def _judge(self, before: dict[str, int | None], kills: list[Kill]) -> list[str]:
+    def _judge(self, before: dict[str, int | None], kills: list[Kill], began: float) -> list[str]:
         ops, self._ops = self.history.since(self._ops), len(self.history)
         record = read(self.hive.home, self._marks)
         self._marks = record.newest
@@ -229,15 +252,36 @@ class Arena:
         wrong += checker.questions_are_answered_once(ops, record)
         wrong += checker.answers_reach_who_asked(record)
         wrong += lives.operations_end_once(record)
-        wrong += lives.crashes_are_told_once(kills, record.events)
+        stretches = self.clock.stretches if self.clock is not None else clock.MACHINE
+        wrong += clock.times_follow_the_clock(record.events, stretches, began, time.time())
+        wrong += lives.crashes_are_told_once(kills, clock.straightened(record.events, stretches))
         wrong += lives.axes_alternate(record.events)
         wrong += lives.last_words_count(ops, record.agents)
         harsh = not {"fill_disk", "take_descriptors"}.isdisjoint(self.done)
         wrong += lives.spawns_and_ends_happen_once(ops, record, harsh=harsh)
         wrong += lives.changes_are_decided_once(ops, record)
-        commands = [op for op in ops if op.kind not in ("send", "take", "ask", "answer")]
+        commands = [op for op in ops if op.kind not in ("send", "take", "ask", "answer", "visit")]
         wrong += lives.nothing_happens_by_itself(before, kills, commands, record)
-        return wrong + self._machine(record)
+        wrong += checker.the_young_are_kept(kept(self.hive.home), self._first, KEPT.events)
+        wrong += checker.visits_are_let_in(ops)
+        return wrong + self._backups() + self._machine(record)
+
+    def _backups(self) -> list[str]:
+        """Those of this round, and what they left: whatever is there by its name is whole, and holds what it must."""
+        made, left = self.vault.drain(), self.vault.left()
+        there = [backup.file.name in left for backup in made]
+        left = [name for name in left if name not in {backup.file.name for backup in made}]
+        self._codes += [backup.code for backup in made]
+        ended = [True] * (len(self._codes) - len(made)) + there
+        wrong = checker.backups_are_made_or_not_there(self._codes, ended, left)
+        wrong += [f"a backup said: {backup.said}" for backup in made if backup.said]
+        texts = read(self.hive.home).texts if any(there) else {}
+        for backup in (backup for backup, is_there in zip(made, there, strict=True) if is_there):
+            restored = self.vault.brought_back(backup)
+            wrong += checker.backups_hold(
+                self.history.since(0)[: backup.calls], backup.event, restored, texts
+            )
+        return wrong
 
     def _mail(self, ops: tuple[Op, ...], record: Record) -> list[str]:
         file = self.hive.folder("alice") / "state" / "worked"

@@ -42,6 +42,26 @@ def readers_saw_the_record(
     return wrong
 
 
+def the_young_are_kept(kept: Sequence[int], first: int, keep: int) -> list[str]:
+    """Of the events behind ``first`` nothing is gone but what is beyond the newest ``keep``."""
+    newest = max(kept, default=0)
+    gone = sorted(set(range(max(first, newest - keep) + 1, newest + 1)) - set(kept))
+    return [f"{len(gone)} young events are gone, {gone[0]} the first"] if gone else []
+
+
+def visits_are_let_in(ops: Iterable[Op]) -> list[str]:
+    """Who is logged in stays so, and is shown messages by their numbers, whatever the time of day."""
+    wrong = []
+    for op in ops:
+        if op.kind != "visit":
+            continue
+        if op.outcome == "fail" and any(word in op.result for word in ("session-over", "login-needed")):
+            wrong.append(f"a session was thrown out: {op.result}")
+        if op.outcome == "ok" and op.result != sorted(set(op.result)):
+            wrong.append(f"messages were listed as {op.result}")
+    return wrong
+
+
 # -- messages
 
 
@@ -236,4 +256,63 @@ def answers_reach_who_asked(record: Record) -> list[str]:
         count = sum(letter.to == row.agent and letter.body.startswith(head) for letter in record.letters)
         if row.agent in living and count != 1:
             wrong.append(f"the answer to question {row.id} reached {row.agent} {count} times")
+    return wrong
+
+
+# -- backups
+
+
+def backups_are_made_or_not_there(
+    codes: Sequence[int], there: Sequence[bool], left: Sequence[str]
+) -> list[str]:
+    """One that ended well is there; one that nobody killed ends well; what killed ones leave is swept by the next.
+
+    Args:
+        codes: how each ended, in their order; negative: by a signal.
+        there: whether each is there by its name.
+        left: what else lies there.
+    """
+    wrong = [f"a backup ended with {code}" for code in codes if code > 0]
+    wrong += [
+        "a backup was made and is not there" for c, t in zip(codes, there, strict=True) if c == 0 and not t
+    ]
+    killed = next((n for n, code in enumerate(reversed(codes)) if code == 0), len(codes))
+    if len(left) > killed or not all(name.startswith(".") for name in left):
+        wrong.append(f"{killed} killed backups left {', '.join(left)}")
+    return wrong
+
+
+def backups_hold(ops: Iterable[Op], event: int, restored: Record, texts: dict[int, str]) -> list[str]:
+    """What a backup brings back: all that was acknowledged before it began, and nothing that never was.
+
+    Args:
+        ops: the calls that had ended before it began.
+        event: the newest event then.
+        texts: the record it was made of, later.
+    """
+    ops = tuple(ops)
+    letters = {letter.id: letter.body for letter in restored.letters}
+    asked = {question.id: question.question for question in restored.questions}
+    changes, agents = {change.id for change in restored.changes}, {agent.name for agent in restored.agents}
+    ended = {op.about for op in ops if op.kind == "destroy"}
+    wrong = [f"restored: {fault}" for fault in restored.faults]
+    wrong += [f"restored: {line}" for line in events_are_gapless(restored.events)]
+    if max(restored.texts, default=0) < event:
+        wrong.append(f"a backup that began behind event {event} ends with {max(restored.texts, default=0)}")
+    wrong += [
+        f"event {seq} was restored otherwise" for seq, t in restored.texts.items() if texts.get(seq) != t
+    ]
+    for op in ops:
+        if op.outcome != "ok":
+            continue
+        lost = (
+            (op.kind == "send" and letters.get(op.result) != op.value)
+            or (op.kind == "ask" and asked.get(op.result) != op.value)
+            or (op.kind == "propose" and op.result not in changes)
+            or (op.kind == "spawn" and op.about not in agents | ended)
+        )
+        if lost:
+            wrong.append(
+                f"{op.kind} {op.value or op.about!r} was acknowledged before a backup and is not in it"
+            )
     return wrong

@@ -121,6 +121,21 @@ class Taker(Client):
         return True
 
 
+class Visitor(Client):
+    """A browser that is logged in, and looks now and then."""
+
+    def __init__(self, *, web: Web, **more: Any) -> None:
+        super().__init__(door=web, **more)
+        self._web = web
+
+    def step(self) -> bool:
+        """Look at the newest messages: their numbers, as they are listed."""
+        path = "/api/messages?with=operator&limit=20"
+        self.call("visit", "operator", None, lambda: [m["id"] for m in self._web.get(path)["messages"]])
+        self._gate.pause(BREATH)
+        return True
+
+
 class Asker(Client):
     """Asks the operator by an agent's socket."""
 

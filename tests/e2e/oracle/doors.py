@@ -53,10 +53,12 @@ class Wire(http.client.HTTPConnection):
 
 
 class Web:
-    """HTTP, over TCP or over ``host.sock``."""
+    """HTTP, over TCP with a token or a browser's cookie, or over ``host.sock``."""
 
-    def __init__(self, *, url: str, token: str = "", socket: Path | None = None) -> None:
+    def __init__(self, *, url: str, token: str = "", cookie: str = "", socket: Path | None = None) -> None:
         self._headers = {"Content-Type": "application/json"}
+        if cookie:
+            self._headers["Cookie"] = cookie
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
         self._wire = Wire(url=url, socket=socket)

@@ -7,30 +7,60 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from hyperhive.domain.wire import Hello
 from hyperhive.runtimes import proc
 from tests.e2e.hive import RealHive
+from tests.e2e.oracle.clock import Clock
 from tests.e2e.oracle.history import Gate
 from tests.e2e.oracle.lives import Kill
-from tests.e2e.oracle.record import Agent, living
+from tests.e2e.oracle.record import Agent, living, newest
+from tests.e2e.oracle.vault import Vault
 from tests.e2e.processes import Process, family, is_python, program, running
 
 Action = Callable[[], None]
+DAY = 86_400.0
+AHEAD = (
+    0.0,
+    -3.0,
+    3.0,
+    -30.0,
+    30.0,
+    -3 * 3600.0,
+    3 * 3600.0,
+    -8 * DAY,
+    8 * DAY,
+    40 * DAY,
+    -3650 * DAY,
+    3650 * DAY,
+)
+"""Seconds by which the daemon's time of day is ahead of the machine's: what is corrected a little, a time zone that
+was taken for another, more than a session lasts, a battery that is empty, a year that was mistyped."""
 
 
 class Nemesis:
     """Does one thing at a time, and keeps what must be told of it.
 
     Args:
+        clock: the daemon's time of day; ``None`` where it cannot be set: then it is not.
         seed: decides what it does, and to whom.
+        harm: how often what is done, against the others, where that is not as usual.
     """
 
-    def __init__(self, *, hive: RealHive, gate: Gate, seed: int) -> None:
-        self._hive, self._gate = hive, gate
-        self._random = random.Random(f"{seed} nemesis")
+    def __init__(
+        self,
+        *,
+        hive: RealHive,
+        gate: Gate,
+        clock: Clock | None,
+        vault: Vault,
+        seed: int,
+        harm: Mapping[str, int],
+    ) -> None:
+        self._hive, self._gate, self._clock, self._vault = hive, gate, clock, vault
+        self._plan, self._random = random.Random(f"{seed} plan"), random.Random(f"{seed} nemesis")
         self.kills: list[Kill] = []
         self.done: list[str] = []
         self._weights: dict[Action, int] = {
@@ -50,11 +80,19 @@ class Nemesis:
             self.imitate_harness: 2,
             self.fill_disk: 2,
             self.take_descriptors: 1,
+            self.set_clock: 3,
+            self.set_clock_twice: 2,
+            self.back_up: 1,
+            self.kill_backup: 3,
+            self.kill_daemon_under_backup: 2,
         }
+        unknown = harm.keys() - {action.__name__ for action in self._weights}
+        assert not unknown, f"HYPERHIVE_HARM names what there is not: {sorted(unknown)}"
+        self._weights |= {a: harm[a.__name__] for a in self._weights if a.__name__ in harm}
 
     def strike(self) -> None:
         """Do one thing."""
-        action = self._random.choices(list(self._weights), list(self._weights.values()))[0]
+        action = self._plan.choices(list(self._weights), list(self._weights.values()))[0]
         self.done.append(action.__name__)
         action()
 
@@ -198,6 +236,37 @@ class Nemesis:
         resource.prlimit(daemon.pid, what, (16, before[1]))
         self._moment(1.5)
         resource.prlimit(daemon.pid, what, before)
+
+    # -- the time of day
+
+    def set_clock(self) -> None:
+        """It is another time at once, back or ahead, and stays so."""
+        ahead = self._random.choice(AHEAD)
+        if self._clock is not None:
+            self._clock.set(ahead, newest(self._hive.home))
+
+    def set_clock_twice(self) -> None:
+        """Another time, and a moment later another: somebody sets it wrong, and it is corrected."""
+        self.set_clock()
+        self._moment(1.0)
+        self.set_clock()
+
+    # -- backups
+
+    def back_up(self) -> None:
+        """A backup, while all goes on."""
+        self._vault.finish(self._vault.begin())
+
+    def kill_backup(self) -> None:
+        """kill -9 of a backup, at whatever moment."""
+        self._vault.kill(self._vault.begin(), self._random.random() * 1.1)
+
+    def kill_daemon_under_backup(self) -> None:
+        """kill -9 of the daemon; the backup goes on while the next one comes up."""
+        backup = self._vault.begin()
+        self._moment(0.5)
+        self.kill_daemon()
+        self._vault.finish(backup)
 
     # -- whom
 

@@ -131,6 +131,19 @@ def living(home: Path) -> tuple[Agent, ...]:
         return _living(sql)
 
 
+def newest(home: Path) -> int:
+    """The newest event's number."""
+    with closing(_open(home)) as sql:
+        (seq,) = sql.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
+        return int(seq)
+
+
+def kept(home: Path) -> tuple[int, ...]:
+    """The numbers of all events that are left."""
+    with closing(_open(home)) as sql:
+        return tuple(seq for (seq,) in sql.execute("SELECT seq FROM events ORDER BY seq"))
+
+
 def unsettled(home: Path) -> int:
     """Messages that wait for somebody living, or are in work."""
     with closing(_open(home)) as sql:

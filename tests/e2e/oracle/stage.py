@@ -23,6 +23,17 @@ def seed(usual: int | None = None) -> int:
     return int(os.environ.get("HYPERHIVE_SEED") or usual or random.randrange(10**9))
 
 
+def rounds(usual: int) -> int:
+    """``HYPERHIVE_ROUNDS``, else as many as usual."""
+    return int(os.environ.get("HYPERHIVE_ROUNDS") or usual)
+
+
+def harm() -> dict[str, int]:
+    """``HYPERHIVE_HARM``: what the nemesis does more or less often than usual, as ``set_clock=20,kill_backup=20``."""
+    found = (word.partition("=") for word in os.environ.get("HYPERHIVE_HARM", "").split(",") if word)
+    return {name.strip(): int(weight) for name, _, weight in found}
+
+
 @contextmanager
 def stage(**options: Any) -> Iterator[RealHive]:
     """A hive that is not started yet. Only root may have a disk to be filled, and not everywhere."""

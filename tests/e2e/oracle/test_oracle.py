@@ -7,7 +7,7 @@ import pytest
 
 from tests.e2e.hive import RealHive
 from tests.e2e.oracle.arena import Arena
-from tests.e2e.oracle.stage import seed, stage
+from tests.e2e.oracle.stage import harm, rounds, seed, stage
 
 ROUNDS = 100
 
@@ -18,12 +18,12 @@ def real() -> Iterator[RealHive]:
         yield made
 
 
-def survives(real: RealHive, rounds: int, usual: int | None = None) -> None:
+def survives(real: RealHive, count: int, usual: int | None = None) -> None:
     """Play the rounds; stop at the first that leaves something wrong behind."""
-    arena = Arena(hive=real, seed=seed(usual))
+    arena = Arena(hive=real, seed=seed(usual), harm=harm())
     try:
         arena.begin()
-        for number in range(1, rounds + 1):
+        for number in range(1, count + 1):
             began = time.monotonic()
             wrong = arena.round()
             print(  # noqa: T201 - how far it came, when it fails
@@ -43,11 +43,11 @@ def survives(real: RealHive, rounds: int, usual: int | None = None) -> None:
 @pytest.mark.e2e
 @pytest.mark.timeout(600)
 def test_what_was_acknowledged_survives_a_few_rounds_of_kills(real: RealHive) -> None:
-    survives(real, 2, usual=11)
+    survives(real, 2, usual=45300)
 
 
 @pytest.mark.e2e
 @pytest.mark.long
 @pytest.mark.timeout(7200)
 def test_what_was_acknowledged_survives_a_hundred_rounds_of_kills(real: RealHive) -> None:
-    survives(real, ROUNDS)
+    survives(real, rounds(ROUNDS))
