@@ -84,6 +84,7 @@ class PostOffice:
                 roster=Roster(),
                 room=self.room,
                 timers=self._watcher,
+                frames=self._bridge.feed,
                 address=self.broker,
                 **common,
             ),

@@ -7,21 +7,22 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from hyperhive.actors.histogram import Histogram, Sample
 from hyperhive.actors.ports import Frame, Outbound
 from hyperhive.actors.reply import IGNORE, Call, Ignore, Reply
-from hyperhive.domain.wire import FromHost
+from hyperhive.deadlines import Deadlines
 from hyperhive.errors import Broken, Deadline
+
+if TYPE_CHECKING:
+    from hyperhive.domain.wire import FromHost
 
 T = TypeVar("T")
 
 RING_FRAMES = 8192
 RING_BYTES = 16 * 1024 * 1024
 """How far a reader may fall behind before it is told to resync."""
-_SWEEP = 0.02
-"""Seconds between two looks at which calls have met their deadline."""
 
 
 def on_the_loop(call: Callable[[], object]) -> Callable[[], None]:
@@ -45,7 +46,7 @@ class Bridge:
         self.feed = Feed(self)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._posted: deque[tuple[Callable[..., object], tuple[object, ...]]] = deque()
-        self._deadlines = _Deadlines()
+        self._deadlines = Deadlines()
         self._waking = threading.Lock()  # held from the call for the loop until it has come
 
     def open(self) -> None:
@@ -66,10 +67,29 @@ class Bridge:
 
         What is posted until the loop comes costs one wake-up, and comes to the loop together.
         """
+        if self._loop is None:
+            return False
+        self._posted.append((call, args))
+        return self._call()
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """A short block: what is posted in it, by whatever thread, comes at its end, with one wake-up."""
+        waking = self._waking
+        held = waking.acquire(blocking=False)
+        try:
+            yield
+        finally:
+            if held:
+                waking.release()
+                if self._posted and waking is self._waking:
+                    self._call()
+
+    def _call(self) -> bool:
+        """Call the loop for what was posted, unless it has been called; ``False`` if there is none any more."""
         loop = self._loop
         if loop is None:
             return False
-        self._posted.append((call, args))
         if self._waking.acquire(blocking=False):
             try:
                 loop.call_soon_threadsafe(self._run_posted)
@@ -163,41 +183,6 @@ class Bridge:
             self._deadlines.drop(reply.future)
 
 
-class _Deadlines:
-    """The futures that are awaited, and when each ends. One timer for all: one each costs more than the call."""
-
-    def __init__(self) -> None:
-        self._ends: dict[asyncio.Future[Any], float] = {}
-        self._timer: asyncio.TimerHandle | None = None
-
-    def add(self, future: asyncio.Future[Any], seconds: float) -> None:
-        loop = future.get_loop()
-        end = self._ends[future] = loop.time() + seconds
-        if self._timer is None or end < self._timer.when():
-            self._arm(loop, end)
-
-    def drop(self, future: asyncio.Future[Any]) -> None:
-        self._ends.pop(future, None)
-
-    def forget(self) -> None:
-        """Begin anew, on another loop."""
-        self._ends, self._timer = {}, None
-
-    def _arm(self, loop: asyncio.AbstractEventLoop, end: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = loop.call_at(end, self._sweep, loop)
-
-    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._timer = None
-        now = loop.time()
-        for future, end in self._ends.items():
-            if end <= now and not future.done():
-                future.set_exception(TimeoutError())
-        if ends := [end for end in self._ends.values() if end > now]:
-            self._arm(loop, max(min(ends), now + _SWEEP))
-
-
 class _LoopReply(Generic[T]):
     """An answer that is awaited on the loop."""
 
@@ -225,12 +210,12 @@ class _LoopReply(Generic[T]):
 
 
 class _Outbound:
-    def __init__(self, bridge: Bridge, line: Callable[[FromHost], None], close: Callable[[], None]) -> None:
+    def __init__(self, bridge: Bridge, line: "Callable[[FromHost], None]", close: Callable[[], None]) -> None:
         self._bridge = bridge
         self._line = line
         self._close = close
 
-    def send(self, line: FromHost) -> None:
+    def send(self, line: "FromHost") -> None:
         self._bridge.post(self._line, line)
 
     def close(self) -> None:
@@ -291,6 +276,10 @@ class Feed:
             if self._scheduled:
                 return
             self._scheduled = self._bridge.post(self.drain)
+
+    def together(self) -> contextlib.AbstractContextManager[None]:
+        """See ``Bridge.together``."""
+        return self._bridge.together()
 
     # -- on the loop
 

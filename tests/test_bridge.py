@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 
@@ -80,6 +81,69 @@ async def test_what_is_posted_runs_in_order_and_one_that_fails_holds_up_no_other
     await eventually_async(lambda: len(ran) == 1500)
     assert sorted(ran) == sorted([*range(500)] * 3)
     assert [type(error) for error in told] == [ZeroDivisionError] * 15
+
+
+async def test_what_is_posted_together_comes_in_one_at_its_end_even_of_a_block_that_fails(
+    bridge: Bridge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[object] = []
+    loop = asyncio.get_running_loop()
+    call = loop.call_soon_threadsafe
+
+    def calling(callback: Callable[..., object], *args: Any, **options: Any) -> asyncio.Handle:
+        ran.append("called")
+        return call(callback, *args, **options)
+
+    def post() -> None:
+        with pytest.raises(ZeroDivisionError), bridge.together():
+            for number in range(3):
+                bridge.post(ran.append, number)
+            with bridge.together():  # it is one with the block around it
+                bridge.feed.post(frames(1), frozenset())
+            ran.append("end")
+            raise ZeroDivisionError
+        with bridge.together():
+            pass
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "call_soon_threadsafe", calling)
+        thread = threading.Thread(target=post)
+        thread.start()
+        await eventually_async(lambda: bridge.feed.newest == 1)
+        await eventually_async(lambda: not thread.is_alive())
+    assert ran == ["end", "called", 0, 1, 2]
+
+
+async def test_what_others_post_while_a_thread_posts_together_comes_too(bridge: Bridge) -> None:
+    ran: list[tuple[int, int]] = []
+
+    def alone(thread: int) -> None:
+        for number in range(300):
+            bridge.post(ran.append, (thread, number))
+
+    def together(thread: int) -> None:
+        for number in range(0, 300, 3):
+            with bridge.together():
+                for one in range(number, number + 3):
+                    bridge.post(ran.append, (thread, one))
+
+    await asyncio.gather(
+        *(asyncio.to_thread(post, thread) for thread, post in enumerate((alone, together, together, alone)))
+    )
+    await eventually_async(lambda: len(ran) == 1200)
+    for thread in range(4):
+        assert [number for of, number in ran if of == thread] == [*range(300)]
+
+
+async def test_a_block_that_outlives_its_loop_holds_up_nothing_on_the_next(bridge: Bridge) -> None:
+    ran: list[str] = []
+    with bridge.together():
+        bridge.post(ran.append, "of the loop before")
+        bridge.open()
+    with bridge.together():
+        bridge.post(ran.append, "of this one")
+    await eventually_async(lambda: bool(ran))
+    assert ran == ["of this one"]
 
 
 async def test_a_bridge_serves_the_next_loop_when_one_ended_with_something_posted(bridge: Bridge) -> None:

@@ -4,6 +4,8 @@ import json
 from functools import cached_property
 from typing import Any
 
+from pydantic_core import to_json
+
 from hyperhive.domain.events import Recorded
 from hyperhive.domain.names import MANAGER, natural
 from hyperhive.domain.parts import (
@@ -59,9 +61,10 @@ class _Draft:
     """The next state while a commit is laid over the last one."""
 
     def __init__(self, last: _State) -> None:
+        self._last = last
         self.hive = last.hive
-        self.agents = dict(last.agents)
-        self.depths = dict(last.depths)
+        self.agents = last.agents  # copied when it first changes, for most commits change neither
+        self.depths = last.depths
         self.sections = dict(last.sections)
         self.changed: set[str] = set()
         self.gone: set[str] = set()
@@ -72,13 +75,14 @@ class _Draft:
             case AgentShown(view):
                 self._agent(view)
             case AgentGone(name):
-                self.agents.pop(name, None)
-                self.depths.pop(name, None)
+                self._own_agents().pop(name, None)
+                self._own_depths().pop(name, None)
                 self.changed.discard(name)
                 self.gone.add(name)
             case InboxDepth(name, depth):
-                self.depths[name] = depth
-                self._again(name)
+                if self.depths.get(name) != depth:
+                    self._own_depths()[name] = depth
+                    self._again(name)
             case Inbox(messages):
                 self._section("inbox", messages)
             case Questions(questions):
@@ -96,20 +100,36 @@ class _Draft:
                 self.hive = part
                 self.touched.add("hive")
 
+    def _own_agents(self) -> dict[str, AgentView]:
+        if self.agents is self._last.agents:
+            self.agents = dict(self.agents)
+        return self.agents
+
+    def _own_depths(self) -> dict[str, int]:
+        if self.depths is self._last.depths:
+            self.depths = dict(self.depths)
+        return self.depths
+
     def _asking(self) -> set[str]:
         return {question.agent for question in self.sections["questions"]}
 
     def _again(self, name: str) -> None:
-        if (shown := self.agents.get(name)) is not None:
-            self._agent(shown)
+        if (shown := self.agents.get(name)) is not None and (known := self._known(shown)) is not shown:
+            self._show(known)
 
     def _agent(self, view: AgentView) -> None:
         """Show an agent as its actor told it, with what only the board knows: its mail, and whom it waits for."""
-        view = view.known(depth=self.depths.get(view.name, 0), asks=view.name in self._asking())
+        view = self._known(view)
         if self.agents.get(view.name) != view and self.agents.get(view.name) != (view := _whole(view)):
-            self.agents[view.name] = view
-            self.changed.add(view.name)
-            self.gone.discard(view.name)
+            self._show(view)
+
+    def _known(self, view: AgentView) -> AgentView:
+        return view.known(depth=self.depths.get(view.name, 0), asks=view.name in self._asking())
+
+    def _show(self, view: AgentView) -> None:
+        self._own_agents()[view.name] = view
+        self.changed.add(view.name)
+        self.gone.discard(view.name)
 
     def _section(self, name: str, items: tuple[Any, ...]) -> None:
         if self.sections[name] != items:
@@ -119,13 +139,13 @@ class _Draft:
     def patch(self) -> dict[str, Any]:
         patch: dict[str, Any] = {}
         if self.changed:
-            patch["agents"] = [_plain(self.agents[name]) for name in sorted(self.changed)]
+            patch["agents"] = [self.agents[name] for name in sorted(self.changed)]
         if self.gone:
             patch["gone"] = sorted(self.gone)
         for section in sorted(self.touched - {"hive"}):
-            patch[section] = [_plain(item) for item in self.sections[section]]
+            patch[section] = self.sections[section]
         if "hive" in self.touched:
-            patch["hive"] = _plain(self.hive)
+            patch["hive"] = self.hive
         return patch
 
 
@@ -173,13 +193,11 @@ class Board:
         """The view of one agent."""
         return self._state.agents.get(name)
 
-    def apply(
-        self, events: tuple[Recorded, ...], parts: tuple[object, ...]
-    ) -> tuple[dict[str, Any], frozenset[str]]:
+    def apply(self, events: tuple[Recorded, ...], parts: tuple[object, ...]) -> tuple[str, frozenset[str]]:
         """Take over what a commit showed.
 
         Returns:
-            The patch for readers of views, empty if nothing changed, and the names of changed agents.
+            The patch for readers of views, one line of JSON, empty if nothing changed; the names of changed agents.
         """
         draft = _Draft(self._state)
         last = {part.agent: place for place, part in enumerate(parts) if isinstance(part, InboxDepth)}
@@ -195,7 +213,7 @@ class Board:
             depths=draft.depths,
             sections=draft.sections,
         )
-        return draft.patch(), frozenset(draft.changed | draft.gone)
+        return _line(draft.patch()), frozenset(draft.changed | draft.gone)
 
 
 def _whole(view: AgentView) -> AgentView:
@@ -206,6 +224,17 @@ def _whole(view: AgentView) -> AgentView:
     except ValueError:
         return AgentView.model_validate_json(clean(json.dumps(_plain(view), ensure_ascii=False)))
     return view
+
+
+def _line(patch: dict[str, Any]) -> str:
+    """As JSON, in ASCII: a reader may break lines at any character that Unicode has for it."""
+    if not patch:
+        return ""
+    try:
+        text = to_json(patch, by_alias=True)
+    except ValueError:  # half a character, which UTF-8 cannot say
+        text = b"\xff"
+    return text.decode() if text.isascii() else json.dumps(patch, default=_plain, separators=(",", ":"))
 
 
 def _plain(view: Any) -> Any:

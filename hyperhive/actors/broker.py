@@ -13,7 +13,7 @@ from hyperhive.actors.base import Failure
 from hyperhive.actors.crew import Crew, CrewActor
 from hyperhive.actors.hub import Arrived, Mail
 from hyperhive.actors.mailing import Outcome, Posting, Taken, Taking, exchange, put_back
-from hyperhive.actors.ports import Timers
+from hyperhive.actors.ports import Frames, Timers
 from hyperhive.actors.reply import IGNORE, Call, Reply, answer
 from hyperhive.actors.roster import Roster
 from hyperhive.actors.store import UNHURRIED, Write
@@ -73,12 +73,14 @@ class Undelivered:
 
 @dataclass(eq=False, slots=True)
 class _Waiting:
-    """A call of ``recv``. ``again``: it waits already; trouble with somebody's message is not its own."""
+    """A call of ``recv``. ``again``: it waits already; trouble with somebody's message is not its own. ``cancel``
+    calls off its expiry."""
 
     recv: Recv
     until: float
     taking: Taking
     again: bool = False
+    cancel: Callable[[], object] = int
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,7 @@ class Broker(CrewActor):
         roster: Roster,
         room: WaitingRoom,
         timers: Timers,
+        frames: Frames,
         clock: Callable[[], float] = time.monotonic,
         crew: Crew,
         address: Address,
@@ -120,6 +123,7 @@ class Broker(CrewActor):
         self._roster = roster
         self._room = room
         self._timers = timers
+        self._frames = frames
         self._clock = clock
         self._allowances = Allowances(at_once=SENT_AT_ONCE, a_second=SENT_A_SECOND, clock=clock)
 
@@ -183,14 +187,17 @@ class Broker(CrewActor):
         waiting = self._room.waiting.setdefault(recv.agent, [])
         if len(waiting) >= MAX_WAITERS:
             raise Refused(f"{MAX_WAITERS} calls already wait on this inbox; end one first.")
-        waiting.append(_Waiting(recv, self._clock() + recv.wait, Taking(recv.agent, recv.limit)))
+        entry = _Waiting(recv, self._clock() + recv.wait, Taking(recv.agent, recv.limit))
+        waiting.append(entry)
         if recv.wait > 0:
-            self._timers.after(recv.wait, lambda: self.address.tell(Expire(recv.agent, recv.token)))
+            expire = Expire(recv.agent, recv.token)
+            entry.cancel = self._timers.after(recv.wait, lambda: self.address.tell(expire))
         self._serve(recv.agent)
 
     def _wait(self, entry: _Waiting) -> None:
         self._room.serving.pop(entry.recv.token, None)
         if entry.taking.left or entry.until <= self._clock():
+            entry.cancel()
             entry.recv.reply.set(())
         else:
             entry.again = True
@@ -219,7 +226,8 @@ class Broker(CrewActor):
 
         def op(tx: Tx) -> object:
             outcomes = exchange(tx, moves)
-            over.update(place for place, item in enumerate(gathered) if self._at_once(item, outcomes[place]))
+            with self._frames.together():
+                over.update(n for n, item in enumerate(gathered) if self._at_once(item, outcomes[n]))
             return outcomes if len(over) < len(gathered) else UNHURRIED
 
         def done(outcomes: list[Outcome]) -> None:
@@ -267,6 +275,7 @@ class Broker(CrewActor):
             case _Waiting(), Taken(()):
                 self.address.tell(_Wait(item))
             case _Waiting(), Taken(messages):
+                item.cancel()
                 self._room.serving.pop(item.recv.token, None)
                 answer(item.recv.reply.set, messages)
 
@@ -285,6 +294,7 @@ class Broker(CrewActor):
         waiting = self._room.waiting.get(agent, [])
         for entry in [entry for entry in waiting if entry.recv.token == token]:
             waiting.remove(entry)
+            entry.cancel()
             entry.recv.reply.set(())
         if not waiting:
             self._room.waiting.pop(agent, None)

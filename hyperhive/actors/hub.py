@@ -1,6 +1,5 @@
 """EventHub: what was recorded becomes visible here, in order, once, to every reader."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -85,14 +84,15 @@ class EventHub(CrewActor):
         """Make one commit visible."""
         match message:
             case Committed(events, parts, replies, at):
-                try:
-                    if events and events[0].seq != self._board.handed_up + 1:
-                        events = self._missed()
-                    self._publish(events, parts, at)
-                finally:
-                    for reply, value in replies:
-                        answer(reply.set, value)
-                    self._tell_mail(parts)
+                with self._frames.together():
+                    try:
+                        if events and events[0].seq != self._board.handed_up + 1:
+                            events = self._missed()
+                        self._publish(events, parts, at)
+                    finally:
+                        for reply, value in replies:
+                            answer(reply.set, value)
+                        self._tell_mail(parts)
 
     def _missed(self) -> tuple[Recorded, ...]:
         reader = self._database.reader()
@@ -107,8 +107,7 @@ class EventHub(CrewActor):
             Frame(event.seq, event.kind, encode(event.kind, event.text, event.seq), at) for event in events
         ]
         if patch:
-            text = json.dumps(patch, separators=(",", ":"))
-            frames.insert(0, Frame(None, "patch", encode("patch", text), at))
+            frames.insert(0, Frame(None, "patch", encode("patch", patch), at))
         if frames:
             self._frames.post(frames, changed)
         if events:

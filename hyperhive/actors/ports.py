@@ -1,11 +1,14 @@
 """The ports through which actors reach what is not an actor. ``daemon.py`` chooses the implementations."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from hyperhive.domain.records import Handle
-from hyperhive.domain.wire import FromHost
+
+if TYPE_CHECKING:
+    from hyperhive.domain.wire import FromHost
 
 
 class Frames(Protocol):
@@ -13,6 +16,9 @@ class Frames(Protocol):
 
     def post(self, frames: "list[Frame]", changed: frozenset[str]) -> None:
         """Hand frames to the readers, and the names of agents whose view changed. Never waits."""
+
+    def together(self) -> AbstractContextManager[None]:
+        """A short block: what is handed up in it, answers too, is taken up at its end, with one wake-up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +34,7 @@ class Frame:
 class Outbound(Protocol):
     """The way to one harness connection, from any thread."""
 
-    def send(self, line: FromHost) -> None:
+    def send(self, line: "FromHost") -> None:
         """Send a line if the connection stands. Never waits."""
 
     def close(self) -> None:

@@ -222,6 +222,7 @@ class Tree:
                     "roster": self.roster,
                     "room": self.room,
                     "timers": self._watcher,
+                    "frames": self._frames,
                     "crew": crew,
                 },
             ),

@@ -289,4 +289,7 @@ def told_text(seq: int, at: str, kind: str, agent: str | None, fields: str) -> s
 
 def stamp(moment: datetime) -> str:
     """``moment`` (UTC) as RFC 3339 with milliseconds, e.g. ``2026-01-31T12:00:00.000Z``."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    day = f"{moment.year:04d}-{moment.month:02d}-{moment.day:02d}"  # strftime goes through Python's time and C's
+    return (
+        f"{day}T{moment.hour:02d}:{moment.minute:02d}:{moment.second:02d}.{moment.microsecond // 1000:03d}Z"
+    )

@@ -70,7 +70,7 @@ class AgentView(Value):
             state = TurnState.WAITING if asks else TurnState.IDLE
         if (self.turn.state, self.inbox_depth) == (state, depth):
             return self
-        turn = self.turn.model_copy(update={"state": state})
+        turn = self.turn if self.turn.state == state else self.turn.model_copy(update={"state": state})
         return self.model_copy(update={"turn": turn, "inbox_depth": depth})
 
 

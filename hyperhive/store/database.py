@@ -73,6 +73,7 @@ class Tx:
         self.shown: list[object] = []
         self._wholes: dict[type, Callable[[], object]] = {}
         self._durable: int | None = None
+        self._within = 0  # parts that are under way, one in another
 
     @contextmanager
     def isolated(self) -> Iterator[None]:
@@ -89,19 +90,38 @@ class Tx:
                 raise _lost()
             sql.run("BEGIN IMMEDIATE")
         emitted, shown = len(self.emitted), len(self.shown)
-        sql.run("SAVEPOINT part")
+        alone = (
+            first and not self._within
+        )  # all there is to undo is its own: the transaction serves as savepoint
+        if not alone:
+            sql.run("SAVEPOINT part")
+        self._within += 1
         try:
             yield
-            sql.run("RELEASE part")
+            if not alone:
+                sql.run("RELEASE part")
         except BaseException:
             del self.emitted[emitted:]
             del self.shown[shown:]
-            if sql.in_transaction:
-                sql.run("ROLLBACK TO part")
-                sql.run("RELEASE part")
+            self._undo(alone)
             if first:
                 self._settled = sql.raw.total_changes
             raise
+        finally:
+            self._within -= 1
+
+    def _undo(self, alone: bool) -> None:
+        """Undo a part."""
+        sql = self._sql
+        if not sql.in_transaction:
+            return
+        if alone:
+            sql.run("ROLLBACK")
+            with suppress(Broken):  # the next part tries again, and says so
+                sql.run("BEGIN IMMEDIATE")
+        else:
+            sql.run("ROLLBACK TO part")
+            sql.run("RELEASE part")
 
     @property
     def untouched(self) -> bool:
@@ -143,7 +163,10 @@ class Tx:
 
     def exchange(self, *, names: Iterable[str], takes: Sequence[tuple[str, int]]) -> Exchange:
         """Post and take many messages; see ``Exchange``."""
-        return Exchange(self._sql, self.now, names=names, takes=takes)
+        newest = self.messages.newest()
+        if self._durable is None:
+            self._durable = newest if self.untouched else 0
+        return Exchange(self._sql, self.now, newest=newest, names=names, takes=takes)
 
     def show(self, part: object) -> None:
         """Hand ``part`` (see ``domain/parts.py``) to the snapshot once this is committed."""

@@ -8,7 +8,6 @@ from datetime import datetime
 from hyperhive.domain.messages import MAX_BATCH_BYTES, Message
 from hyperhive.domain.names import OPERATOR
 from hyperhive.store.agents import OPERATORS_BOX
-from hyperhive.store.messages import MessageReads
 from hyperhive.store.sql import Connection, Row, from_micros, to_micros
 
 _BOXES = (
@@ -66,18 +65,25 @@ class Exchange:
     """Posts and takes, in order. Nothing is written before ``write``.
 
     Args:
+        newest: the highest id given so far.
         names: everybody who sends, gets or takes; who does not live has no box.
         takes: who takes, and how many at most.
     """
 
     def __init__(
-        self, sql: Connection, now: datetime, *, names: Iterable[str], takes: Sequence[tuple[str, int]]
+        self,
+        sql: Connection,
+        now: datetime,
+        *,
+        newest: int,
+        names: Iterable[str],
+        takes: Sequence[tuple[str, int]],
     ) -> None:
         self._sql = sql
         self._now = now
         self._boxes = self._load(set(names), sum(limit for name, limit in takes if name == OPERATOR))
         self._firsts = self._load_firsts({name for name, _ in takes})
-        self._next = 0
+        self._next = newest + 1
         self._posted: dict[int, tuple[int, Message]] = {}
         self._ends: dict[int, tuple[str, int | None]] = {}
         self._marks: dict[tuple[str, int | None], list[int]] = {}
@@ -88,8 +94,6 @@ class Exchange:
 
     def post(self, sender: str, box: Box, body: str) -> Message:
         """A new unread message in ``box``."""
-        if not self._next:
-            self._next = MessageReads(self._sql).newest() + 1
         message = Message(id=self._next, sender=sender, to=box.name, body=body, ts=self._now)
         self._next += 1
         self._posted[message.id] = (box.id, message)

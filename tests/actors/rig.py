@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -133,6 +133,9 @@ class Readers:
 
     def post(self, frames: list[Frame], changed: frozenset[str]) -> None:
         self.frames.extend(frames)
+
+    def together(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 class Rig:

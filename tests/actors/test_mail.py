@@ -97,6 +97,18 @@ def _dies(_: Tx) -> None:
     raise SystemExit(1)
 
 
+def test_a_call_that_ended_leaves_no_timer_behind(ann: Rig) -> None:
+    served = recv(ann, wait=77.0)
+    send(ann, "one").get(30)
+    assert bodies(served) == ["one"]
+    token = next(ann.tree.room.tokens)
+    gone: Waiter[tuple[Message, ...]] = Waiter()
+    ann.tree.services.broker.tell(Recv(token, "ann", 1, 78.0, gone))
+    ann.tree.services.broker.tell(Expire("ann", token))
+    assert bodies(gone) == []
+    assert not {77.0, 78.0}.intersection(ann.watcher.waits())
+
+
 def test_what_was_handed_over_is_marked_and_told_a_moment_later_by_itself(ann: Rig) -> None:
     send(ann, "one").get(30)
     before = ann.tree.board.seq

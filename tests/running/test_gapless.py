@@ -4,6 +4,7 @@ import asyncio
 import tempfile
 from collections import deque
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,9 @@ class FailingFrames:
         self._bridge.feed.post(frames, changed)
         if fail == "after":
             raise RuntimeError("failed once it was up")
+
+    def together(self) -> AbstractContextManager[None]:
+        return self._bridge.feed.together()
 
 
 class Hub:

@@ -214,6 +214,34 @@ def test_a_transaction_that_ended_before_anything_succeeded_goes_on_afresh(datab
     assert [event.agent for event in database.reader().events.after(0, 9, None)] == ["bob"]
 
 
+def test_a_part_that_is_alone_is_undone_with_what_was_in_it_and_the_transaction_goes_on(
+    database: Database,
+) -> None:
+    tx = database.begin()
+    with tx.isolated():
+        assert tx.messages.newest() == 0  # it reads only
+    with pytest.raises(ZeroDivisionError), tx.isolated():
+        with pytest.raises(RuntimeError), tx.isolated():
+            tx.emit(crash(note="nested"))
+            raise RuntimeError
+        assert tx.emit(crash(note="around it")).seq == 1
+        raise ZeroDivisionError
+    assert tx.untouched
+    assert not tx.emitted
+    database.commit()  # what the first has read is good
+    assert database.reader().events.after(0, 9, None) == []
+
+
+def test_a_part_within_one_that_wrote_nothing_yet_fails_alone(database: Database) -> None:
+    with database.transaction() as tx, tx.isolated():
+        with pytest.raises(RuntimeError), tx.isolated():
+            tx.emit(crash(note="nested"))
+            raise RuntimeError
+        tx.emit(crash(note="around it"))
+    (event,) = database.reader().events.after(0, 9, None)
+    assert "around it" in event.text
+
+
 def test_another_process_that_holds_the_lock_is_told(database: Database, path: Path) -> None:
     with database.transaction() as tx:
         tx._sql.run("PRAGMA busy_timeout = 0")
