@@ -6,7 +6,6 @@ import gc
 import ipaddress
 import logging
 import os
-import random
 import signal
 import socket
 import sys
@@ -16,18 +15,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import astuple
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from starlette.types import ASGIApp
 
 from hyperhive import __version__, logs
-from hyperhive.actors.builder import Builder
-from hyperhive.actors.clerk import Clerk
-from hyperhive.actors.core import Shared
-from hyperhive.actors.deploying import Deploying
-from hyperhive.actors.desk import Desk
-from hyperhive.actors.environments import Environments
+from hyperhive.actors.board import Board
 from hyperhive.actors.layout import Layout
-from hyperhive.actors.observer import Credentials, own_revision
-from hyperhive.actors.operations import Operations, Places
-from hyperhive.actors.tree import Services, Tree
 from hyperhive.actors.watcher import Watcher
 from hyperhive.bridge import Bridge, on_the_loop
 from hyperhive.claude_code import find_claude
@@ -35,27 +29,26 @@ from hyperhive.domain.terminal import safe
 from hyperhive.domain.views import HiveView
 from hyperhive.dump import Dump, mailbox
 from hyperhive.errors import Broken, HiveError, Refused
+from hyperhive.ground import Ground
+from hyperhive.hive import Hive
 from hyperhive.home import Claim, check_room, check_run, load_secret, raise_open_files
-from hyperhive.link.link import Link
-from hyperhive.mcp.http import McpHttp
-from hyperhive.mcp.sockets import McpSockets
 from hyperhive.mode import Mode, live, remember_port, wanted_port
 from hyperhive.rehearsal.keys import Keys
 from hyperhive.rehearsal.standby import Standby
 from hyperhive.repos.git import check_git, find_git
-from hyperhive.repos.repositories import Repositories
-from hyperhive.running.doors import LoopDoors
-from hyperhive.running.hive import RunningHive
+from hyperhive.running.recorded import RecordedHive
 from hyperhive.runtimes.base import Runtime
 from hyperhive.runtimes.choose import all_runtimes, choose
-from hyperhive.runtimes.proc import boot_id
 from hyperhive.settings import Settings
 from hyperhive.store.database import Database
 from hyperhive.web import pages
-from hyperhive.web.app import build, build_host
-from hyperhive.web.host import host_routes
+from hyperhive.web.opening import Opening, first_page
 from hyperhive.web.security import Security
 from hyperhive.web.server import Server, bind, serve
+
+if TYPE_CHECKING:
+    from hyperhive.assembly import Assembly
+    from hyperhive.mcp.http import McpHttp
 
 log = logging.getLogger(__name__)
 
@@ -116,46 +109,48 @@ class _Daemon:
         self._open_browser = open_browser
         self._stop = asyncio.Event()
         self._servers: list[Server] = []
+        self._ending: list[Callable[[], None]] = []
         self._rehearsal: Standby | None = None
 
     async def main(self) -> None:
         """Start everything in order; stop it in reverse when asked to."""
-        settings = self._settings
         self._listen()
         async with contextlib.AsyncExitStack() as stack:
-            listener = stack.enter_context(contextlib.closing(_bind(settings)))
+            listener = stack.enter_context(contextlib.closing(_bind(self._settings)))
             # What cannot be served is refused before the database or any agent is touched.
             asked, security = self._ask_programs(), self._security(listener)
             pages.prepare()
             _, runtime, (claude, _) = await asked
-            database, watcher, bridge = self._opened(stack), self._watching(stack), self._bridged(stack)
-            mode, doors = self._mode(stack), LoopDoors(bridge=bridge)
-            repos, clerk = Repositories(home=settings.home), Clerk()
-            layout = Layout(home=settings.home, run=settings.run)
-            desk = Desk(runtime=runtime, layout=layout, database=database, clerk=clerk)
-            operations = self._operations(runtime, layout, repos, claude, doors, desk)
-            tree = Tree(
-                database=database,
-                frames=bridge.feed,
-                watcher=watcher,
-                hive=self._view(runtime, mode, watcher),
-                now=_now,
-                repos=repos,
-                clerk=clerk,
-                desk=desk,
-                shared=lambda services: self._shared(services, database, watcher, operations, clerk, mode),
-            )
-            hive = RunningHive(
-                tree=tree, database=database, bridge=bridge, watcher=watcher, runtime=runtime, repos=repos
-            )
-            link, sockets = Link(hive=hive, run=settings.run), McpSockets(hive=hive, run=settings.run)
-            doors.lead_to((lambda name, _: link.open(name), link.close), (sockets.open, sockets.close))
-            self._dump.mailboxes = lambda: (mailbox(*astuple(box)) for box in tree.gauges.mailboxes())
-            tree.start()
-            stack.push_async_callback(asyncio.to_thread, tree.stop)
-            stack.push_async_callback(sockets.aclose)
-            stack.push_async_callback(link.aclose)
-            await self._serve(stack, hive, claude, listener, security)
+            ground = self._ground(stack, runtime, claude)
+            board = ground.board()
+            opening = Opening(None if board is None else _first_page(board, ground.database, security))
+            self._servers.append(Server(app=opening, stopping=(self._end_streams,)))
+            serving = [
+                asyncio.create_task(serve(self._servers[0], listener)),
+                asyncio.create_task(self._go_on(stack, ground, board, opening, security)),
+            ]
+            await together(serving, self._stop, self._asked_to_stop)
+
+    async def _go_on(
+        self,
+        stack: contextlib.AsyncExitStack,
+        ground: Ground,
+        board: Board | None,
+        opening: Opening,
+        security: Security,
+    ) -> None:
+        """Put together what the first page does not need, once those at the door have it, and serve all of it."""
+        await opening.calm(WHO_WAITED)
+        if self._stop.is_set():
+            return
+        # Its import takes as long as all that was done so far.
+        from hyperhive.assembly import Assembly
+
+        assembly = Assembly(ground, board)
+        tree = assembly.tree
+        self._dump.mailboxes = lambda: (mailbox(*astuple(box)) for box in tree.gauges.mailboxes())
+        assembly.start(stack)
+        await self._serve(stack, assembly, opening, security)
 
     def _listen(self) -> None:
         """Stop on SIGTERM and SIGINT. The loop's own way of hearing signals is the dump's."""
@@ -165,6 +160,23 @@ class _Daemon:
         self._dump.nudge = on_the_loop(lambda: None)
 
     # -- parts
+
+    def _ground(self, stack: contextlib.AsyncExitStack, runtime: Runtime, claude: Path) -> Ground:
+        settings = self._settings
+        database, watcher, bridge = self._opened(stack), self._watching(stack), self._bridged(stack)
+        mode = self._mode(stack)
+        return Ground(
+            settings=settings,
+            runtime=runtime,
+            claude=claude,
+            layout=Layout(home=settings.home, run=settings.run),
+            database=database,
+            watcher=watcher,
+            bridge=bridge,
+            mode=mode,
+            view=self._view(runtime, mode, watcher),
+            now=_now,
+        )
 
     def _opened(self, stack: contextlib.AsyncExitStack) -> Database:
         database = Database(self._settings.home / "hive.sqlite", now=_now)
@@ -209,68 +221,6 @@ class _Daemon:
             "rehearsal", lambda agent: {"ANTHROPIC_BASE_URL": url, "ANTHROPIC_API_KEY": keys.of(agent)}
         )
 
-    def _operations(
-        self,
-        runtime: Runtime,
-        layout: Layout,
-        repos: Repositories,
-        claude: Path,
-        doors: LoopDoors,
-        desk: Desk,
-    ) -> Operations:
-        settings = self._settings
-        package = Path(__file__).resolve().parent
-        builder = Builder(
-            layout=layout,
-            runtime=runtime,
-            repos=repos,
-            environments=Environments(folder=layout.environments),
-            own=own_revision(package, __version__),
-            package=package,
-            claude=claude,
-            turn_deadline=settings.turn_deadline,
-            warm=settings.warm,
-        )
-        return Operations(
-            runtime=runtime,
-            builder=builder,
-            deploying=Deploying(repos),
-            layout=layout,
-            doors=doors,
-            desk=desk,
-            places=Places(settings.builds),
-            ready_deadline=settings.ready_deadline,
-            grace=settings.stop_grace,
-        )
-
-    def _shared(
-        self,
-        services: Services,
-        database: Database,
-        watcher: Watcher,
-        operations: Operations,
-        clerk: Clerk,
-        mode: Mode,
-    ) -> Shared:
-        return Shared(
-            store=services.store,
-            hub=services.hub,
-            database=database,
-            watches=watcher,
-            runtime=operations.runtime,
-            builder=operations.builder,
-            operations=operations,
-            clerk=clerk,
-            layout=operations.layout,
-            credentials=Credentials(shared=mode.env),
-            now=_now,
-            random=random.random,
-            boot=boot_id(),
-            rehearsal=mode.name == "rehearsal",
-            tick=self._settings.tick,
-            turn_deadline=self._settings.turn_deadline,
-        )
-
     def _view(self, runtime: Runtime, mode: Mode, watcher: Watcher) -> HiveView:
         return HiveView(
             name=self._settings.name,
@@ -291,32 +241,26 @@ class _Daemon:
         )
 
     async def _serve(
-        self,
-        stack: contextlib.AsyncExitStack,
-        hive: RunningHive,
-        claude: Path,
-        listener: socket.socket,
-        security: Security,
+        self, stack: contextlib.AsyncExitStack, assembly: "Assembly", opening: Opening, security: Security
     ) -> None:
-        mcp = McpHttp(hive=hive)
-        app = build(hive=hive, security=security, mcp_app=mcp.app)
-        extra = host_routes(inside=hive, claude=claude)
-        host_app = build_host(hive=hive, security=security, browsers=app.state.streams, more=extra)
-        self._servers = [
-            Server(app=app, stopping=(app.state.streams.close, mcp.stop)),
-            Server(app=host_app, stopping=(host_app.state.streams.close,)),
-        ]
+        faces = assembly.faces(security)
+        host = Server(app=faces.host, stopping=(faces.host.state.streams.close,))
         host_sock = self._settings.run / "host.sock"
         stack.callback(host_sock.unlink, missing_ok=True)
-        serving = [
-            asyncio.create_task(serve(self._servers[0], listener)),
-            asyncio.create_task(serve(self._servers[1], stack.enter_context(_host_socket(host_sock)))),
-            asyncio.create_task(self._complete(mcp)),
-        ]
-        self._announce(hive, security)
-        await together(serving, self._stop, self._asked_to_stop)
+        bound = stack.enter_context(_host_socket(host_sock))
+        self._ending.append(faces.end_streams)
+        self._servers.append(host)
+        opening.open(faces.operator)
+        self._announce(assembly.hive, security)
+        async with asyncio.TaskGroup() as serving:
+            serving.create_task(serve(host, bound))
+            serving.create_task(self._complete(faces.mcp))
 
-    async def _complete(self, mcp: McpHttp) -> None:
+    def _end_streams(self) -> None:
+        for end in self._ending:
+            end()
+
+    async def _complete(self, mcp: "McpHttp") -> None:
         """Load what nobody waits for at the door, then run with it: who asks for it meanwhile waits a moment."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stop.wait(), WHO_WAITED)
@@ -328,7 +272,7 @@ class _Daemon:
         async with mcp.running():
             await self._stop.wait()
 
-    def _announce(self, hive: RunningHive, security: Security) -> None:
+    def _announce(self, hive: Hive, security: Security) -> None:
         view = hive.snapshot().hive
         walls = view.runtime if view.confined else f"{view.runtime} (no walls around agents)"
         link = security.entry_link()
@@ -354,6 +298,7 @@ async def together(
     """Wait for ``stop``, or for the first of ``serving`` to end; then ``end`` all of them.
 
     Raises:
+        HiveError: what a part of the start was refused for.
         Broken: one failed though nobody had asked it to stop: who restarts what fails is to notice.
     """
     watching = asyncio.create_task(stop.wait())
@@ -364,9 +309,15 @@ async def together(
     ended = await asyncio.gather(*serving, return_exceptions=True)
     failed = [error for error in ended if isinstance(error, BaseException)]
     for error in failed:
+        if isinstance(error, HiveError) and not asked:
+            raise error
         log.error("A server failed.", exc_info=error)
     if failed and not asked:
         raise Broken("A part of the daemon failed, and so it ended; its log says why. Start it again.")
+
+
+def _first_page(board: Board, database: Database, security: Security) -> ASGIApp:
+    return first_page(hive=RecordedHive(board=board, database=database), security=security)
 
 
 def _bind(settings: Settings) -> socket.socket:

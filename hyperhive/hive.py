@@ -3,10 +3,9 @@
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from hyperhive.domain.approvals import Against, Kind
-from hyperhive.domain.diff import Diff
 from hyperhive.domain.messages import Message
 from hyperhive.domain.turns import TurnItem
 from hyperhive.domain.views import (
@@ -18,7 +17,10 @@ from hyperhive.domain.views import (
     MessageView,
     QuestionView,
 )
-from hyperhive.domain.wire import FromHost, Hello, Report, Welcome
+
+if TYPE_CHECKING:  # who only shows a hive needs none of it, and a start waits for what is imported
+    from hyperhive.domain.diff import Diff
+    from hyperhive.domain.wire import FromHost, Hello, Report, Welcome
 
 
 class Action(StrEnum):
@@ -45,7 +47,9 @@ class Operated:
 class Session:
     """The host's end of one harness connection; ``link`` implements it, on the event loop."""
 
-    def send(self, line: FromHost) -> None:
+    __slots__ = ()
+
+    def send(self, line: "FromHost") -> None:
         """Send a line, if the connection still stands. Never blocks."""
         raise NotImplementedError
 
@@ -332,17 +336,17 @@ class Hive:
         """What would change, as a unified diff of all files."""
         raise NotImplementedError
 
-    async def approval_changes(self, id: int, *, against: Against = Against.RUNNING) -> Diff:
+    async def approval_changes(self, id: int, *, against: Against = Against.RUNNING) -> "Diff":
         """The same, read into files, hunks and lines."""
         raise NotImplementedError
 
     # -- harnesses
 
-    async def harness_hello(self, name: str, hello: Hello, session: Session) -> Welcome:
+    async def harness_hello(self, name: str, hello: "Hello", session: Session) -> "Welcome":
         """A harness connected; ``session`` replaces any earlier one. May raise ``Refused``."""
         raise NotImplementedError
 
-    async def harness_report(self, name: str, session: Session, n: int, report: Report) -> None:
+    async def harness_report(self, name: str, session: Session, n: int, report: "Report") -> None:
         """Hand on a report; its acknowledgement goes out over ``session`` when it was dealt with."""
         raise NotImplementedError
 

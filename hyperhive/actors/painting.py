@@ -35,12 +35,7 @@ def painted(
     restart_at: datetime | None = None,
     last_activity: datetime | None = None,
 ) -> AgentView:
-    """An agent as its row and its actor have it. The inbox depth is the board's.
-
-    Args:
-        unknown: whether its container runs is not known now.
-        ready: its harness is connected.
-    """
+    """An agent as its row and its actor have it; ``unknown``: whether it runs. The inbox depth is the board's."""
     axes = record.axes
     return AgentView(
         name=record.name,
