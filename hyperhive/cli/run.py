@@ -9,11 +9,14 @@ from hyperhive.cli.parse import parse
 from hyperhive.cli.show import safe
 
 INTERRUPTED = 130
+MAX_SAID = 2_000
+"""Characters of the line on stderr: what was typed may be in it, and be of any length."""
 
 
 def run(argv: list[str] | None) -> int:
     """Run a command line; returns the exit code."""
     words = sys.argv[1:] if argv is None else argv
+    _open()
     _tolerant()
     try:
         code = _dispatch(words)
@@ -24,9 +27,12 @@ def run(argv: list[str] | None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader (head, less) has seen enough; stdout must not be flushed into the closed pipe at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _mute()  # the reader (head, less) has seen enough
         return 0
+    except OSError as error:
+        _mute()
+        _say(f"{error.filename or 'The output'} cannot be read or written: {error.strerror or error}.")
+        return 1
     return code
 
 
@@ -43,6 +49,22 @@ def _dispatch(words: list[str]) -> int:
     return int(code)
 
 
+def _open() -> None:
+    """Put nothing where a standard stream was closed: else the next connection or file would take its number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            nothing = os.open(os.devnull, os.O_RDWR)
+            if nothing != number:
+                os.dup2(nothing, number)
+                os.close(nothing)
+            setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))  # noqa: SIM115 - until the end
+
+
+def _mute() -> None:
+    """What is still to be written must not be written at the exit either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _tolerant() -> None:
     # A terminal that cannot show a character gets an escape instead of a traceback.
     for stream in (sys.stdout, sys.stderr):
@@ -51,8 +73,9 @@ def _tolerant() -> None:
 
 
 def _say(message: str) -> None:
+    said = safe(message)
     try:
         sys.stdout.flush()
-        sys.stderr.write(f"hyperhive: {safe(message)}\n")
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.stderr.write(f"hyperhive: {said[:MAX_SAID]}{'…' if len(said) > MAX_SAID else ''}\n")
+    except OSError:
+        _mute()

@@ -9,10 +9,11 @@ import os
 import socket
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from io import BufferedReader
 from typing import Any, NamedTuple
 
-from hyperhive.cli.errors import CommandError, NoDaemon
+from hyperhive.cli.errors import CommandError, NoDaemon, Usage
 
 CONNECT = 5.0
 """Seconds to connect."""
@@ -92,7 +93,8 @@ class Daemon:
         try:
             with sock:
                 sock.settimeout(silence)
-                sock.sendall(_head(method, target, accept, body))
+                with suppress(BrokenPipeError, ConnectionResetError):  # it may have answered half of it
+                    sock.sendall(_head(method, target, accept, body))
             reply = _Reply(file)
             if reply.status >= 400:
                 raise CommandError(_problem(reply.status, reply.body()))
@@ -150,7 +152,12 @@ def _explained(error: BaseException, request: str, silence: float) -> BaseExcept
 
 
 def _head(method: str, target: str, accept: str, body: object) -> bytes:
-    payload = b"" if body is None else json.dumps(body).encode()
+    try:
+        payload = b"" if body is None else json.dumps(body, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise Usage(
+            "What was typed is not UTF-8 text; type it as such, or see to the terminal's locale."
+        ) from None
     lines = [f"{method} {target} HTTP/1.1", "Host: localhost", f"Accept: {accept}", "Connection: close"]
     if body is not None:
         lines.append("Content-Type: application/json")

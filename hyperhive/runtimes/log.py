@@ -17,7 +17,7 @@ def tail(path: Path, *, lines: int = 100, max_bytes: int = _READ) -> str:
     except OSError:
         return ""
     whole = data.partition(b"\n")[2] or data if start else data
-    return "\n".join(whole.decode(errors="replace").splitlines()[-lines:])
+    return "\n".join(whole.decode(errors="replace").splitlines()[-lines:] if lines else ())
 
 
 def bound(path: Path, *, max_bytes: int, keep: int | None = None) -> bool:

@@ -1,9 +1,13 @@
 """Wrong arguments, help, no daemon: exit codes and the one line on stderr."""
 
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from hyperhive.cli.run import MAX_SAID
 from hyperhive.cli.table import COMMANDS
 from tests.cli.conftest import Type
 
@@ -99,3 +103,26 @@ def test_settings_that_are_wrong_are_told_by_name(
     monkeypatch.setenv("HYPERHIVE_TICK", "soon")
     said = type_("up")
     assert (said.code, "Setting 'tick'" in said.err) == (2, True)
+
+
+def test_however_long_what_was_typed_is_the_line_about_it_is_not(run_folder: Path, type_: Type) -> None:
+    said = type_("x" * 100_000)
+    assert (said.code, len(said.err), said.err[-2:]) == (2, len("hyperhive: ") + MAX_SAID + 2, "…\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ("help <&- >&-", 0, ""),
+        ("nope <&- >&- 2>&-", 2, ""),
+        ("send alice - <&-", 3, "hyperhive: No hive runs here"),
+        ("help >/dev/full", 1, "hyperhive: The output cannot be read or written: No space left on device.\n"),
+    ],
+)
+def test_a_closed_or_full_standard_stream_is_no_fault_of_the_programs(
+    run_folder: Path, words: str, code: int, said: str
+) -> None:
+    program = "import sys; from hyperhive.cli import main; sys.exit(main())"
+    script = f"exec {shlex.quote(sys.executable)} -c {shlex.quote(program)} {words}"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr[: len(said) or None]) == (code, said)

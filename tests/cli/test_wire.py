@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hyperhive.cli import wire
-from hyperhive.cli.errors import CommandError, NoDaemon
+from hyperhive.cli.errors import CommandError, NoDaemon, Usage
 from hyperhive.cli.wire import Daemon, Frame, frames
 
 
@@ -158,3 +158,16 @@ def test_roots_server_is_believed_by_whoever_may_reach_it(
     monkeypatch.setattr(os, "geteuid", lambda: 65534)
     daemon = speaker.says(OK + b"Content-Length: 2\r\n\r\n{}")
     assert daemon.json("GET", "/") == {}
+
+
+def test_an_answer_to_half_a_request_is_heard(speaker: Speaker) -> None:
+    said = b'{"detail": "A body may have 9 bytes here."}'
+    daemon = speaker.says(b"HTTP/1.1 413 Too Large\r\nContent-Length: %d\r\n\r\n%b" % (len(said), said))
+    with pytest.raises(CommandError, match="may have 9 bytes") as caught:
+        daemon.json("POST", "/api/messages", {"body": "x" * 8_000_000})
+    assert caught.value.exit_code == 1
+
+
+def test_what_is_no_text_is_not_sent() -> None:
+    with pytest.raises(Usage, match="not UTF-8"):
+        wire._head("POST", "/api/messages", "*/*", {"body": "a\udcff"})

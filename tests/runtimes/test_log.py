@@ -50,3 +50,8 @@ def test_a_long_log_keeps_its_last_lines_and_its_writer(log: Path) -> None:
     assert lines[0] == "[earlier lines were cut]"
     assert lines[-2:] == ["line 999", "after"]
     assert log.stat().st_size < 1000
+
+
+def test_no_lines_are_none(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("one\ntwo\n")
+    assert tail(tmp_path / "log", lines=0) == ""
