@@ -1,13 +1,10 @@
-"""Lines from a stream of an agent's: bounded in length, checked before they become values."""
-
-import asyncio
+"""Lines of an agent's: checked before they become values."""
 
 from pydantic import ValidationError
 
 from hyperhive.domain.turns import MAX_ITEM, TurnItem
-from hyperhive.domain.wire import FROM_HARNESS, MAX_LINE, FromHarness, Hello, Items, Numbered
+from hyperhive.domain.wire import FROM_HARNESS, FromHarness, Hello, Items, Numbered
 
-CHUNK = 64 * 1024
 MAX_HELLO = 4 * 1024
 """Bytes of a first line."""
 MAX_NUMBER = 2**53
@@ -17,35 +14,6 @@ MAX_DATA = 64 * 1024
 
 class Malformed(ValueError):
     """What came is no line of the protocol; the message says why."""
-
-
-class LineReader:
-    """Reads one line after the other and holds no more than one line and a chunk."""
-
-    def __init__(self, reader: asyncio.StreamReader) -> None:
-        self._reader = reader
-        self._held = bytearray()
-
-    async def line(self, *, limit: int = MAX_LINE) -> bytes | None:
-        """The next line without its end; ``None`` at the end of the stream.
-
-        Raises:
-            Malformed: the line is longer than ``limit``.
-        """
-        looked = 0
-        while (end := self._held.find(b"\n", looked)) < 0:
-            looked = len(self._held)
-            if looked > limit:
-                raise Malformed(f"a line of more than {limit} bytes")
-            chunk = await self._reader.read(CHUNK)
-            if not chunk:
-                return None
-            self._held += chunk
-        if end > limit:
-            raise Malformed(f"a line of more than {limit} bytes")
-        line = bytes(self._held[:end])
-        del self._held[: end + 1]
-        return line
 
 
 def parse(line: bytes) -> FromHarness:

@@ -11,15 +11,21 @@ class Pace:
         burst: units that may come at once.
     """
 
+    __slots__ = ("_at", "_burst", "_left", "_rate")
+
     def __init__(self, *, rate: float, burst: float) -> None:
         self._rate, self._burst = rate, burst
         self._left = burst
         self._at = asyncio.get_running_loop().time()
 
-    async def spend(self, units: float) -> None:
-        """Spend ``units``; waits until they have come in."""
+    def spent(self, units: float) -> float:
+        """Spend ``units``; how many seconds are to be waited until they have come in."""
         now = asyncio.get_running_loop().time()
         self._left = min(self._burst, self._left + (now - self._at) * self._rate) - units
         self._at = now
-        if self._left < 0:
-            await asyncio.sleep(-self._left / self._rate)
+        return max(0.0, -self._left / self._rate)
+
+    async def spend(self, units: float) -> None:
+        """Spend ``units``; waits until they have come in."""
+        if (wait := self.spent(units)) > 0:
+            await asyncio.sleep(wait)

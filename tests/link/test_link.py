@@ -51,30 +51,30 @@ class Talker:
 class Wire:
     """A link with a recording hive."""
 
-    def __init__(self, run: Path) -> None:
+    def __init__(self, run: Path, beat: session.Beat | None = None) -> None:
         self.run, self.host = run, Host()
         self.hive = RecordingHive(self.host)
-        self.link = Link(hive=self.hive, run=run)
+        self.link = Link(hive=self.hive, run=run, beat=beat)
         self.talkers: list[Talker] = []
 
     def path(self, name: str = "alice") -> Path:
         return self.run / "agents" / name / "hive.sock"
 
-    async def dial(self) -> Talker:
-        talker = Talker(*await asyncio.open_unix_connection(self.path()))
+    async def dial(self, name: str = "alice") -> Talker:
+        talker = Talker(*await asyncio.open_unix_connection(self.path(name), limit=2 * MAX_LINE))
         self.talkers.append(talker)
         return talker
 
-    async def greeted(self) -> Talker:
-        talker = await self.dial()
+    async def greeted(self, name: str = "alice") -> Talker:
+        talker = await self.dial(name)
         talker.say(HELLO)
         assert (await talker.hear())["type"] == "welcome"
         return talker
 
 
 @asynccontextmanager
-async def wire(run: Path) -> AsyncIterator[Wire]:
-    made = Wire(run)
+async def wire(run: Path, beat: session.Beat | None = None) -> AsyncIterator[Wire]:
+    made = Wire(run, beat)
     await made.link.open("alice")
     try:
         yield made
@@ -251,66 +251,91 @@ async def test_a_harness_that_does_not_read_is_cut_off(tmp_path: Path) -> None:
 
 
 async def test_a_silent_harness_is_dead_after_a_while_and_one_that_answers_is_not(tmp_path: Path) -> None:
-    async with wire(tmp_path) as w:
-        ended: list[str] = []
-
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            made = session.HarnessSession(
-                name="alice",
-                hive=w.hive,
-                reader=reader,
-                writer=writer,
-                ping_every=0.05,
-                dead_after=2.0,
-                at_rest=1,
-            )
-            hello = await made.hello()
-            assert hello is not None
-            await made.serve(hello)
-            ended.append(hello.boot)
-
-        server = await asyncio.start_unix_server(serve, tmp_path / "s")
-        silent, lively = [Talker(*await asyncio.open_unix_connection(tmp_path / "s")) for _ in range(2)]
-        silent.say({**HELLO, "boot": "silent"})
-        lively.say({**HELLO, "boot": "lively"})
-        while not ended:
+    beat = session.Beat(ping_every=0.05, dead_after=2.0, at_rest=1)
+    async with wire(tmp_path, beat) as w:
+        await w.link.open("bob")
+        silent, lively = await w.greeted(), await w.greeted("bob")
+        dead = asyncio.create_task(silent.cut_off())
+        while not dead.done():
             while (ping := await lively.hear())["type"] != "ping":
                 pass
             lively.say({"type": "pong", "id": ping["id"]})
-        assert ended == ["silent"]
-        for talker in (silent, lively):
-            talker.writer.transport.abort()
-        await eventually_async(lambda: len(ended) == 2)
-        server.close()
+        await eventually_async(lambda: w.hive.gone == 1)
+        assert (await lively.hear())["type"] == "ping"
 
 
 async def test_a_harness_is_pinged_often_from_when_it_gets_work_and_rarely_at_rest(tmp_path: Path) -> None:
-    async with wire(tmp_path) as w:
-
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            made = session.HarnessSession(
-                name="alice", hive=w.hive, reader=reader, writer=writer, ping_every=0.05, at_rest=1_000_000
-            )
-            hello = await made.hello()
-            assert hello is not None
-            await made.serve(hello)
-
-        server = await asyncio.start_unix_server(serve, tmp_path / "s")
-        talker = Talker(*await asyncio.open_unix_connection(tmp_path / "s"))
-        talker.say({**HELLO, "boot": "one"})
-        assert (await talker.hear())["type"] == "welcome"
+    async with wire(tmp_path, session.Beat(ping_every=0.05, at_rest=1_000_000)) as w:
+        talker = await w.greeted()
         w.hive.tell(Compact())
         w.hive.tell(Work(turn=1, messages=()))
         said = [(await talker.hear())["type"] for _ in range(5)]
         assert said == ["compact", "work", "ping", "ping", "ping"]
-        talker.writer.transport.abort()
-        await eventually_async(lambda: w.hive.gone == 1)
-        server.close()
 
 
 def test_a_harness_at_rest_hears_a_ping_well_before_it_takes_the_host_for_dead() -> None:
     rarest = session.PING_EVERY * session.AT_REST + 1.0  # rounded up to a whole second
     assert rarest + 10.0 < connection.SILENCE
+
+
+async def test_a_connection_at_rest_costs_no_task(tmp_path: Path) -> None:
+    before = len(asyncio.all_tasks())
+    async with wire(tmp_path, session.Beat(ping_every=0.05, at_rest=1)) as w:
+        talker = await w.greeted()
+        for _ in range(3):
+            ping = await talker.hear()
+            talker.say({"type": "pong", "id": ping["id"]})
+        await eventually_async(lambda: len(asyncio.all_tasks()) <= before)
+        w.hive.tell(Compact())
+        while (await talker.hear())["type"] != "compact":
+            pass
+
+
+async def test_a_line_comes_whole_however_it_is_cut_and_what_follows_it_waits(tmp_path: Path) -> None:
+    async with wire(tmp_path) as w:
+        talker = await w.greeted()
+        item = {"turn": 1, "ts": "2026-01-01T00:00:00Z", "type": "text", "text": "x" * 19_500}
+        line = json.dumps({"type": "items", "items": [item] * 200}).encode() + b"\n"
+        following = [{"type": "report", "n": n, "report": OVER} for n in range(1, 400)]
+        for part in (line[:1], line[1:70_000], line[70_000:]):
+            talker.say(part)
+            await talker.writer.drain()
+        talker.say(*following)
+        assert [(await talker.hear())["n"] for _ in range(399)] == list(range(1, 400))
+        assert 3_900_000 < len(line) < MAX_LINE and len(w.host.items) == 200
+
+
+async def test_who_reads_slowly_gets_all_of_it_in_order(tmp_path: Path) -> None:
+    async with wire(tmp_path) as w:
+        talker = await w.greeted()
+        big = Incoming(id=1, sender="operator", body="x" * 500_000, ts="2026-01-01T00:00:00Z")
+        for turn in range(10):
+            w.hive.tell(Work(turn=turn, messages=(big,)))
+        w.hive.tell(Compact())
+        said = [await talker.hear() for _ in range(11)]
+        assert [line.get("turn") for line in said] == [*range(10), None]
+        assert w.hive.gone == 0
+
+
+async def test_a_harness_that_shuts_one_way_only_is_told_of_as_gone(tmp_path: Path) -> None:
+    async with wire(tmp_path) as w:
+        talker = await w.greeted()
+        talker.say({"type": "report", "n": 1, "report": OVER})
+        talker.writer.write_eof()
+        await eventually_async(lambda: w.hive.gone == 1)
+        assert w.host.acked == 1
+
+
+async def test_connections_at_rest_are_told_of_as_gone_when_the_door_closes(tmp_path: Path) -> None:
+    async with wire(tmp_path) as w:
+        await w.link.open("bob")
+        await w.greeted()
+        await w.greeted("bob")
+        stranger = await w.dial()
+        await w.link.close("alice")
+        assert w.hive.gone == 1
+        await stranger.cut_off()
+    assert w.hive.gone == 2
 
 
 async def test_strangers_are_few_and_do_not_push_the_harness_out(tmp_path: Path) -> None:

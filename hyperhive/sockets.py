@@ -1,0 +1,119 @@
+"""Sockets of many agents, nearly always at rest: one watch of the event loop for all of them.
+
+A server or a transport of asyncio's costs each of them kilobytes: a handle, a context, a key of the selector's,
+buffers. Here one costs an entry in a dictionary and one in an ``epoll``, which the loop watches.
+"""
+
+import asyncio
+import contextlib
+import errno
+import logging
+import select
+import socket
+from typing import Protocol
+
+_log = logging.getLogger(__name__)
+
+BACKLOG = 100
+AGAIN = 1.0
+"""Seconds until connections are accepted again for which there were no descriptors or no memory."""
+_AT_ONCE = 64
+"""Sockets that are served before the loop has its turn; the rest are ready still."""
+_SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+class Watched(Protocol):
+    """Whose socket is watched."""
+
+    def ready(self, events: int) -> None:
+        """It is ready for ``events``, those of ``select.epoll``; or no longer, when somebody was quicker."""
+
+
+class Watch:
+    """Watches sockets, on the event loop it was made on."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._epoll = select.epoll()
+        self._watched: dict[int, Watched] = {}
+        self.loop.add_reader(self._epoll.fileno(), self._run)
+
+    def on(self, fd: int, events: int, who: Watched) -> None:
+        """Tell ``who`` of ``events`` from now on, and of no others."""
+        if fd in self._watched:
+            self._epoll.modify(fd, events)
+        else:
+            self._epoll.register(fd, events)
+        self._watched[fd] = who
+
+    def off(self, fd: int) -> None:
+        """Tell nothing of it any more; to be said before it is closed."""
+        if self._watched.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
+
+    def close(self) -> None:
+        """Watch nothing any more."""
+        if not self._epoll.closed:
+            self.loop.remove_reader(self._epoll.fileno())
+            self._epoll.close()
+        self._watched.clear()
+
+    def _run(self) -> None:
+        for fd, events in self._epoll.poll(0, _AT_ONCE):
+            if (who := self._watched.get(fd)) is None:
+                continue  # one before it in this list ended it
+            try:
+                who.ready(events)
+            except Exception:
+                _log.exception("A socket of an agent failed.")
+                self.off(fd)  # it would be ready for ever
+
+
+class Takes(Protocol):
+    """Who takes connections."""
+
+    def connected(self, connection: socket.socket) -> None:
+        """Somebody connected; the connection is its own now, and does not block."""
+
+
+class Listener:
+    """Listens on a bound socket.
+
+    Args:
+        bound: closed with the listener.
+        takes: gets each connection.
+    """
+
+    __slots__ = ("_bound", "_takes", "_watch")
+
+    def __init__(self, *, watch: Watch, bound: socket.socket, takes: Takes) -> None:
+        self._watch, self._bound, self._takes = watch, bound, takes
+        bound.setblocking(False)
+        bound.listen(BACKLOG)
+        self._listen()
+
+    def close(self) -> None:
+        """Listen no more; what was connected stays."""
+        if self._bound.fileno() >= 0:
+            self._watch.off(self._bound.fileno())
+            self._bound.close()
+
+    def ready(self, events: int) -> None:
+        """See ``Watched``."""
+        try:
+            connection, _ = self._bound.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return
+        except OSError as error:
+            if error.errno not in _SHORT:
+                raise
+            _log.warning("An agent cannot be let in: %s; trying again in %g s.", error, AGAIN)
+            self._watch.off(self._bound.fileno())
+            self._watch.loop.call_later(AGAIN, self._listen)
+            return
+        connection.setblocking(False)
+        self._takes.connected(connection)
+
+    def _listen(self) -> None:
+        with contextlib.suppress(ValueError, OSError):  # closed meanwhile, it or the watch
+            self._watch.on(self._bound.fileno(), select.EPOLLIN, self)
