@@ -5,7 +5,6 @@ buffers. Here one costs an entry in a dictionary and one in an ``epoll``, which 
 """
 
 import asyncio
-import contextlib
 import errno
 import logging
 import select
@@ -30,16 +29,17 @@ class Watched(Protocol):
 
 
 class Watch:
-    """Watches sockets, on the event loop it was made on."""
+    """Watches sockets, on the event loop on which it is told to; holds nothing while there are none."""
 
     def __init__(self) -> None:
-        self.loop = asyncio.get_running_loop()
-        self._epoll = select.epoll()
+        self._epoll: select.epoll | None = None
         self._watched: dict[int, Watched] = {}
-        self.loop.add_reader(self._epoll.fileno(), self._run)
 
     def on(self, fd: int, events: int, who: Watched) -> None:
         """Tell ``who`` of ``events`` from now on, and of no others."""
+        if self._epoll is None:
+            self._epoll = select.epoll()
+            asyncio.get_running_loop().add_reader(self._epoll.fileno(), self._run)
         if fd in self._watched:
             self._epoll.modify(fd, events)
         else:
@@ -48,17 +48,17 @@ class Watch:
 
     def off(self, fd: int) -> None:
         """Tell nothing of it any more; to be said before it is closed."""
-        if self._watched.pop(fd, None) is not None:
-            self._epoll.unregister(fd)
-
-    def close(self) -> None:
-        """Watch nothing any more."""
-        if not self._epoll.closed:
-            self.loop.remove_reader(self._epoll.fileno())
+        if self._epoll is None or self._watched.pop(fd, None) is None:
+            return
+        self._epoll.unregister(fd)
+        if not self._watched:
+            asyncio.get_running_loop().remove_reader(self._epoll.fileno())
             self._epoll.close()
-        self._watched.clear()
+            self._epoll = None
 
     def _run(self) -> None:
+        if self._epoll is None:
+            return
         for fd, events in self._epoll.poll(0, _AT_ONCE):
             if (who := self._watched.get(fd)) is None:
                 continue  # one before it in this list ended it
@@ -80,7 +80,7 @@ class Listener:
     """Listens on a bound socket.
 
     Args:
-        bound: closed with the listener.
+        bound: closed with the listener, or when it cannot listen.
         takes: gets each connection.
     """
 
@@ -88,9 +88,13 @@ class Listener:
 
     def __init__(self, *, watch: Watch, bound: socket.socket, takes: Takes) -> None:
         self._watch, self._bound, self._takes = watch, bound, takes
-        bound.setblocking(False)
-        bound.listen(BACKLOG)
-        self._listen()
+        try:
+            bound.setblocking(False)
+            bound.listen(BACKLOG)
+            self._listen()
+        except OSError:
+            bound.close()
+            raise
 
     def close(self) -> None:
         """Listen no more; what was connected stays."""
@@ -109,11 +113,11 @@ class Listener:
                 raise
             _log.warning("An agent cannot be let in: %s; trying again in %g s.", error, AGAIN)
             self._watch.off(self._bound.fileno())
-            self._watch.loop.call_later(AGAIN, self._listen)
+            asyncio.get_running_loop().call_later(AGAIN, self._listen)
             return
         connection.setblocking(False)
         self._takes.connected(connection)
 
     def _listen(self) -> None:
-        with contextlib.suppress(ValueError, OSError):  # closed meanwhile, it or the watch
-            self._watch.on(self._bound.fileno(), select.EPOLLIN, self)
+        if (fd := self._bound.fileno()) >= 0:  # else it was closed meanwhile
+            self._watch.on(fd, select.EPOLLIN, self)

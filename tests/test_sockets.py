@@ -4,7 +4,6 @@ import asyncio
 import errno
 import select
 import socket
-from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 
@@ -52,10 +51,8 @@ class Faulty:
 
 
 @pytest.fixture
-async def watch() -> AsyncIterator[Watch]:
-    made = Watch()
-    yield made
-    made.close()
+def watch() -> Watch:
+    return Watch()
 
 
 def bound(path: Path, kind: type[socket.socket] = socket.socket) -> socket.socket:

@@ -26,6 +26,7 @@ from hyperhive.domain.records import AgentRecord
 from hyperhive.domain.turns import Outcome
 from hyperhive.domain.watch import step
 from hyperhive.errors import Broken, HiveError
+from hyperhive.repos.skeleton import CONFIG_FILE
 from hyperhive.runtimes.log import bound
 from hyperhive.store.database import Tx
 
@@ -36,6 +37,8 @@ MAX_STASH = 10_000
 _READ_AGAIN = 1.0
 MAX_LOG = 4 * 1024 * 1024
 """Bytes of a container's log; the tick cuts it to its newer half."""
+_LOGIN, _CONFIG = frozenset({CREDENTIALS}), frozenset({CONFIG_FILE})
+"""What is watched in an agent's folders, the same for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,8 +302,8 @@ class AgentActor(CrewActor):
         self._watched = self._folders()
         paths, watches = self._core.paths, self._shared.watches
         self._unwatch = [
-            watches.folder(str(paths.claude), frozenset({CREDENTIALS}), tell),
-            watches.folder(str(paths.applied), frozenset({paths.config.name}), tell),
+            watches.folder(str(paths.claude), _LOGIN, tell),
+            watches.folder(str(paths.applied), _CONFIG, tell),
         ]
 
     def _folders(self) -> tuple[int, ...]:

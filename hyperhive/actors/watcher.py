@@ -33,6 +33,32 @@ _CROWD = 1024
 Cancel = Callable[[], None]
 
 
+class _Folder:
+    """Somebody's watch of a folder; called, it ends. ``watch``: the kernel's number of it."""
+
+    __slots__ = ("_end", "names", "then", "watch")
+
+    def __init__(
+        self, watch: int, names: frozenset[str], then: Callable[[], None], end: "Callable[[_Folder], None]"
+    ) -> None:
+        self.watch, self.names, self.then, self._end = watch, names, then, end
+
+    def __call__(self) -> None:
+        self._end(self)
+
+
+class _Leader:
+    """Somebody's watch of a leader; called, it ends. ``fd``: the pidfd."""
+
+    __slots__ = ("_end", "fd", "then")
+
+    def __init__(self, fd: int, then: Callable[[], None], end: "Callable[[_Leader], None]") -> None:
+        self.fd, self.then, self._end = fd, then, end
+
+    def __call__(self) -> None:
+        self._end(self)
+
+
 class Watcher:
     """One thread for all agents.
 
@@ -47,7 +73,10 @@ class Watcher:
         self._timers: list[tuple[float, int, list[Callable[[], None] | None]]] = []
         self._crowded = _CROWD
         self._order = itertools.count()
-        self._folders: dict[int, dict[int, tuple[frozenset[str], Callable[[], None]]]] = {}
+        self._folders: dict[int, tuple[_Folder, ...]] = {}
+        # Bound once: there are three of these for each agent.
+        self._end_folder: Callable[[_Folder], None] = self._leave_folder
+        self._end_leader: Callable[[_Leader], None] = self._leave_leader
         self._stopped = False
         self.trouble: str | None = None
         self.on_trouble: Callable[[str], None] = lambda trouble: None
@@ -108,10 +137,10 @@ class Watcher:
             self._selector.register(fd, selectors.EVENT_READ, then)
         self._poke()
 
-        def cancel() -> None:
-            self.after(0, lambda: self._release(fd, then))
+        return _Leader(fd, then, self._end_leader)
 
-        return cancel
+    def _leave_leader(self, leader: _Leader) -> None:
+        self.after(0, lambda: self._release(leader.fd, leader.then))
 
     def folder(
         self, path: str, names: frozenset[str], then: Callable[[], None], *, growing: bool = False
@@ -123,7 +152,6 @@ class Watcher:
         """
         if self._inotify is None:
             return lambda: None
-        key = next(self._order)
         # A folder has one mask, whoever watches it: add to it, or another's watch loses what it waits for.
         mask = _FILE_EVENTS | flags.MASK_ADD | (flags.MODIFY if growing else 0)
         try:
@@ -131,21 +159,24 @@ class Watcher:
                 if self._stopped:
                     return lambda: None
                 watch = self._inotify.add_watch(path, mask)
-                self._folders.setdefault(watch, {})[key] = (names, then)
+                folder = _Folder(watch, names, then, self._end_folder)
+                self._folders[watch] = (*self._folders.get(watch, ()), folder)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.ENOMEM):
                 self._in_trouble(f"cannot watch files ({error.strerror}): changes are seen by the tick only")
             return lambda: None
 
-        def cancel() -> None:
-            with self._lock:
-                watchers = self._folders.get(watch, {})
-                watchers.pop(key, None)
-                if not watchers and self._folders.pop(watch, None) is not None and self._inotify is not None:
-                    with contextlib.suppress(OSError):
-                        self._inotify.rm_watch(watch)
+        return folder
 
-        return cancel
+    def _leave_folder(self, folder: _Folder) -> None:
+        with self._lock:
+            there = self._folders.get(folder.watch, ())
+            left = tuple(other for other in there if other is not folder)
+            if left:
+                self._folders[folder.watch] = left
+            elif self._folders.pop(folder.watch, None) is not None and self._inotify is not None:
+                with contextlib.suppress(OSError):
+                    self._inotify.rm_watch(folder.watch)
 
     # -- the thread
 
@@ -232,17 +263,17 @@ class Watcher:
     def _read_folders(self) -> None:
         if self._inotify is None:
             return
-        due: dict[int, Callable[[], None]] = {}
+        due: set[_Folder] = set()
         for event in self._inotify.read(timeout=0):
             with self._lock:
-                watchers = dict(self._folders.get(event.wd, {}))
+                there = self._folders.get(event.wd, ())
                 if event.mask & flags.IGNORED:
                     self._folders.pop(event.wd, None)  # the folder is gone, and its number may be used again
-            for key, (names, then) in watchers.items():
-                if event.name in names or event.mask & flags.DELETE_SELF:
-                    due[key] = then
-        for then in due.values():
-            self.after(_COALESCE, then)
+            due.update(
+                folder for folder in there if event.name in folder.names or event.mask & flags.DELETE_SELF
+            )
+        for folder in due:
+            self.after(_COALESCE, folder.then)
 
 
 def _pidfd(handle: Handle) -> int | None:

@@ -1,5 +1,6 @@
 """A harness's socket: whole lines in, bytes out; at rest it holds nothing."""
 
+import asyncio
 import select
 import socket
 from typing import Protocol
@@ -105,7 +106,7 @@ class Connection:
             return 0
         except OSError:
             self._end()
-            self._watch.loop.call_soon(self._owner.came)
+            asyncio.get_running_loop().call_soon(self._owner.came)
             return len(data)
 
     def _read(self) -> None:

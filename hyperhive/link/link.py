@@ -122,10 +122,10 @@ class Link:
             try:
                 os.fchmod(bound.fileno(), 0o600)  # before it is bound: the agent may write in this folder
                 bound.bind(str(path))
-                return _Door(name=name, bound=bound, shared=self._shared, tasks=self._tasks)
             except OSError:
                 bound.close()
                 raise
+            return _Door(name=name, bound=bound, shared=self._shared, tasks=self._tasks)
         except OSError as error:
             raise Broken(f"{path} cannot be listened on: {error}.", code="bad-socket") from None
 
@@ -140,7 +140,6 @@ class Link:
         async with self._lock:
             doors, self._doors = list(self._doors.values()), {}
             await self._shut(doors)
-            self._shared.watch.close()
 
     async def _shut(self, doors: Sequence[_Door]) -> None:
         ours = {id(door) for door in doors}

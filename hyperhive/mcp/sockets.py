@@ -8,7 +8,6 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from hyperhive.domain.names import check_name
 from hyperhive.errors import Broken
 from hyperhive.hive import Hive
 from hyperhive.mcp.loading import load
+from hyperhive.sockets import Listener, Watch
 
 if TYPE_CHECKING:
     from hyperhive.mcp.server import HiveServer
@@ -38,17 +38,40 @@ _log = logging.getLogger(__name__)
 class _Door:
     """One agent's socket and who is connected to it."""
 
-    def __init__(self, *, name: str, role: str, path: Path, build: "Callable[[], HiveServer]") -> None:
+    __slots__ = (
+        *(
+            "_building",
+            "_connections",
+            "_crowded",
+            "_hive",
+            "_inode",
+            "_listener",
+            "_run",
+            "_server",
+            "_watch",
+        ),
+        *("name", "role"),
+    )
+
+    def __init__(self, *, name: str, role: str, run: Path, hive: Hive, watch: Watch) -> None:
         self.name = name
         self.role = role
-        self.path = path
-        self._build = build
-        self._building = asyncio.Lock()
+        self._run = run
+        self._hive = hive
+        self._watch = watch
+        self._building: asyncio.Lock | None = (
+            None  # like the next two there is nothing of it before somebody comes
+        )
         self._server: HiveServer | None = None
-        self._listener: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] | None = None
+        self._listener: Listener | None = None
         self._inode = 0
-        self._connections: set[asyncio.Task[None]] = set()
         self._crowded = False
+
+    @property
+    def path(self) -> Path:
+        """Where the socket is."""
+        return self._run / "agents" / self.name / "mcp.sock"
 
     @property
     def stands(self) -> bool:
@@ -60,13 +83,13 @@ class _Door:
     @property
     def connections(self) -> int:
         """Connections that are open."""
-        return len(self._connections)
+        return len(self._connections or ())
 
-    async def listen(self) -> None:
+    def listen(self) -> None:
         """Replace whatever is at the path by a socket that listens."""
         bound = _bind(self.path)
         self._inode = self.path.lstat().st_ino
-        self._listener = await asyncio.start_unix_server(self._connected, sock=bound, limit=MAX_LINE)
+        self._listener = Listener(watch=self._watch, bound=bound, takes=self)
 
     async def aclose(self) -> None:
         """Stop listening, end the connections, remove the socket."""
@@ -75,31 +98,35 @@ class _Door:
         if self._listener is not None:
             self._listener.close()
             self._listener = None
-        ending = tuple(self._connections)
+        await asyncio.sleep(
+            0
+        )  # who was let in just now begins: one that is cancelled before would not be closed
+        ending = tuple(self._connections or ())
         for connection in ending:
             connection.cancel()
         if ending:
             await asyncio.wait(ending, timeout=CLOSE_DEADLINE)
 
-    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._connections) >= MAX_CONNECTIONS:
+    def connected(self, connection: socket.socket) -> None:
+        """See ``Takes``."""
+        if self.connections >= MAX_CONNECTIONS:
             if not self._crowded:  # once, until there is room: an agent that knocks on must not fill the log
                 _log.warning("'%s' has %d MCP connections; more are refused.", self.name, MAX_CONNECTIONS)
             self._crowded = True
-            writer.transport.abort()
+            connection.close()
             return
         self._crowded = False
-        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        if self._connections is None:
+            self._connections = set()
+        task = asyncio.get_running_loop().create_task(self._serve(connection))
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, connection: socket.socket) -> None:
+        reader, writer = await asyncio.open_unix_connection(sock=connection, limit=MAX_LINE)
         try:
             session = await asyncio.to_thread(_line_session)
-            async with self._building:
-                if self._server is None:
-                    self._server = await asyncio.to_thread(self._build)
-            await session(reader=reader, writer=writer).serve(self._server)
+            await session(reader=reader, writer=writer).serve(await self._built())
         except Exception:
             # One connection's fault ends that connection.
             _log.exception("An MCP connection of '%s' failed.", self.name)
@@ -110,6 +137,14 @@ class _Door:
                     await writer.wait_closed()
             except (OSError, TimeoutError):
                 writer.transport.abort()
+
+    async def _built(self) -> "HiveServer":
+        if self._building is None:
+            self._building = asyncio.Lock()
+        async with self._building:
+            if self._server is None:
+                self._server = await asyncio.to_thread(_build, self._hive, self.name, self.role)
+            return self._server
 
 
 class McpSockets:
@@ -122,6 +157,7 @@ class McpSockets:
     def __init__(self, *, hive: Hive, run: Path) -> None:
         self._hive = hive
         self._run = run
+        self._watch = Watch()
         self._doors: dict[str, _Door] = {}
         self._changing = asyncio.Lock()
 
@@ -135,21 +171,20 @@ class McpSockets:
             Invalid: the name cannot name an agent.
             Broken: the socket cannot be made.
         """
-        path = self._run / "agents" / check_name(name) / "mcp.sock"
+        check_name(name)
         async with self._changing:
             door = self._doors.get(name)
             if door is not None and door.role == role and door.stands:
                 return
             if door is not None:
                 await self._doors.pop(name).aclose()
-            hive = self._hive
-            door = _Door(name=name, role=role, path=path, build=lambda: _build(hive, name, role))
+            door = _Door(name=name, role=role, run=self._run, hive=self._hive, watch=self._watch)
             try:
-                await door.listen()
+                door.listen()
             except OSError as error:
                 reason = error.strerror or str(error)
                 raise Broken(
-                    f"The MCP socket of '{name}' cannot be made at {path}: {reason}; check that folder."
+                    f"The MCP socket of '{name}' cannot be made at {door.path}: {reason}; check that folder."
                 ) from error
             self._doors[name] = door
 
