@@ -12,9 +12,10 @@ from hyperhive.actors.environments import Environments
 from hyperhive.actors.layout import AgentPaths, Layout
 from hyperhive.actors.observer import read_regular
 from hyperhive.actors.sources import Aim, Source, Sources
-from hyperhive.domain.agent_config import DEFAULT, MAX_CONFIG, AgentConfig, Limits, parse
-from hyperhive.domain.launch import Launch, permission_rules, role_of
-from hyperhive.domain.names import MANAGER
+from hyperhive.domain.agent_config import DEFAULT, MAX_CONFIG, AgentConfig, parse
+from hyperhive.domain.launch import Launch, permission_rules
+from hyperhive.domain.limits import Limits
+from hyperhive.domain.names import MANAGER, role_of
 from hyperhive.domain.records import AgentRecord
 from hyperhive.errors import Broken
 from hyperhive.repos.repositories import Repositories

@@ -8,7 +8,7 @@ from hyperhive.actors.observer import with_logins
 from hyperhive.domain.approvals import Kind, State
 from hyperhive.domain.axes import Transient
 from hyperhive.domain.events import TransientSet
-from hyperhive.domain.launch import role_of
+from hyperhive.domain.names import role_of
 from hyperhive.domain.parts import Kept
 from hyperhive.domain.records import AgentRecord, Intended
 from hyperhive.errors import Refused

@@ -16,8 +16,7 @@ from hyperhive.actors.measure import measure
 from hyperhive.actors.ports import Doors
 from hyperhive.actors.removal import remove_tree
 from hyperhive.domain.axes import Transient
-from hyperhive.domain.launch import role_of
-from hyperhive.domain.names import MANAGER
+from hyperhive.domain.names import MANAGER, role_of
 from hyperhive.domain.records import AgentRecord, Handle
 from hyperhive.domain.views import ApprovalView
 from hyperhive.errors import Broken, HiveError

@@ -7,7 +7,7 @@ from hyperhive.actors.board import Board
 from hyperhive.actors.layout import Layout
 from hyperhive.actors.observer import with_logins
 from hyperhive.domain.axes import Container
-from hyperhive.domain.launch import role_of
+from hyperhive.domain.names import role_of
 from hyperhive.domain.parts import (
     AgentGone,
     AgentShown,

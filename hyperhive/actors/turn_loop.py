@@ -11,10 +11,9 @@ from hyperhive.actors.ports import Outbound
 from hyperhive.actors.reply import IGNORE, Reply
 from hyperhive.domain.axes import Login, Observation
 from hyperhive.domain.events import HelperEvent, McpServerFailed, TurnEnded, TurnStarted
-from hyperhive.domain.launch import role_of
 from hyperhive.domain.mcp_servers import settle
 from hyperhive.domain.messages import MAX_BATCH, Message
-from hyperhive.domain.names import OPERATOR, SYSTEM
+from hyperhive.domain.names import OPERATOR, SYSTEM, role_of
 from hyperhive.domain.operations import FAILED_BUILD
 from hyperhive.domain.parts import Inbox, InboxDepth
 from hyperhive.domain.records import AgentRecord

@@ -7,15 +7,13 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
+from hyperhive.domain.limits import Limits
 from hyperhive.domain.names import OPERATOR, check_name
 from hyperhive.domain.value import Value
 from hyperhive.errors import Invalid
 
 MAX_CONFIG = 64 * 1024
 """Bytes of one ``agent.toml``."""
-_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-_LEAST_MEMORY = _UNITS["M"]
-_MOST_MEMORY = 1024 * _UNITS["T"]
 
 
 def _text(text: str) -> str:
@@ -44,17 +42,6 @@ def _recipient(name: str) -> str:
         raise PydanticCustomError("name", "{reason}", {"reason": refusal.message.rstrip(".")}) from None
 
 
-def size(text: str) -> int:
-    """Bytes of ``4G`` and the like."""
-    return int(text[:-1]) * _UNITS[text[-1]] if text[-1] in _UNITS else int(text)
-
-
-def _memory(text: str) -> str:
-    if not _LEAST_MEMORY <= size(text) <= _MOST_MEMORY:
-        raise PydanticCustomError("memory", "nothing runs in that: give 1M to 1024T")
-    return text
-
-
 def _server(name: str) -> str:
     """Claude Code calls a tool ``mcp__<server>__<tool>``: a name with that in it could be another server's tool."""
     if "__" in name:
@@ -65,7 +52,6 @@ def _server(name: str) -> str:
 _Text = Annotated[str, AfterValidator(_text)]
 _Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
 _ServerName = Annotated[str, Field(pattern=r"^[a-zA-Z][a-zA-Z0-9_-]{0,31}$"), AfterValidator(_server)]
-_Memory = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,15}[KMGT]?$"), AfterValidator(_memory)]
 _ToolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_./*-]{1,128}$")]
 
 
@@ -82,14 +68,6 @@ class ExtraMcpServer(Value):
     args: tuple[_Text, ...] = ()
     env: dict[_Variable, _Text] = {}
     allowedTools: tuple[_ToolName, ...] | None = None  # noqa: N815 - the file's own spelling
-
-
-class Limits(Value):
-    """What the container may use."""
-
-    memory: _Memory | None = None
-    cpus: float | None = Field(default=None, ge=0.01, le=1024)
-    tasks: int | None = Field(default=None, ge=16, le=1_000_000)
 
 
 class Notes(Value):

@@ -5,15 +5,10 @@ from typing import Literal
 from pydantic import Field
 
 from hyperhive.domain.agent_config import AgentConfig, ExtraMcpServer
-from hyperhive.domain.names import MANAGER
 from hyperhive.domain.value import Value
 
 BUILTIN_TOOLS = ("Bash", "Read", "Write", "Edit", "Glob", "Grep", "TodoWrite", "WebFetch", "WebSearch")
 """Claude Code's own tools an agent has. None of them starts a turn by itself."""
-
-
-CONTAINER_MARK = "HYPERHIVE_CONTAINER"
-"""In the environment of everything in a container without walls, so that what it leaves behind can be found."""
 
 
 class Launch(Value):
@@ -54,11 +49,6 @@ class Launch(Value):
     warm: float = Field(default=20.0, ge=0)
     api_retries: int = Field(default=4, ge=0, le=20)
     notes_compact_kib: int = 64
-
-
-def role_of(name: str) -> Literal["manager", "agent"]:
-    """The role that goes with a name."""
-    return "manager" if name == MANAGER else "agent"
 
 
 def permission_rules(config: AgentConfig) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Names of agents: one pattern, checked at every door before a name comes near a path."""
 
 import re
+from typing import Literal
 
 from hyperhive.errors import Invalid
 
@@ -33,3 +34,8 @@ def check_name(name: str) -> str:
     if name in RESERVED:
         raise Invalid(f"'{name}' is reserved; choose another name.", code="reserved-name")
     return name
+
+
+def role_of(name: str) -> Literal["manager", "agent"]:
+    """The role that goes with a name."""
+    return "manager" if name == MANAGER else "agent"

@@ -6,6 +6,9 @@ from enum import StrEnum
 
 from hyperhive.domain.axes import Axes, Transient
 
+CONTAINER_MARK = "HYPERHIVE_CONTAINER"
+"""In the environment of everything in a container without walls, so that what it leaves behind can be found."""
+
 
 class Intended(StrEnum):
     """What should be the case with the container, whatever is."""

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from hyperhive.domain.environment import MAX_ENVIRONMENT, parse
-from hyperhive.domain.launch import CONTAINER_MARK, Launch
+from hyperhive.domain.launch import Launch
+from hyperhive.domain.records import CONTAINER_MARK
 from hyperhive.errors import Invalid
 from hyperhive.harness import records
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from hyperhive.domain.launch import role_of
+from hyperhive.domain.names import role_of
 from hyperhive.rehearsal.conversation import SEARCH, Conversation, Kind, Mail
 from hyperhive.rehearsal.scenario import MAX_REPEAT, PLACEHOLDER, Fail, Hang, Rule, Say, Scenario, Use, Wait
 

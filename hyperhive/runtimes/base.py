@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from hyperhive.domain.agent_config import Limits
+from hyperhive.domain.limits import Limits
 from hyperhive.domain.records import Handle
 
 

@@ -16,7 +16,7 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
-from hyperhive.domain.agent_config import Limits
+from hyperhive.domain.limits import Limits
 from hyperhive.domain.records import Handle
 from hyperhive.errors import Broken, Deadline
 from hyperhive.runtimes import links, outer, proc, spawned, walls

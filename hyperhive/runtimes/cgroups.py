@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path, PurePath
 
-from hyperhive.domain.agent_config import Limits, size
-from hyperhive.domain.launch import CONTAINER_MARK
+from hyperhive.domain.limits import Limits, size
+from hyperhive.domain.records import CONTAINER_MARK
 from hyperhive.errors import Broken
 from hyperhive.runtimes import proc
 

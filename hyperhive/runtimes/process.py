@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from hyperhive.domain.agent_config import Limits
+from hyperhive.domain.limits import Limits
 from hyperhive.domain.records import Handle
 from hyperhive.errors import Broken
 from hyperhive.runtimes import links, outer, proc, spawned

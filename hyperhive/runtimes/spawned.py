@@ -12,8 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from hyperhive.domain.launch import CONTAINER_MARK
-from hyperhive.domain.records import Handle
+from hyperhive.domain.records import CONTAINER_MARK, Handle
 from hyperhive.errors import Broken, Deadline, HiveError, Refused
 from hyperhive.runtimes import proc
 from hyperhive.runtimes.base import LaunchSpec, Runtime

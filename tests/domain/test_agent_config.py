@@ -2,7 +2,8 @@
 
 import pytest
 
-from hyperhive.domain.agent_config import DEFAULT, parse, size
+from hyperhive.domain.agent_config import DEFAULT, parse
+from hyperhive.domain.limits import size
 from hyperhive.errors import Invalid
 
 WHOLE = """

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from hyperhive.domain.agent_config import Limits
+from hyperhive.domain.limits import Limits
 from hyperhive.runtimes import proc
 from hyperhive.runtimes.bubblewrap import Bubblewrap
 from tests.claude_versions import need_other_claude

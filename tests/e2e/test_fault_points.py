@@ -12,9 +12,9 @@ import httpx
 import pytest
 
 from hyperhive.actors.build_log import Step
-from hyperhive.domain.agent_config import Limits
 from hyperhive.domain.approvals import State
 from hyperhive.domain.approvals import tags as tags_of
+from hyperhive.domain.limits import Limits
 from hyperhive.runtimes.bubblewrap import Bubblewrap
 from tests.e2e.applied import applied
 from tests.e2e.dying import STEP_FILE

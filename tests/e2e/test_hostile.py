@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hyperhive.actors.agent import MAX_LOG
-from hyperhive.domain.agent_config import Limits
+from hyperhive.domain.limits import Limits
 from hyperhive.runtimes.bubblewrap import Bubblewrap
 from tests.e2e.hive import LONG, RealHive, hive
 from tests.e2e.test_isolation import attempt

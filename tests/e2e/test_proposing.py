@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hyperhive.domain.agent_config import Limits
+from hyperhive.domain.limits import Limits
 from hyperhive.runtimes.bubblewrap import Bubblewrap
 from tests.e2e.hive import RealHive, hive
 

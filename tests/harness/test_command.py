@@ -8,7 +8,8 @@ import pytest
 
 from hyperhive.domain.agent_config import ExtraMcpServer
 from hyperhive.domain.environment import MAX_ENVIRONMENT
-from hyperhive.domain.launch import CONTAINER_MARK, Launch
+from hyperhive.domain.launch import Launch
+from hyperhive.domain.records import CONTAINER_MARK
 from hyperhive.errors import Invalid
 from hyperhive.harness.command import arguments, environment, mcp_servers, provided
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.repos import Repositories
+from hyperhive.repos.repositories import Repositories
 from tests.repos.rig import NAME, Rig
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hyperhive.repos import Repositories
+from hyperhive.repos.repositories import Repositories
 
 NAME = "alice"
 WHO = b"m <m@localhost> 1767225600 +0000"

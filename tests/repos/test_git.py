@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from hyperhive.errors import Broken
-from hyperhive.repos import Repositories
 from hyperhive.repos.git import Git, GitFailed, TooMuch, TooSlow, check_git
+from hyperhive.repos.repositories import Repositories
 from hyperhive.runtimes import proc
 from tests.repos.rig import NAME, Rig, run_git
 from tests.waiting import eventually

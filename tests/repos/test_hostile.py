@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from hyperhive.errors import Invalid, Refused
-from hyperhive.repos import Tag, pinning, quarantine
+from hyperhive.repos import pinning, quarantine
 from hyperhive.repos.quarantine import MAX_OBJECT
+from hyperhive.repos.values import Tag
 from tests.repos.rig import CONFIG, NAME, Proposer, Rig, entry, run_git
 
 pytestmark = pytest.mark.slow

@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from hyperhive.errors import Invalid, Refused
-from hyperhive.repos import Pinned, Tag, housekeeping
+from hyperhive.repos import housekeeping
 from hyperhive.repos.quarantine import Quarantine
+from hyperhive.repos.values import Pinned, Tag
 from tests.repos.rig import CONFIG, NAME, Rig
 
 pytestmark = pytest.mark.slow

@@ -9,7 +9,8 @@ import pytest
 
 from hyperhive.domain.agent_config import DEFAULT
 from hyperhive.errors import Broken, Invalid, Refused, Unknown
-from hyperhive.repos import Repositories, Tag
+from hyperhive.repos.repositories import Repositories
+from hyperhive.repos.values import Tag
 from tests.nobody import as_nobody
 from tests.repos.rig import NAME, Rig, run_git
 

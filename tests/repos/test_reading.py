@@ -7,8 +7,8 @@ import pytest
 
 from hyperhive.domain.diff import Change, parse
 from hyperhive.errors import Invalid, Refused
-from hyperhive.repos import Tag
 from hyperhive.repos.git import Git, TooSlow
+from hyperhive.repos.values import Tag
 from tests.repos.rig import CONFIG, NAME, Rig
 
 pytestmark = pytest.mark.slow

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from hyperhive.errors import Invalid
-from hyperhive.repos import Repositories, Tag
+from hyperhive.repos.repositories import Repositories
+from hyperhive.repos.values import Tag
 from tests.repos.rig import CONFIG, NAME, Rig
 
 pytestmark = pytest.mark.slow

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from hyperhive.errors import Invalid
-from hyperhive.repos import Tag
+from hyperhive.repos.values import Tag
 from hyperhive.repos.worktree import WorkTree
 from tests.repos.rig import CONFIG, NAME, Rig
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.domain.agent_config import Limits
+from hyperhive.domain.limits import Limits
 from hyperhive.errors import Broken
 from hyperhive.runtimes import cgroups
 from hyperhive.runtimes.bubblewrap import Bubblewrap

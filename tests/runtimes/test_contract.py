@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.domain.agent_config import Limits
+from hyperhive.domain.limits import Limits
 from hyperhive.domain.records import Handle
 from hyperhive.errors import Broken, Refused
 from hyperhive.runtimes import proc

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.domain.agent_config import Limits
+from hyperhive.domain.limits import Limits
 from hyperhive.runtimes.base import Bind, LaunchSpec, Runtime
 from hyperhive.runtimes.bubblewrap import Bubblewrap
 from hyperhive.runtimes.cgroups import Cgroups
