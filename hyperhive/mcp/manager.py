@@ -1,16 +1,18 @@
 """The manager's surface: every agent's, and the fleet. The operator's clients reach it as the operator."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
+from mcp_types import CallToolResult
 from pydantic import Field
 
 from hyperhive.domain.names import MANAGER, OPERATOR, check_name
 from hyperhive.errors import Refused
 from hyperhive.hive import Action, Hive
 from hyperhive.mcp.agent import Asking, Messaging
+from hyperhive.mcp.listing import Listing
 from hyperhive.mcp.proposals import Proposing
 from hyperhive.mcp.resources import fleet_resources
-from hyperhive.mcp.results import Agents, AgentStatus, Log, Operation
+from hyperhive.mcp.results import Agents, Log, Operation
 from hyperhive.mcp.server import HiveServer
 from hyperhive.mcp.toolbox import tool, tools_of
 
@@ -34,10 +36,14 @@ AgentArgument = Annotated[str, Field(description="An agent's name.")]
 class Fleet(Messaging):
     """What the manager may do to the agents there are."""
 
+    def __init__(self, *, hive: Hive, caller: str, role: Literal["agent", "manager", "operator"]) -> None:
+        super().__init__(hive=hive, caller=caller, role=role)
+        self._listing = Listing()
+
     @tool("List the agents", reads=True, idempotent=True)
-    async def list_agents(self) -> Agents:
+    async def list_agents(self) -> Annotated[CallToolResult, Agents]:
         """All agents: container, login and revision of each, what is under way, and what troubles it."""
-        return Agents(agents=tuple(AgentStatus.of(agent) for agent in self._hive.snapshot().agents))
+        return self._listing.answer(self._hive.snapshot().agents)
 
     @tool("Start an agent", idempotent=True)
     async def start(self, name: AgentArgument) -> Operation:

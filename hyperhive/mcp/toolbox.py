@@ -4,10 +4,10 @@ import inspect
 from collections.abc import Callable
 from functools import cache
 from types import MethodType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 from mcp.server.mcpserver.tools import Tool
-from mcp_types import ToolAnnotations
+from mcp_types import CallToolResult, ToolAnnotations
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 _MARK = "__tool_annotations__"
@@ -64,6 +64,10 @@ def _template(function: Callable[..., Any]) -> Tool:
         annotations=annotations,
         structured_output=True,
     )
+
+    # Who gives a finished answer has made it from the model of its schema: it is not held against that once more.
+    if get_type_hints(function)["return"] is CallToolResult:
+        made.fn_metadata.output_model = None
 
     # An argument that is not known is refused, not ignored: it may be meant to say who is calling.
     model = made.fn_metadata.arg_model
