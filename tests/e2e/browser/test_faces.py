@@ -120,6 +120,28 @@ def test_a_phone_scrolls_in_one_direction_where_one_decides(serve: Serve, open_p
             assert wider_than(page, 390) == [], path
 
 
+def test_a_phone_tells_long_names_apart_and_keeps_the_hives_when_the_connection_is_lost(
+    serve: Serve, open_page: Open, watch: Watch
+) -> None:
+    watch.allowed = ("Failed to load resource", "net::ERR")
+    names = [f"reports-of-the-night-shift-no-{number}" for number in (1, 2)]
+    live = scenes.hive_view(name="night-shift", mode="live")
+    served = serve(scenes.of(scenes.agent("manager"), *map(scenes.agent, names), hive=live))
+    page = open_page(served, width=390, height=844)
+    page.goto(f"{served.url}/agents/{names[0]}")
+    connected(page)
+    glyph, title = page.locator("#agent-glyph").bounding_box(), page.locator("h1").bounding_box()
+    assert glyph is not None and title is not None
+    assert title["y"] < glyph["y"] < title["y"] + title["height"]  # beside it, on however many lines
+    page.goto(served.url)
+    connected(page)
+    cut = "all => all.filter(one => one.scrollWidth > one.clientWidth).map(one => one.textContent)"
+    assert page.eval_on_selector_all(".row-name", cut) == []
+    served.stop()
+    expect(page.locator("#lost")).to_be_visible()
+    assert page.eval_on_selector_all(".brand > span", cut) == []
+
+
 def wider_than(page: Page, width: int) -> list[str]:
     """Visible elements that stick out to the right, save in what scrolls sideways by itself."""
     found: list[str] = page.evaluate(
