@@ -1,11 +1,13 @@
 """What a daemon makes of the end of a part of it."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
-from hyperhive.daemon import together
-from hyperhive.errors import Broken
+from hyperhive.daemon import check_host, together
+from hyperhive.errors import Broken, Refused
+from hyperhive.settings import Settings
 
 
 async def _fails(after: asyncio.Event) -> None:
@@ -29,3 +31,22 @@ async def test_what_fails_at_an_end_that_was_asked_for_is_only_logged(
     stop.set()
     await together([asyncio.create_task(_fails(end))], stop, end.set)
     assert [record.getMessage() for record in caplog.records] == ["A server failed."]
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        ("0.0.0.0", "0.0.0.0 is reachable from other machines; add --public"),
+        (
+            "hive.lan",
+            "hive.lan is a name, no address as 127.0.0.1, and perhaps reachable from other machines",
+        ),
+    ],
+)
+def test_to_be_reached_from_other_machines_must_be_meant(tmp_path: Path, host: str, said: str) -> None:
+    for own in ("localhost", "127.0.0.9", "::1"):
+        check_host(Settings(home=tmp_path, host=own))
+    check_host(Settings(home=tmp_path, host=host, public=True))
+    with pytest.raises(Refused) as caught:
+        check_host(Settings(home=tmp_path, host=host))
+    assert caught.value.message.startswith(said)
