@@ -28,6 +28,7 @@ from hyperhive.actors.sources import Sources
 from hyperhive.domain.axes import Axes, Container, Login, Revision
 from hyperhive.domain.names import MANAGER
 from hyperhive.domain.records import Handle, Intended
+from hyperhive.harness.connection import SILENCE
 from hyperhive.repos.repositories import Repositories
 from hyperhive.runtimes import proc
 from hyperhive.store.database import Database
@@ -161,13 +162,17 @@ def _end(pids: Iterable[int]) -> None:
 
 
 class _Harnesses:
-    """Plays the harness of every agent: says hello, and answers pings."""
+    """Plays the harness of every agent: says hello, answers pings, and hangs up and dials again when the host is
+    silent for too long."""
 
     def __init__(self, run: Path, names: tuple[str, ...]) -> None:
         self._selector = selectors.DefaultSelector()
+        self._run = run
+        self._heard: dict[str, float] = {}
+        self._hung_up = 0
         for name in names:
-            self._hello(name, run / "agents" / name / "hive.sock")
-        self._thread = threading.Thread(target=self._run, daemon=True)
+            self._hello(name)
+        self._thread = threading.Thread(target=self._play, daemon=True)
         self._stopped = False
 
     def __enter__(self) -> "_Harnesses":
@@ -180,24 +185,48 @@ class _Harnesses:
         for key in list(self._selector.get_map().values()):
             key.fileobj.close()  # type: ignore[union-attr]  # sockets, all of them
         self._selector.close()
+        if self._hung_up:
+            print(f"{self._hung_up} connections ended or were silent for too long.")
 
-    def _hello(self, name: str, path: Path) -> None:
+    def _hello(self, name: str) -> None:
+        path = self._run / "agents" / name / "hive.sock"
         connection = socket.socket(socket.AF_UNIX)
         eventually(lambda: connection.connect_ex(str(path)) == 0, _DEADLINE)
         connection.sendall(
             json.dumps({"type": "hello", "boot": name, "version": __version__}).encode() + b"\n"
         )
-        self._selector.register(connection, selectors.EVENT_READ)
+        self._selector.register(connection, selectors.EVENT_READ, name)
+        self._heard[name] = time.monotonic()
 
-    def _run(self) -> None:
+    def _play(self) -> None:
         while not self._stopped:
             for key, _ in self._selector.select(1.0):
-                connection = key.fileobj
-                assert isinstance(connection, socket.socket)
-                data = connection.recv(65_536)
-                if not data:
-                    self._selector.unregister(connection)
-                for line in data.splitlines():
-                    said = json.loads(line)
-                    if said["type"] == "ping":
-                        connection.sendall(json.dumps({"type": "pong", "id": said["id"]}).encode() + b"\n")
+                assert isinstance(key.fileobj, socket.socket)
+                try:
+                    there = self._answer(key.fileobj)
+                except OSError:
+                    there = False
+                self._heard[key.data] = time.monotonic()
+                if not there:
+                    self._again(key)
+            late = time.monotonic() - SILENCE
+            if min(self._heard.values()) < late:
+                for key in [key for key in self._selector.get_map().values() if self._heard[key.data] < late]:
+                    self._again(key)
+
+    def _answer(self, connection: socket.socket) -> bool:
+        """Answer what was said; ``False``: the connection is over."""
+        data = connection.recv(65_536)
+        for line in data.splitlines():
+            said = json.loads(line)
+            if said["type"] == "ping":
+                connection.sendall(json.dumps({"type": "pong", "id": said["id"]}).encode() + b"\n")
+        return bool(data)
+
+    def _again(self, key: selectors.SelectorKey) -> None:
+        self._selector.unregister(key.fileobj)
+        assert isinstance(key.fileobj, socket.socket)
+        key.fileobj.close()
+        if not self._stopped:
+            self._hung_up += 1
+            self._hello(key.data)
