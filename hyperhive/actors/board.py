@@ -6,7 +6,6 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from hyperhive.domain.events import Recorded
 from hyperhive.domain.names import MANAGER, natural
 from hyperhive.domain.parts import (
     AgentGone,
@@ -18,6 +17,7 @@ from hyperhive.domain.parts import (
     Kept,
     Questions,
 )
+from hyperhive.domain.recorded import Recorded
 from hyperhive.domain.views import AgentView, HiveSnapshot, HiveView
 from hyperhive.store.sql import clean
 

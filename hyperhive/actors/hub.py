@@ -10,8 +10,8 @@ from hyperhive.actors.board import Board
 from hyperhive.actors.crew import Crew, CrewActor
 from hyperhive.actors.ports import Frame, Frames
 from hyperhive.actors.reply import Reply, answer
-from hyperhive.domain.events import Recorded
 from hyperhive.domain.parts import InboxDepth
+from hyperhive.domain.recorded import Recorded
 from hyperhive.store.database import Database
 
 

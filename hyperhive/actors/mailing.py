@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from hyperhive.domain.agent_config import parse
-from hyperhive.domain.events import MessageDelivered, Told, message_delivered, message_sent
+from hyperhive.domain.events import MessageDelivered
 from hyperhive.domain.messages import MAX_UNREAD, Message
 from hyperhive.domain.names import MANAGER, OPERATOR
 from hyperhive.domain.parts import Inbox, InboxDepth
+from hyperhive.domain.recorded import Told, message_delivered, message_sent
 from hyperhive.errors import HiveError, Refused, Unknown
 from hyperhive.store.database import Tx
 from hyperhive.store.exchange import Box, Exchange

@@ -9,8 +9,8 @@ from hyperhive.actors.questions import cancel_all
 from hyperhive.domain.approvals import Kind, State
 from hyperhive.domain.axes import Transient
 from hyperhive.domain.events import ConfigApplied
-from hyperhive.domain.operations import FAILED_BUILD, outcome
-from hyperhive.domain.records import AgentRecord
+from hyperhive.domain.operations import outcome
+from hyperhive.domain.records import FAILED_BUILD, AgentRecord
 from hyperhive.domain.views import ApprovalView
 from hyperhive.store.database import Tx
 

@@ -14,9 +14,8 @@ from hyperhive.domain.events import HelperEvent, McpServerFailed, TurnEnded, Tur
 from hyperhive.domain.mcp_servers import settle
 from hyperhive.domain.messages import MAX_BATCH, Message
 from hyperhive.domain.names import OPERATOR, SYSTEM, role_of
-from hyperhive.domain.operations import FAILED_BUILD
 from hyperhive.domain.parts import Inbox, InboxDepth
-from hyperhive.domain.records import AgentRecord
+from hyperhive.domain.records import FAILED_BUILD, AgentRecord
 from hyperhive.domain.turns import COUNTED, Outcome, TurnState, TurnUsage
 from hyperhive.domain.watch import step
 from hyperhive.domain.wire import (

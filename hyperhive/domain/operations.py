@@ -12,9 +12,6 @@ from hyperhive.domain.events import (
     TransientCleared,
 )
 
-FAILED_BUILD = "Rebuild failed: "
-"""How an agent's ``last_error`` begins after a rebuild that failed."""
-
 RUNS_AFTER = frozenset({Transient.SPAWNING, Transient.STARTING, Transient.RESTARTING})
 """Operations after which the container is meant to run."""
 

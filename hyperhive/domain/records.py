@@ -10,6 +10,10 @@ CONTAINER_MARK = "HYPERHIVE_CONTAINER"
 """In the environment of everything in a container without walls, so that what it leaves behind can be found."""
 
 
+FAILED_BUILD = "Rebuild failed: "
+"""How an agent's ``last_error`` begins after a rebuild that failed."""
+
+
 class Intended(StrEnum):
     """What should be the case with the container, whatever is."""
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from hyperhive.domain.events import stamp
 from hyperhive.domain.launch import Launch
 from hyperhive.domain.names import SYSTEM
+from hyperhive.domain.recorded import stamp
 from hyperhive.domain.wire import Incoming
 
 _TEMPLATE = Path(__file__).with_name("system_prompt.md")

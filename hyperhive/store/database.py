@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hyperhive.domain.events import TOLD_TO_MANAGER, HelperEvent, Recorded, Told
 from hyperhive.domain.messages import MAX_UNREAD
 from hyperhive.domain.names import MANAGER, SYSTEM, check_name
 from hyperhive.domain.parts import InboxDepth
+from hyperhive.domain.recorded import TOLD_TO_MANAGER, Recorded, Told
 from hyperhive.errors import Broken, Invalid
 from hyperhive.store.agents import AgentReads, Agents, box_of
 from hyperhive.store.approvals import ApprovalReads, Approvals
@@ -23,6 +24,9 @@ from hyperhive.store.opening import migrations, open_reader, open_writer
 from hyperhive.store.questions import QuestionReads, Questions
 from hyperhive.store.sql import Connection, Param, Reading, Row, utc_now
 from hyperhive.store.turns import TurnReads, Turns
+
+if TYPE_CHECKING:
+    from hyperhive.domain.events import HelperEvent
 
 MAX_READERS = 8
 """Connections that read at the same time; further readers wait their turn."""
@@ -134,7 +138,7 @@ class Tx:
             self._durable = self.messages.newest() if self.untouched else 0
         return self._durable
 
-    def emit(self, event: HelperEvent) -> Recorded:
+    def emit(self, event: "HelperEvent") -> Recorded:
         """Record ``event``; the kinds the manager is told of also go to its inbox, if there is a manager.
 
         An inbox that is full loses its oldest event for the newest.

@@ -3,11 +3,14 @@
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hyperhive.domain.events import HelperEvent, Recorded, Told, envelope, stamp, told_text
+from hyperhive.domain.recorded import Recorded, Told, envelope, stamp, told_text
 from hyperhive.store.meta import Meta, MetaReads
 from hyperhive.store.sql import Connection, Reading, Row, clean, from_micros, to_micros
+
+if TYPE_CHECKING:
+    from hyperhive.domain.events import HelperEvent
 
 DECISIONS = frozenset({"audit", "approval_resolved"})
 """Kinds of which more is kept: what an operator did and decided."""
@@ -80,7 +83,7 @@ class Events(EventReads):
         self._write = sql
         self._now = now
 
-    def append(self, event: HelperEvent) -> Recorded:
+    def append(self, event: "HelperEvent") -> Recorded:
         """Number and record ``event``. What came from an agent and is no valid Unicode is replaced."""
         # Read anew each time: the number goes back with a savepoint, so no rollback leaves a gap.
         seq = self.newest() + 1
@@ -143,7 +146,7 @@ def _of_kinds(kinds: frozenset[str] | None) -> tuple[str, tuple[str, ...]]:
     return f"{decisive}AND kind IN ({marks})", tuple(sorted(kinds))
 
 
-def _cleaned(event: HelperEvent) -> HelperEvent:
+def _cleaned(event: "HelperEvent") -> "HelperEvent":
     fields: dict[str, Any] = {
         name: clean(value)
         for name, value in event

@@ -5,7 +5,7 @@ from datetime import datetime
 from math import isfinite
 from typing import Any
 
-from hyperhive.domain.events import stamp
+from hyperhive.domain.recorded import stamp
 from hyperhive.domain.turns import MAX_AGENT_BYTES, MAX_TURNS_KEPT, Outcome, TurnItem, TurnUsage
 from hyperhive.errors import Refused
 from hyperhive.store.agents import box_of, last_box_of, live_box_of

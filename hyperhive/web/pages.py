@@ -13,7 +13,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from hyperhive.domain.events import stamp
+from hyperhive.domain.recorded import stamp
 from hyperhive.domain.views import ApprovalView, HiveSnapshot, MessageView
 from hyperhive.errors import HiveError
 from hyperhive.hive import Hive

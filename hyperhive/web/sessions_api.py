@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from hyperhive.domain.events import stamp
+from hyperhive.domain.recorded import stamp
 from hyperhive.hive import Hive
 from hyperhive.web.login import written_down
 from hyperhive.web.security import Security

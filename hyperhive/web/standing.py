@@ -7,7 +7,7 @@ from typing import Any
 
 from hyperhive.domain.approvals import Kind
 from hyperhive.domain.names import OPERATOR, natural
-from hyperhive.domain.operations import FAILED_BUILD
+from hyperhive.domain.records import FAILED_BUILD
 from hyperhive.domain.turns import TurnState
 from hyperhive.domain.views import AgentView, ApprovalView, HiveSnapshot, MessageView
 

@@ -8,7 +8,8 @@ import pytest
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
 from hyperhive.cli.table import COMMANDS, Command
-from hyperhive.domain.events import TOLD_TO_MANAGER, AnyEvent, HelperEvent
+from hyperhive.domain.events import AnyEvent, HelperEvent
+from hyperhive.domain.recorded import TOLD_TO_MANAGER
 from hyperhive.mcp.agent import agent_server
 from hyperhive.mcp.manager import manager_server, operator_server
 from hyperhive.settings import Settings

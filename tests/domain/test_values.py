@@ -8,10 +8,11 @@ import pytest
 
 from hyperhive.domain.agent_config import DEFAULT, MAX_CONFIG, AgentConfig, parse
 from hyperhive.domain.axes import Transient
-from hyperhive.domain.events import MessageSent, Rebuilt, Stopped, envelope
+from hyperhive.domain.events import MessageSent, Rebuilt, Stopped
 from hyperhive.domain.messages import MAX_BODY, check_body
 from hyperhive.domain.names import check_name
 from hyperhive.domain.operations import outcome
+from hyperhive.domain.recorded import envelope
 from hyperhive.domain.turns import Outcome
 from hyperhive.domain.wire import FROM_HARNESS, FROM_HOST, Ack, Hello, Interrupt, Numbered, TurnOver, Welcome
 from hyperhive.errors import Invalid

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from hyperhive.domain.events import HelperEvent, Recorded, envelope
+from hyperhive.domain.events import HelperEvent
+from hyperhive.domain.recorded import Recorded, envelope
 
 KEPT = 1_000
 

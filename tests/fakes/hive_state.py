@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from hyperhive import origin
-from hyperhive.domain.events import HelperEvent, Recorded
+from hyperhive.domain.events import HelperEvent
 from hyperhive.domain.messages import Message
 from hyperhive.domain.names import OPERATOR, check_name
+from hyperhive.domain.recorded import Recorded
 from hyperhive.domain.turns import TurnItem
 from hyperhive.domain.views import AgentView, ApprovalView, GenerationView, HiveSnapshot, MessageView
 from hyperhive.errors import Refused, Unknown

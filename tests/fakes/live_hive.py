@@ -7,7 +7,8 @@ from hyperhive.actors.board import Board
 from hyperhive.actors.hub import encode
 from hyperhive.actors.ports import Frame
 from hyperhive.bridge import RING_FRAMES, Bridge, Feed
-from hyperhive.domain.events import HelperEvent, Recorded
+from hyperhive.domain.events import HelperEvent
+from hyperhive.domain.recorded import Recorded
 from hyperhive.running.broadcast import Broadcast
 from hyperhive.running.streams import EventStream
 from hyperhive.store.database import Database

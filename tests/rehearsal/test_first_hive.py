@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from hyperhive.domain.agent_config import DEFAULT, AgentConfig, parse
-from hyperhive.domain.events import ApprovalResolved, envelope
+from hyperhive.domain.events import ApprovalResolved
+from hyperhive.domain.recorded import envelope
 from hyperhive.rehearsal.scenario import builtin
 from tests.rehearsal.conversing import Conversing, Tool, prompt
 

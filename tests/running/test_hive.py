@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from hyperhive.domain.events import Paused, Recorded
+from hyperhive.domain.events import Paused
+from hyperhive.domain.recorded import Recorded
 from hyperhive.errors import Invalid, Unknown
 from hyperhive.hive import Action
 from hyperhive.running.broadcast import RESYNC

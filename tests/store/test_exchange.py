@@ -10,17 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hyperhive.domain.events import (
-    MessageDelivered,
-    MessageSent,
-    envelope,
-    message_delivered,
-    message_sent,
-    stamp,
-    told_text,
-)
+from hyperhive.domain.events import MessageDelivered, MessageSent
 from hyperhive.domain.messages import MAX_BATCH_BYTES, Message
 from hyperhive.domain.names import OPERATOR
+from hyperhive.domain.recorded import envelope, message_delivered, message_sent, stamp, told_text
 from hyperhive.domain.records import Intended
 from hyperhive.store.database import Database, Tx
 from tests.store.conftest import START, Clock
