@@ -178,7 +178,7 @@ class AgentActor(CrewActor):
         self._memory.owner = self._core
         self._turns = TurnLoop(core=self._core)
         self._life = Lifecycle(core=self._core, turns=self._turns, gone=self._gone)
-        self._core.on_lost = lambda: self._core.later("tick", 1.0, self._look_again)
+        self._core.on_lost = self._lost
         self._core.on_stuck = self._life.recovery.revive
         left = self._memory.job
         self._life.line.recall()
@@ -317,6 +317,9 @@ class AgentActor(CrewActor):
             self._watch_files()
         self._life.container.look()
         self._turns.deliver()
+
+    def _lost(self) -> None:
+        self._core.later("tick", 1.0, self._look_again)
 
     def _look_again(self) -> None:
         """Something could not be recorded: compare with what is there now, as at the beginning."""

@@ -279,22 +279,39 @@ class Tree:
     def _agent_post(self, name: str) -> Post:
         memory = AgentMemory(turn=TurnView(state=TurnState.IDLE, since=self.now()))
         address = Address(name)
-        args = {
-            "name": name,
-            "shared": self._shared,
-            "memory": memory,
-            "crew": self._crew,
-            "gone": lambda: self.root.address.tell(Remove(name, address)),
-        }
+        start = _AgentStart(self, memory, address)
         return Post(
             name=name,
             address=address,
-            start=_Start(AgentActor, args, tells_attempt=True),
+            start=start,
             policy=self._shared.policy,
-            given_up=lambda error: self._given_up(name, error),
+            given_up=start.given_up,
         )
 
-    def _given_up(self, name: str, error: str) -> None:
+    def start_agent(
+        self,
+        memory: AgentMemory,
+        *,
+        gone: Callable[[], None],
+        address: Address,
+        failed: Failed,
+        attempt: int,
+        error: str | None,
+    ) -> object:
+        """Make and start the actor of a post; for the post alone."""
+        return AgentActor.start(
+            name=address.name,
+            shared=self._shared,
+            memory=memory,
+            crew=self._crew,
+            gone=gone,
+            address=address,
+            failed=failed,
+            attempt=attempt,
+            error=error,
+        )
+
+    def give_up(self, name: str, error: str) -> None:
         """An agent's actor keeps failing: record and show it; only the operator lifts it."""
         view = self.board.agent(name)
 
@@ -313,14 +330,33 @@ class Tree:
 class _Start:
     """Starts an actor of one class with fixed arguments."""
 
-    def __init__(self, kind: type[Any], args: dict[str, Any], *, tells_attempt: bool = False) -> None:
+    def __init__(self, kind: type[Any], args: dict[str, Any]) -> None:
         self._kind = kind
         self._args = args
-        self._tells_attempt = tells_attempt
 
     def __call__(self, *, address: Address, failed: Failed, attempt: int, error: str | None) -> object:
-        extra = {"attempt": attempt, "error": error} if self._tells_attempt else {}
-        return self._kind.start(address=address, failed=failed, **self._args, **extra)
+        return self._kind.start(address=address, failed=failed, **self._args)
+
+
+class _AgentStart:
+    """Starts the actor of one agent. Small, for there is one for each agent."""
+
+    __slots__ = ("_address", "_memory", "_tree")
+
+    def __init__(self, tree: Tree, memory: AgentMemory, address: Address) -> None:
+        self._tree, self._memory, self._address = tree, memory, address
+
+    def __call__(self, *, address: Address, failed: Failed, attempt: int, error: str | None) -> object:
+        return self._tree.start_agent(
+            self._memory, gone=self._gone, address=address, failed=failed, attempt=attempt, error=error
+        )
+
+    def _gone(self) -> None:
+        self._tree.root.address.tell(Remove(self._address.name, self._address))
+
+    def given_up(self, error: str) -> None:
+        """It keeps failing."""
+        self._tree.give_up(self._address.name, error)
 
 
 class _Entered:

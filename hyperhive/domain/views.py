@@ -20,6 +20,13 @@ class TurnView(Value):
     until: datetime | None = None
     note: str | None = None
 
+    def model_post_init(self, context: Any, /) -> None:
+        """Share the set of the fields that were given, as ``AgentView`` does."""
+        object.__setattr__(self, "__pydantic_fields_set__", _TURN_FIELDS)
+
+
+_TURN_FIELDS = set(TurnView.model_fields)
+
 
 class AgentView(Value):
     """An agent in ``/api/state``. ``since``: when its container axis last changed.
