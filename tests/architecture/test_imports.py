@@ -61,6 +61,14 @@ def test_the_harness_knows_only_domain_and_errors() -> None:
         ("hyperhive.cli.act", ("pydantic", "asyncio", "hyperhive.settings")),
         ("hyperhive.web.app", ("mcp.server", "mcp.types", "claude_agent_sdk", "pykka")),
         ("hyperhive.daemon", ("mcp.server", "mcp.types", "claude_agent_sdk")),
+        (
+            "hyperhive.daemon",
+            ("hyperhive.assembly", "hyperhive.actors.agent", "hyperhive.web.agents_api", "pykka"),
+        ),
+        (
+            "hyperhive.daemon",
+            ("hyperhive.domain.events", "hyperhive.domain.wire", "hyperhive.domain.agent_config"),
+        ),
     ],
 )
 def test_what_must_start_quickly_imports_nothing_heavy(module: str, unwanted: tuple[str, ...]) -> None:
