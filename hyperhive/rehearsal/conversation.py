@@ -1,8 +1,8 @@
 """What a Messages request tells: which turn it belongs to, what was asked, what the tools have answered.
 
 Shapes as Claude Code 2.1.197 to 2.1.330 sends them: reminders of its own stand as text beside the prompt or
-as messages of role ``system``; a summary for ``/compact`` is asked for as one more user message; requests for
-titles and the like carry no tools.
+as messages of role ``system``; a summary for ``/compact``, and that an answer which broke off goes on, is asked
+for as one more user message; requests for titles and the like carry no tools.
 """
 
 import re
@@ -19,7 +19,8 @@ SEARCH = "ToolSearch"
 
 _NOT_A_PROMPT = re.compile(
     r"\s*(?:<system-reminder>|\[Request interrupted by user|<local-command-|<command-(?:name|message)>"
-    r"|Caveat: The messages below|This session is being continued from a previous conversation|Tool loaded\.\s*$|$)"
+    r"|Caveat: The messages below|This session is being continued from a previous conversation|Tool loaded\.\s*$|$"
+    r"|Your response above was cut off mid-stream)"
 )
 _SUMMARY = re.compile(
     r"CRITICAL: Respond with TEXT ONLY|Your task is to create a detailed summary of (?:the|this) conversation"

@@ -56,8 +56,10 @@ class Claude:
         *arguments: str,
         env: Mapping[str, str] = MappingProxyType({}),
         deadline: float = 60.0,
+        out: bytearray | None = None,
     ) -> Run:
-        """One ``claude -p``, from start to exit."""
+        """One ``claude -p``, from start to exit; ``out`` is filled with what it prints, as it prints it."""
+        out, err = bytearray() if out is None else out, bytearray()
         state = self.home / "state"
         state.mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
@@ -81,7 +83,7 @@ class Claude:
         )
         try:
             async with asyncio.timeout(deadline):
-                out, err = await process.communicate()
+                await asyncio.gather(_fill(out, process.stdout), _fill(err, process.stderr), process.wait())
         finally:
             if process.returncode is None:
                 process.kill()
@@ -101,3 +103,9 @@ class Claude:
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
             "CLAUDE_CODE_MAX_RETRIES": "1",
         }
+
+
+async def _fill(found: bytearray, stream: asyncio.StreamReader | None) -> None:
+    assert stream is not None
+    while data := await stream.read(65_536):
+        found += data

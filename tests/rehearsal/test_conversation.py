@@ -71,6 +71,20 @@ def test_a_prompt_merged_behind_an_interrupted_call_is_the_newest() -> None:
     assert talk.results == ()
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Your response above was cut off mid-stream. Resume directly from where it stops — no apology, no recap.",
+        "Your response above was cut off mid-stream and only your next message is delivered.",
+    ],
+)
+def test_the_wish_to_go_on_behind_an_answer_that_broke_off_is_no_prompt(words: str) -> None:
+    said = {"role": "assistant", "content": [{"type": "text", "text": "Half"}]}
+    talk = read(asked(user("work"), use("1", "Bash"), user(result("1", "ok")), said, user(words)))
+    assert talk.prompt == "work"
+    assert talk.results == ("ok",)
+
+
 def test_a_search_for_a_tool_is_no_step() -> None:
     search = use("1", "ToolSearch", query="select:mcp__hyperhive__send")
     talk = read(

@@ -12,6 +12,7 @@ import pytest
 from hyperhive.rehearsal.scenario import builtin, parse
 from hyperhive.rehearsal.server import Rehearsal, agent_of
 from tests.claude_versions import bundled_claude, need_other_claude
+from tests.rehearsal.breaking import Breaking
 from tests.rehearsal.claude import Claude
 from tests.rehearsal.conversing import prompt
 
@@ -65,6 +66,14 @@ retry_after = 1
 seconds = 1
 [[rule.step]]
 say = "The limit is over."
+
+[[rule]]
+matches = '^count (?P<what>\w+)'
+[[rule.step]]
+use = "Bash"
+input = { command = "echo {what} >> counted.txt", description = "Count" }
+[[rule.step]]
+say = "Counted {what}."
 
 [[rule]]
 matches = '^cut'
@@ -129,9 +138,13 @@ async def base(asked: Asked) -> AsyncIterator[str]:
 
 
 @pytest.fixture(params=["bundled", "other"])
-def claude(request: pytest.FixtureRequest, base: str, tmp_path: Path) -> Claude:
-    path = bundled_claude() if request.param == "bundled" else need_other_claude()
-    return Claude(path=path, home=tmp_path, base=base)
+def version(request: pytest.FixtureRequest) -> Path:
+    return bundled_claude() if request.param == "bundled" else need_other_claude()
+
+
+@pytest.fixture
+def claude(version: Path, base: str, tmp_path: Path) -> Claude:
+    return Claude(path=version, home=tmp_path, base=base)
 
 
 async def test_a_prompt_is_answered_with_text_and_tokens_are_counted(claude: Claude) -> None:
@@ -174,6 +187,24 @@ async def test_a_stream_that_breaks_off_is_asked_for_again(claude: Claude, asked
     assert len(asked.agents) > 1
     assert run.result["result"].startswith("one two three")
     assert run.result["result"].endswith("fourteen fifteen")
+
+
+async def test_an_answer_that_breaks_off_behind_a_whole_text_costs_no_message(
+    tmp_path: Path, base: str, version: Path
+) -> None:
+    """Claude Code then asks to go on, in a message of its own, or tells that the turn failed."""
+    out = bytearray()
+    breaking = Breaking(api=base, behind=b'"Counted one."', seen=lambda: b'"Counted one."' in out)
+    claude = Claude(path=version, home=tmp_path, base=await breaking.start())
+    try:
+        asked = prompt(*(("bob", f"count {what}") for what in ("one", "two", "three")))
+        run = await claude.run(asked, out=out)
+    finally:
+        await breaking.stop()
+    counted = (tmp_path / "state" / "counted.txt").read_text().split()
+    assert breaking.broken
+    assert counted[0] == "one"
+    assert run.result["is_error"] or counted == ["one", "two", "three"]
 
 
 async def test_a_login_by_token_is_known_and_its_limit_tells_when_it_ends(claude: Claude) -> None:
