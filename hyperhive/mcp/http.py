@@ -165,7 +165,7 @@ async def _unavailable(send: Send) -> None:
     await send({"type": "http.response.body", "body": json.dumps(problem).encode()})
 
 
-def _session_manager(hive: Hive, idle: float) -> "StreamableHTTPSessionManager":
+def _session_manager(hive: Hive, idle: float = IDLE_TIMEOUT) -> "StreamableHTTPSessionManager":
     load()
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
     from mcp.server.transport_security import TransportSecuritySettings
