@@ -41,6 +41,8 @@ WINDOW = 60.0
 _SETTLED = 45.0
 """Seconds before that, for what a start leaves to be done: memory is given back within a minute."""
 _DEADLINE = 600.0
+_AWAY = 5.0
+"""Seconds until a harness whose connection ended dials again."""
 _FILES, _OTHER_FILES = 4, 1_024
 """Descriptors that the daemon holds for an agent, and beside its agents: half of those it keeps free for itself."""
 
@@ -169,6 +171,7 @@ class _Harnesses:
         self._selector = selectors.DefaultSelector()
         self._run = run
         self._heard: dict[str, float] = {}
+        self._away: dict[str, float] = {}
         self._hung_up = 0
         for name in names:
             self._hello(name)
@@ -206,13 +209,18 @@ class _Harnesses:
                     there = self._answer(key.fileobj)
                 except OSError:
                     there = False
-                self._heard[key.data] = time.monotonic()
-                if not there:
+                if there:
+                    self._heard[key.data] = time.monotonic()
+                else:
                     self._again(key)
-            late = time.monotonic() - SILENCE
-            if min(self._heard.values()) < late:
-                for key in [key for key in self._selector.get_map().values() if self._heard[key.data] < late]:
-                    self._again(key)
+            now = time.monotonic()
+            if min(self._heard.values(), default=now) < now - SILENCE:
+                for key in tuple(self._selector.get_map().values()):
+                    if self._heard[key.data] < now - SILENCE:
+                        self._again(key)
+            for name in [name for name, due in self._away.items() if due <= now]:
+                del self._away[name]
+                self._hello(name)
 
     def _answer(self, connection: socket.socket) -> bool:
         """Answer what was said; ``False``: the connection is over."""
@@ -224,9 +232,10 @@ class _Harnesses:
         return bool(data)
 
     def _again(self, key: selectors.SelectorKey) -> None:
+        """Hang up, and dial again after a while: all of them at once would be a storm of the bench's own."""
         self._selector.unregister(key.fileobj)
         assert isinstance(key.fileobj, socket.socket)
         key.fileobj.close()
-        if not self._stopped:
-            self._hung_up += 1
-            self._hello(key.data)
+        self._hung_up += 1
+        del self._heard[key.data]
+        self._away[key.data] = time.monotonic() + _AWAY
