@@ -22,12 +22,14 @@ def drafting(beside: Path) -> Iterator[Path]:
 
     A maker that is killed cannot remove its own: the next one in the same place does. Whose maker lives holds a lock.
     """
-    _sweep(beside)
+    with suppress(OSError):  # a folder that may be written and not read
+        _sweep(beside)
     folder, lock = _made(beside)
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            _clear(folder)
         os.close(lock)
 
 
@@ -37,11 +39,20 @@ def _made(beside: Path) -> tuple[Path, int]:
         folder.mkdir(mode=0o700)
         with suppress(FileNotFoundError):  # swept before it was locked
             lock = os.open(folder / _LOCK, _FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
-            with suppress(OSError):  # a disk without locks: nobody else gets one either, and sweeps nothing
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if (folder / _LOCK).exists():
+            if _ours(lock) and (folder / _LOCK).exists():
                 return folder, lock
             os.close(lock)
+
+
+def _ours(lock: int) -> bool:
+    """Take the lock; ``False``: who sweeps has it, and removes the folder."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a disk without locks: nobody else gets one either, and sweeps nothing
+        return True
+    return True
 
 
 def _sweep(beside: Path) -> None:
@@ -67,6 +78,23 @@ def _remove(folder: Path) -> None:
         return
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(folder)
+        _clear(folder)
     finally:
         os.close(lock)
+
+
+def _clear(folder: Path) -> None:
+    """Remove a folder, its lock last: who is killed meanwhile leaves one that the next can tell for ours.
+
+    Raises:
+        OSError: something in it cannot be removed.
+    """
+    with os.scandir(folder) as entries:
+        rest = [Path(entry.path) for entry in entries if entry.name != _LOCK]
+    for path in rest:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    (folder / _LOCK).unlink()
+    folder.rmdir()

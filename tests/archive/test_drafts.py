@@ -1,5 +1,6 @@
 """What a backup that was killed leaves: nothing by its name, and the rest goes with the next."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -92,6 +93,54 @@ def test_nothing_but_a_killed_backups_own_folder_is_removed(tmp_path: Path) -> N
         assert set(names(tmp_path)) - before == {folder.name}
     assert before - set(names(tmp_path)) == {".hyperhive-backup-00000000000000dd"}
     assert (tmp_path / "kept" / "precious").exists()
+
+
+INTERRUPTED = """
+import os, signal, sys
+from pathlib import Path
+from hyperhive.archive import drafts
+
+def stop(event, args):
+    if event == "os.remove":
+        gone.append(args[0])
+        if len(gone) == int(sys.argv[2]):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+gone = []
+with drafts.drafting(Path(sys.argv[1])) as folder:
+    for number in range(3):
+        (folder / f"part-{number}").touch()
+    sys.addaudithook(stop)
+"""
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_what_was_being_removed_at_a_kill_goes_with_the_next(tmp_path: Path, number: int) -> None:
+    words = [sys.executable, "-c", INTERRUPTED, str(tmp_path), str(number)]
+    assert subprocess.run(words, timeout=60, check=False).returncode == -signal.SIGKILL
+    assert len(names(tmp_path)) == 1
+    with drafting(tmp_path):
+        pass
+    assert names(tmp_path) == []
+
+
+def test_a_folder_that_another_begins_to_sweep_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swept: list[int] = []
+    lock = fcntl.flock
+
+    def raced(descriptor: int, operation: int) -> None:
+        if not swept:  # between its making and its locking
+            swept.append(os.open(f"/proc/self/fd/{descriptor}", os.O_RDWR))
+            lock(swept[0], operation)
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", raced)
+    with drafting(tmp_path) as folder:
+        taken = Path(f"/proc/self/fd/{swept[0]}").readlink().parent
+        assert folder != taken
+    os.close(swept[0])
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give folders away")
