@@ -25,7 +25,6 @@ INNER = {
     "actors.broker.MAX_GATHERED": "the size of a batch",
     "actors.crew.MAX_HANDS": "threads that actors share",
     "actors.store.MAX_BATCH": "the size of a batch",
-    "archive.walk.MOST_DEEP": "how deep a backup goes",
     "archive.walk.MOST_NAMED": "how many a refusal names",
     "claude_code.MAX_CACHED": "versions of the operator's own binaries",
     "domain.mcp_servers.MAX_WHY": "how long a reason is told",
