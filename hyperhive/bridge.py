@@ -175,6 +175,9 @@ class Bridge:
         self._deadlines.add(reply.future, deadline)
         try:
             return await reply.future
+        except asyncio.CancelledError:
+            reply.left()
+            raise
         except TimeoutError:
             raise Deadline(
                 f"No answer within {deadline:g} s; look at the events for what came of it, then try again."
@@ -197,6 +200,11 @@ class _LoopReply(Generic[T]):
 
     def fail(self, error: BaseException) -> None:
         self._bridge.post(self._refuse, error)
+
+    def left(self) -> None:
+        """The caller was called off, perhaps when the answer had just come."""
+        if self.future.done() and not self.future.cancelled() and not self.future.exception():
+            self._deliver(self.future.result())
 
     def _deliver(self, value: T) -> None:
         if not self.future.done():

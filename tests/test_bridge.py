@@ -50,6 +50,18 @@ async def test_no_answer_is_a_deadline_and_a_late_one_is_handed_back(bridge: Bri
     await eventually_async(lambda: late == ["too late"])
 
 
+async def test_an_answer_whose_caller_leaves_in_the_moment_it_comes_is_handed_back(bridge: Bridge) -> None:
+    kept: list[Reply[str]] = []
+    late: list[str] = []
+    caller = asyncio.create_task(bridge.call(kept.append, deadline=60, undelivered=late.append))
+    await eventually_async(lambda: kept)
+    kept[0].set("just in time")
+    bridge.post(caller.cancel)  # comes to the loop with the answer, right behind it
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert late == ["just in time"]
+
+
 async def test_each_of_many_calls_meets_its_own_deadline_and_the_others_are_answered(bridge: Bridge) -> None:
     kept: list[Reply[int]] = []
     unanswered: list[Reply[int]] = []
