@@ -16,6 +16,8 @@ _log = logging.getLogger(__name__)
 BACKLOG = 100
 AGAIN = 1.0
 """Seconds until connections are accepted again for which there were no descriptors or no memory."""
+TOLD_AGAIN = 60.0
+"""Seconds until it is told again that nobody can be let in: with many agents each tries once a second."""
 _AT_ONCE = 64
 """Sockets that are served before the loop has its turn; the rest are ready still."""
 _SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -34,6 +36,7 @@ class Watch:
     def __init__(self) -> None:
         self._epoll: select.epoll | None = None
         self._watched: dict[int, Watched] = {}
+        self._told = float("-inf")
 
     def on(self, fd: int, events: int, who: Watched) -> None:
         """Tell ``who`` of ``events`` from now on, and of no others."""
@@ -55,6 +58,13 @@ class Watch:
             asyncio.get_running_loop().remove_reader(self._epoll.fileno())
             self._epoll.close()
             self._epoll = None
+
+    def short(self, error: OSError) -> None:
+        """Log that nobody can be let in for now, seldom however many try."""
+        now = asyncio.get_running_loop().time()
+        if now - self._told >= TOLD_AGAIN:
+            self._told = now
+            _log.warning("Agents cannot be let in: %s; they are as soon as that ends.", error)
 
     def _run(self) -> None:
         if self._epoll is None:
@@ -111,7 +121,7 @@ class Listener:
         except OSError as error:
             if error.errno not in _SHORT:
                 raise
-            _log.warning("An agent cannot be let in: %s; trying again in %g s.", error, AGAIN)
+            self._watch.short(error)
             self._watch.off(self._bound.fileno())
             asyncio.get_running_loop().call_later(AGAIN, self._listen)
             return

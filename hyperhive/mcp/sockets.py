@@ -8,8 +8,9 @@ import contextlib
 import logging
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from hyperhive.domain.names import check_name
 from hyperhive.errors import Broken
@@ -31,7 +32,12 @@ CLOSE_DEADLINE = 5.0
 """Seconds that ending an agent's connections may take."""
 FLUSH_DEADLINE = 1.0
 """Seconds that a client may take to read the last of it when its connection is ended."""
+LOAD_DEADLINE = 20.0
+"""Seconds in which the SDK must have been loaded for a connection; clients wait about half a minute."""
+AGAIN = 1.0
+"""Seconds until that is tried again."""
 
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
@@ -123,28 +129,57 @@ class _Door:
         task.add_done_callback(self._connections.discard)
 
     async def _serve(self, connection: socket.socket) -> None:
-        reader, writer = await asyncio.open_unix_connection(sock=connection, limit=MAX_LINE)
+        writer = None
         try:
-            session = await asyncio.to_thread(_line_session)
+            reader, writer = await asyncio.open_unix_connection(sock=connection, limit=MAX_LINE)
+            session = await _as_soon_as_it_can(_line_session)
             await session(reader=reader, writer=writer).serve(await self._built())
+        except OSError as error:
+            _log.warning("An MCP connection of '%s' ended: %s.", self.name, error)
         except Exception:
             # One connection's fault ends that connection.
             _log.exception("An MCP connection of '%s' failed.", self.name)
         finally:
-            writer.close()
-            try:
-                async with asyncio.timeout(FLUSH_DEADLINE):
-                    await writer.wait_closed()
-            except (OSError, TimeoutError):
-                writer.transport.abort()
+            if writer is None:
+                connection.close()
+            else:
+                await _closed(writer)
 
     async def _built(self) -> "HiveServer":
         if self._building is None:
             self._building = asyncio.Lock()
         async with self._building:
             if self._server is None:
-                self._server = await asyncio.to_thread(_build, self._hive, self.name, self.role)
+                self._server = await _as_soon_as_it_can(lambda: _build(self._hive, self.name, self.role))
             return self._server
+
+
+async def _as_soon_as_it_can(load: Callable[[], T]) -> T:
+    """What ``load`` loads, in a thread; without descriptors or a thread it is tried again for ``LOAD_DEADLINE``.
+
+    A connection that ended for that would cost an agent its tools for a whole turn.
+
+    Raises:
+        OSError, RuntimeError: there were none in all that time.
+    """
+    loop = asyncio.get_running_loop()
+    end = loop.time() + LOAD_DEADLINE
+    while True:
+        try:
+            return await asyncio.to_thread(load)
+        except (OSError, RuntimeError):
+            if loop.time() + AGAIN > end:
+                raise
+        await asyncio.sleep(AGAIN)
+
+
+async def _closed(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    try:
+        async with asyncio.timeout(FLUSH_DEADLINE):
+            await writer.wait_closed()
+    except (OSError, TimeoutError):
+        writer.transport.abort()
 
 
 class McpSockets:

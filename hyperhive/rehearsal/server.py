@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 import re
 import socket
 from collections import Counter
@@ -38,6 +39,9 @@ _PING = 5.0
 _MODELS = ("claude-opus-5-5", "claude-sonnet-5-5", "claude-haiku-5-5")
 
 _KEY = re.compile(r"sk-rehearsal-([a-z][a-z0-9-]{0,30})-[0-9a-f]+")
+
+
+_log = logging.getLogger(__name__)
 
 
 class _Cut(Exception):
@@ -76,6 +80,12 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+def _failure(task: asyncio.Task[None]) -> str:
+    """Why a task ended, if it failed."""
+    error = task.exception() if task.done() and not task.cancelled() else None
+    return "" if error is None else str(error) or type(error).__name__
 
 
 def agent_of(key: str) -> str | None:
@@ -154,8 +164,9 @@ class Rehearsal:
         await asyncio.wait({ready, self._task}, timeout=START_DEADLINE, return_when=asyncio.FIRST_COMPLETED)
         ready.cancel()
         if not self._server.started:
+            reason = _failure(self._task) or f"nothing within {START_DEADLINE:g} s"
             await self.stop()
-            raise Broken(f"The rehearsal's API did not start on {host}; see the log.")
+            raise Broken(f"The rehearsal's API did not start on {host}: {reason}.")
         return address(listener)
 
     async def stop(self) -> None:
@@ -170,6 +181,8 @@ class Rehearsal:
         if not done:
             task.cancel()
             await asyncio.wait({task}, timeout=STOP_DEADLINE)
+        if failure := _failure(task):
+            _log.warning("The rehearsal's API failed: %s.", failure)
 
     # -- endpoints
 
