@@ -125,7 +125,7 @@ class _Daemon:
             ground = self._ground(stack, runtime, claude)
             board = ground.board()
             opening = Opening(None if board is None else _first_page(board, ground.database, security))
-            self._servers.append(Server(app=opening, stopping=(self._end_streams,)))
+            self._servers.append(Server(app=opening, stopping=(self._end_streams, opening.shut)))
             serving = [
                 asyncio.create_task(serve(self._servers[0], listener)),
                 asyncio.create_task(self._go_on(stack, ground, board, opening, security)),

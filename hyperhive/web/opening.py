@@ -6,11 +6,14 @@ import contextlib
 from starlette.middleware import Middleware
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocketClose
 
 from hyperhive.hive import Hive
 from hyperhive.web import pages
 from hyperhive.web.door import Door
 from hyperhive.web.face import face
+from hyperhive.web.headers import SecureHeaders
+from hyperhive.web.problems import answer
 from hyperhive.web.security import Security
 
 _TURNS = 20
@@ -67,6 +70,20 @@ class Opening:
         """Hand everything to ``whole`` from now on."""
         self._whole = whole
         self._open.set()
+
+    def shut(self) -> None:
+        """Wait for nothing more: who still does is told that the daemon ends, and holds up no end of it."""
+        if self._whole is None:
+            self.open(SecureHeaders(_ended))
+
+
+async def _ended(scope: Scope, receive: Receive, send: Send) -> None:
+    """What there is instead of a hive that ended before it stood."""
+    if scope["type"] == "websocket":
+        await WebSocketClose(1012)(scope, receive, send)
+    else:
+        told = answer(scope, 503, "stopping", "The daemon ends; start it again.")
+        await told(scope, receive, send)
 
 
 def _is_first(scope: Scope) -> bool:

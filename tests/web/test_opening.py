@@ -5,7 +5,7 @@ import asyncio
 import httpx
 import pytest
 from starlette.responses import PlainTextResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from hyperhive.web.opening import Opening, first_page
 from hyperhive.web.security import Security
@@ -105,3 +105,40 @@ async def test_those_who_were_at_the_door_have_their_page_before_more_is_begun()
         shown.set()
         await asyncio.wait_for(calm, DEADLINE)
         assert (await page).text == "whole /"
+
+
+@pytest.mark.parametrize("path", ["/login", "/events", "/api/state"])
+async def test_who_still_waits_when_the_daemon_ends_is_told(opening: Opening, path: str) -> None:
+    async with client(opening) as browser:
+        asked = asyncio.create_task(browser.get(path, headers=BEARER))
+        assert (await browser.get("/", headers=BEARER)).status_code == 200
+        opening.shut()
+        told = await asyncio.wait_for(asked, DEADLINE)
+        assert told.status_code == 503
+        assert told.json()["code"] == "stopping"
+        assert told.headers["content-security-policy"]
+        assert (await browser.get("/", headers=BEARER)).status_code == 503
+
+
+async def test_a_socket_that_waits_when_the_daemon_ends_is_closed(opening: Opening) -> None:
+    said: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        said.append(message)
+
+    scope = {"type": "websocket", "path": "/terminal", "headers": []}
+    asked = asyncio.create_task(opening(scope, receive, send))
+    await opening.calm(0.0)
+    opening.shut()
+    await asyncio.wait_for(asked, DEADLINE)
+    assert [message["type"] for message in said] == ["websocket.close"]
+
+
+async def test_what_is_whole_stays_so_at_the_end(opening: Opening) -> None:
+    opening.open(whole)
+    opening.shut()
+    async with client(opening) as browser:
+        assert (await browser.get("/login")).text == "whole /login"
