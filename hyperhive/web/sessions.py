@@ -144,7 +144,15 @@ class Sessions:
             }
         except FileNotFoundError:
             return
-        except (OSError, ValueError, TypeError, AttributeError, RecursionError, KeyError) as error:
+        except (
+            OSError,
+            ValueError,
+            TypeError,
+            AttributeError,
+            LookupError,
+            OverflowError,
+            RecursionError,
+        ) as error:
             log.warning("%s cannot be read (%s); everyone logs in again.", path, error)
             return
         newest = sorted(found.items(), key=lambda item: item[1].used)[-MOST:]

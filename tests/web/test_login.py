@@ -223,6 +223,14 @@ def test_a_broken_file_of_sessions_logs_everyone_out(tmp_path: Path, text: str) 
     assert Sessions(path=file).find(id)
 
 
+@pytest.mark.parametrize("moment", ["1" * 400, "[]", "null", '"x"'])
+def test_sessions_whose_times_are_none_log_everyone_out(tmp_path: Path, moment: str) -> None:
+    file = tmp_path / "sessions.json"
+    Sessions(path=file).close_all()
+    file.write_text(file.read_text().replace('"open": {}', f'"open": {{"key": [{moment}, 1, "here"]}}'))
+    assert Sessions(path=file).listed() == ()
+
+
 def test_sessions_of_an_older_version_end_with_one_sentence(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
