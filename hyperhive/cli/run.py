@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 
 from hyperhive.cli.errors import CommandError
@@ -76,6 +77,7 @@ def _say(message: str) -> None:
     said = safe(message)
     try:
         sys.stdout.flush()
-        sys.stderr.write(f"hyperhive: {said[:MAX_SAID]}{'…' if len(said) > MAX_SAID else ''}\n")
     except OSError:
         _mute()
+    with suppress(OSError):
+        sys.stderr.write(f"hyperhive: {said[:MAX_SAID]}{'…' if len(said) > MAX_SAID else ''}\n")

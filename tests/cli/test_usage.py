@@ -126,3 +126,23 @@ def test_a_closed_or_full_standard_stream_is_no_fault_of_the_programs(
     script = f"exec {shlex.quote(sys.executable)} -c {shlex.quote(program)} {words}"
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr[: len(said) or None]) == (code, said)
+
+
+HALF = """
+import sys
+from hyperhive.cli import run
+from hyperhive.cli.errors import CommandError
+
+def half(words):
+    print("half of it")
+    raise CommandError("The rest failed.")
+
+run._dispatch = half
+sys.exit(run.run([]))
+"""
+
+
+def test_what_went_wrong_is_said_though_what_was_printed_before_it_is_lost() -> None:
+    script = f"exec {shlex.quote(sys.executable)} -c {shlex.quote(HALF)} >/dev/full"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (1, "hyperhive: The rest failed.\n")
