@@ -122,7 +122,8 @@ class Listener:
             if error.errno not in _SHORT:
                 raise
             self._watch.short(error)
-            self._watch.off(self._bound.fileno())
+            # Watched on, for nothing: to be watched anew could take a descriptor that is not there then either.
+            self._watch.on(self._bound.fileno(), 0, self)
             asyncio.get_running_loop().call_later(AGAIN, self._listen)
             return
         connection.setblocking(False)

@@ -111,6 +111,22 @@ async def test_who_knocks_while_descriptors_are_short_is_let_in_afterwards(
     taken.close()
 
 
+async def test_who_is_let_in_after_a_shortage_needs_no_descriptor_but_its_own(
+    watch: Watch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left() -> select.epoll:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(sockets, "AGAIN", 0.01)
+    taken = Taken()
+    listener = Listener(watch=watch, bound=bound(tmp_path / "s", Short), takes=taken)  # the only one there is
+    monkeypatch.setattr(select, "epoll", none_left)
+    with closing(await dial(tmp_path / "s")):
+        await eventually_async(lambda: taken.connections)
+    listener.close()
+    taken.close()
+
+
 async def test_a_listener_that_closes_while_descriptors_are_short_stays_closed(
     watch: Watch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
