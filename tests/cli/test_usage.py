@@ -143,6 +143,7 @@ sys.exit(run.run([]))
 
 
 def test_what_went_wrong_is_said_though_what_was_printed_before_it_is_lost() -> None:
-    script = f"exec {shlex.quote(sys.executable)} -E -c {shlex.quote(HALF)} >/dev/full"  # -E: whatever PYTHONUNBUFFERED says
+    # -E: whatever PYTHONUNBUFFERED says
+    script = f"exec {shlex.quote(sys.executable)} -E -c {shlex.quote(HALF)} >/dev/full"
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (1, "hyperhive: The rest failed.\n")
