@@ -18,6 +18,8 @@ GRACE = 3
 """Seconds that requests under way may take to end when the server stops."""
 MOST_CONNECTIONS = 4_000
 """Connections at once; further ones are answered 503."""
+_LET_IN = 3
+"""Turns of the event loop until who was accepted just now is a connection, which can be ended as all others are."""
 
 
 class Server(uvicorn.Server):
@@ -90,6 +92,10 @@ class Server(uvicorn.Server):
         """Stop: no new connections, streams end, requests under way get ``GRACE`` seconds."""
         for stop in self._stopping:
             stop()
+        for bound in sockets or ():
+            asyncio.get_running_loop().remove_reader(bound)
+        for _ in range(_LET_IN):
+            await asyncio.sleep(0)
         await super().shutdown(sockets)
 
 

@@ -50,6 +50,23 @@ async def test_connections_beyond_a_number_are_answered_503(monkeypatch: pytest.
         await serving
 
 
+@pytest.mark.parametrize("turns", range(5))
+async def test_who_is_being_let_in_when_the_server_stops_holds_up_no_end_of_it(
+    turns: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = Server(app=Starlette())
+    bound = bind("127.0.0.1", 0)
+    port = bound.getsockname()[1]
+    serving = asyncio.create_task(serve(server, bound))
+    assert await _asked(port) == b"HTTP/1.1 404 Not Found"
+    with socket.create_connection(("127.0.0.1", port), timeout=20):
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        server.should_exit = True
+        await asyncio.wait_for(serving, 20)
+    assert "shutdown exceeded" not in caplog.text
+
+
 async def _asked(port: int) -> bytes:
     """The first line of an answer on a connection of its own."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
