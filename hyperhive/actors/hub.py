@@ -84,15 +84,24 @@ class EventHub(CrewActor):
         """Make one commit visible."""
         match message:
             case Committed(events, parts, replies, at):
+                try:
+                    if events and events[0].seq != self._board.handed_up + 1:
+                        events = (
+                            self._missed()
+                        )  # may wait for the disk: nobody's answer is held back meanwhile
+                except BaseException:
+                    self._answer(parts, replies)
+                    raise
                 with self._frames.together():
                     try:
-                        if events and events[0].seq != self._board.handed_up + 1:
-                            events = self._missed()
                         self._publish(events, parts, at)
                     finally:
-                        for reply, value in replies:
-                            answer(reply.set, value)
-                        self._tell_mail(parts)
+                        self._answer(parts, replies)
+
+    def _answer(self, parts: tuple[object, ...], replies: tuple[tuple[Reply[Any], Any], ...]) -> None:
+        for reply, value in replies:
+            answer(reply.set, value)
+        self._tell_mail(parts)
 
     def _missed(self) -> tuple[Recorded, ...]:
         reader = self._database.reader()

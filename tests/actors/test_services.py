@@ -2,6 +2,8 @@
 
 import json
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from hyperhive.domain.axes import Transient
 from hyperhive.domain.events import Paused
 from hyperhive.domain.messages import MAX_BODY, Message
 from hyperhive.domain.parts import AgentGone
+from hyperhive.domain.recorded import Recorded
 from hyperhive.domain.turns import TurnState
 from hyperhive.errors import Invalid, Refused
 from hyperhive.store.database import Tx
@@ -91,6 +94,36 @@ def test_what_a_failing_hub_did_not_publish_its_successor_does_in_order_and_once
     rig.wait_for(lambda: rig.tree.board.handed_up >= first + 20)
     seqs = [frame.seq for frame in rig.readers.frames if frame.seq is not None and frame.seq > first]
     assert seqs == list(range(first + 1, first + 21))
+
+
+def test_a_hub_that_catches_up_holds_back_no_answer_of_others_while_it_reads(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = rig.tree.services.hub.actor
+    assert isinstance(hub, EventHub)
+    missed, within = hub._missed, [0]
+    reading: list[int] = []
+
+    @contextmanager
+    def together() -> Iterator[None]:
+        within[0] += 1
+        yield
+        within[0] -= 1
+
+    def catch_up() -> tuple[Recorded, ...]:
+        reading.append(within[0])
+        return missed()
+
+    rig.flush()
+    monkeypatch.setattr(hub, "_missed", catch_up)
+    monkeypatch.setattr(hub._frames, "together", together)
+
+    def skip(tx: Tx) -> None:
+        rig.tree.board.handed_up -= 1
+        tx.emit(Paused(agent="n"))
+
+    rig.write(skip)
+    assert reading and not any(reading)
 
 
 def test_patches_carry_what_changed_and_nothing_else(rig: Rig) -> None:
