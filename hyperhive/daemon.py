@@ -277,12 +277,11 @@ class _Daemon:
         view = hive.snapshot().hive
         walls = view.runtime if view.confined else f"{view.runtime} (no walls around agents)"
         link = security.entry_link()
-        print(  # noqa: T201 - what the operator waits for
+        _say(
             f"hyperhive {__version__}: {view.mode}, {walls}\n"
             f"Dashboard: {link}\n"
             "The link works once, within ten minutes; 'hyperhive open' makes another. Ctrl-C stops the hive's "
-            "daemon, its agents run on.",
-            flush=True,
+            "daemon, its agents run on."
         )
         if self._open_browser:
             threading.Thread(target=webbrowser.open, args=(link,), daemon=True).start()
@@ -315,6 +314,17 @@ async def together(
         log.error("A server failed.", exc_info=error)
     if failed and not asked:
         raise Broken("A part of the daemon failed, and so it ended; its log says why. Start it again.")
+
+
+def _say(text: str) -> None:
+    """Print what the operator waits for. Nobody may, or a disk may be full: the hive can be used all the same."""
+    try:
+        print(text, flush=True)  # noqa: T201
+    except OSError as error:
+        log.warning("The dashboard's address cannot be printed (%s); see 'hyperhive open'.", error.strerror)
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, sys.stdout.fileno())  # else what is left of it is tried again at the end
+        os.close(nothing)
 
 
 def _first_page(board: Board, database: Database, security: Security) -> ASGIApp:

@@ -47,6 +47,25 @@ def test_it_answers_soon_after_its_start(real: RealHive) -> None:
     assert httpx.get(f"http://127.0.0.1:{port}/", trust_env=False).headers["location"].startswith("/login")
 
 
+class Unheard(RealHive):
+    """Its daemon's standard output is on a disk that is full."""
+
+    def starting(self, flags: list[str]) -> list[str]:
+        return ["sh", "-c", 'exec "$0" "$@" >/dev/full', *super().starting(flags)]
+
+
+def test_an_address_that_cannot_be_printed_keeps_no_hive_from_its_work() -> None:
+    with hive(kind=Unheard) as real:
+        real.launch()
+        daemon, door = real.daemon, real.run / "host.sock"
+        assert daemon is not None
+        eventually(lambda: door.exists() or daemon.poll() is not None, real.start_deadline)
+        assert "REHEARSAL" in real.cli("list")
+        assert "hyperhive open" in real.complaints()
+        assert real.cli("open").startswith("http")
+        real.down()
+
+
 def test_a_second_daemon_is_refused_and_names_the_first(real: RealHive) -> None:
     real.up()
     assert real.daemon is not None
