@@ -117,9 +117,10 @@ def _publish(draft: Path, file: Path) -> None:
     """Give a whole file its name, unless somebody has taken that meanwhile."""
     try:
         os.link(draft, file)
-    except FileExistsError:
-        raise Refused(f"{file} is there already; choose another name.", code="exists") from None
-    except OSError:  # a disk that has no links
+    except OSError as error:
+        # A disk that has no links says another thing, also where the name is taken.
+        if isinstance(error, FileExistsError) or os.path.lexists(file):
+            raise Refused(f"{file} is there already; choose another name.", code="exists") from None
         draft.rename(file)
     with suppress(OSError):
         folder = os.open(file.parent, _FOLDERS)

@@ -360,6 +360,10 @@ def test_without_links_on_the_disk_it_is_renamed(
     monkeypatch.setattr(os, "link", without)
     back_up(home, file)
     assert [entry.name for entry in file.parent.iterdir()] == [file.name]
+    second = file.with_name("second")
+    with pytest.raises(Refused, match="is there already"):
+        back_up(home, second, progress=lambda step: second.touch())
+    assert second.stat().st_size == 0
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
