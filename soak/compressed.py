@@ -75,7 +75,7 @@ async def run(plan: Plan, say: Callable[[str], None]) -> Soaked:
                     await _round(world, plan)
                     seen = await _look(world, plan)
                 except Unrest as unrest:
-                    world.faults.append(str(unrest))
+                    world.faults.append(f"{unrest}\n{(Path(place) / 'log').read_text()[-6000:]}")
                     break
                 seen["seconds to rest"] = world.rested
                 seen["turns a second"] = (world.turns - turns) / (time.monotonic() - began)
@@ -184,7 +184,8 @@ async def _rest(world: World) -> None:
                 await asyncio.sleep(0.3)
     except TimeoutError:
         busy = [agent for agent in (await world.state())["agents"] if not await _idle(world, agent)]
-        raise Unrest(f"the hive does not come to rest: {busy[:3]}") from None
+        why = [await world.ask_host("GET", f"/soak/why/{agent['name']}") for agent in busy[:2]]
+        raise Unrest("\n".join([f"the hive does not come to rest: {busy[:3]}", *map(str, why)])) from None
 
 
 async def _at_rest(world: World) -> bool:

@@ -226,6 +226,9 @@ def _routes(vitals: Vitals, tree: Tree) -> list[Route]:
     async def grown(_: Request) -> Response:
         return JSONResponse(await asyncio.to_thread(vitals.grown))
 
+    async def why(request: Request) -> Response:
+        return JSONResponse(await asyncio.to_thread(vitals.why, request.path_params["name"]))
+
     async def crash(request: Request) -> Response:
         name = request.path_params["name"]
         return JSONResponse({"crashed": _crash(tree, name)})
@@ -233,6 +236,7 @@ def _routes(vitals: Vitals, tree: Tree) -> list[Route]:
     return [
         Route("/soak/vitals", look),
         Route("/soak/grown", grown),
+        Route("/soak/why/{name}", why),
         Route("/soak/crash/{name}", crash, methods=["POST"]),
     ]
 

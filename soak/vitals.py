@@ -5,10 +5,12 @@ import gc
 import os
 import sys
 import threading
+import traceback
 import tracemalloc
 from collections import Counter
 from pathlib import Path
 
+from hyperhive.actors.agent import AgentActor
 from hyperhive.actors.tree import Tree
 from hyperhive.actors.watcher import Watcher
 
@@ -68,6 +70,28 @@ class Vitals:
         else:
             self._types = types
         return [*lines, *(self._traced() if self._trace else ())]
+
+    def why(self, name: str) -> str:
+        """What an agent's actor is about: its mail, its operation, what it waits for; and every thread's stack."""
+        post = self._tree.roster.get(name)
+        actor = post.address.actor if post is not None else None
+        if post is None or not isinstance(actor, AgentActor):
+            return f"{name}: nobody holds its post"
+        memory = actor._memory
+        core, job = memory.owner, memory.job
+        lines = [f"{name}: mail {post.address.depth}, begun {actor._begun}, stash {len(memory.stash)}"]
+        lines += [f"busy {actor.busy_with if actor.busy_since else ''}, timers {sorted(memory.timers)}"]
+        if core is not None:
+            same = core is getattr(actor, "_core", None)
+            lines += [f"core {same}, void {core.void}, epoch {core._epoch}, spoiled {core._spoiled}"]
+            lines += [f"failures {core._failures}, record {core.record.transient}, {core.record.handle}"]
+        if job is not None:
+            lines += [f"{job.kind}: begun {job.begun}, queued {job.queued}, over {job.over}, {job.planned}"]
+        frames = sys._current_frames()
+        for thread in threading.enumerate():
+            stack = traceback.format_stack(frames[thread.ident]) if thread.ident in frames else []
+            lines += [thread.name, *(line.strip() for line in stack[-8:])]
+        return "\n".join(lines)
 
     def _traced(self) -> list[str]:
         if not tracemalloc.is_tracing():
