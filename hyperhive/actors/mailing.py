@@ -10,7 +10,7 @@ from hyperhive.domain.messages import MAX_UNREAD, Message
 from hyperhive.domain.names import MANAGER, OPERATOR
 from hyperhive.domain.parts import Inbox, InboxDepth
 from hyperhive.domain.recorded import Told, message_delivered, message_sent
-from hyperhive.errors import HiveError, Refused, Unknown
+from hyperhive.errors import Broken, HiveError, Refused, Unknown
 from hyperhive.store.database import Tx
 from hyperhive.store.exchange import Box, Exchange
 
@@ -79,6 +79,8 @@ class _Moves:
             return Taken((), settled=True) if move.left else self._take(move)
         try:
             return self._post(move)
+        except Broken:
+            raise  # the machine's fault, which may have ended the transaction: it is nobody's refusal
         except HiveError as refusal:
             return refusal
 

@@ -104,6 +104,8 @@ class Tx:
             yield
             if not alone:
                 sql.run("RELEASE part")
+            elif not sql.in_transaction:  # it went on after a failure that had ended the transaction
+                raise _lost()
         except BaseException:
             del self.emitted[emitted:]
             del self.shown[shown:]

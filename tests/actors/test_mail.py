@@ -13,8 +13,9 @@ from hyperhive.actors.store import Write
 from hyperhive.actors.watcher import Cancel
 from hyperhive.domain.messages import Message
 from hyperhive.domain.names import OPERATOR
-from hyperhive.domain.records import Intended
+from hyperhive.domain.records import AgentRecord, Intended
 from hyperhive.errors import Broken, HiveError
+from hyperhive.store.agents import Agents
 from hyperhive.store.database import Tx
 from tests.actors.rig import Rig
 from tests.waiting import eventually
@@ -247,3 +248,24 @@ def test_sixteen_that_send_and_take_at_once_are_all_served_whatever_reads_the_fi
     over.set()
     reader.join(60)
     assert heard == {name: [str(number) for number in range(12)] for name in names}
+
+
+def test_a_disk_that_fails_while_one_is_refused_stores_nothing_of_what_it_fails(
+    ann: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(agents: Agents) -> list[AgentRecord]:
+        agents._write.run("ROLLBACK")  # as SQLite itself does when a page cannot be read
+        raise Broken("The disk failed.", code="io-error")
+
+    with held(ann):
+        monkeypatch.setattr(
+            Agents, "all", failing
+        )  # asked for the names there are instead of one that is unknown
+        answers = [send(ann, "one"), send(ann, "lost", to="nobody"), send(ann, "two")]
+    for answer in answers:
+        with pytest.raises(Broken):
+            answer.get(30)
+    monkeypatch.undo()
+    assert ann.database.reader().messages.depth("ann") == 0
+    assert send(ann, "again").get(30).body == "again"
+    assert bodies(recv(ann, limit=5)) == ["again"]

@@ -214,6 +214,18 @@ def test_a_transaction_that_ended_before_anything_succeeded_goes_on_afresh(datab
     assert [event.agent for event in database.reader().events.after(0, 9, None)] == ["bob"]
 
 
+def test_a_part_that_goes_on_after_its_transaction_ended_has_failed(database: Database) -> None:
+    tx = database.begin()
+    with pytest.raises(Broken, match="ended by an earlier failure"), tx.isolated():
+        tx.emit(Started(agent="alice"))
+        tx._sql.run("ROLLBACK")  # as SQLite itself does on some failures of the machine
+    assert tx.emitted == []
+    with tx.isolated():
+        tx.emit(Started(agent="bob"))
+    database.commit()
+    assert [event.agent for event in database.reader().events.after(0, 9, None)] == ["bob"]
+
+
 def test_a_part_that_is_alone_is_undone_with_what_was_in_it_and_the_transaction_goes_on(
     database: Database,
 ) -> None:
