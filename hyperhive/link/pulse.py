@@ -1,7 +1,10 @@
 """Many moments of many connections by few timers: what is due together costs one."""
 
 import asyncio
+import logging
 from typing import Protocol
+
+_log = logging.getLogger(__name__)
 
 
 class Beats(Protocol):
@@ -31,4 +34,7 @@ class Pulse:
 
     def _tell(self, when: float) -> None:
         for who in self._due.pop(when):
-            who.beat()
+            try:
+                who.beat()
+            except Exception:
+                _log.exception("The beat of a connection failed.")  # that of the others is due all the same
