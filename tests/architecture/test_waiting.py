@@ -37,6 +37,7 @@ PACED = {
     "hyperhive/rehearsal/server.py": "a scripted model that takes its time",
     "hyperhive/link/pace.py": "slows down a harness that says too much",
     "hyperhive/link/session.py": "the moments between pings",
+    "hyperhive/mcp/sockets.py": "tries again while descriptors are short: that they are free again gives no signal",
 }
 """What may pace something with a sleep, and why."""
 
