@@ -108,6 +108,12 @@ class Store(CrewActor):
         except sqlite3.Error as error:
             log.error("A write failed: %s", error)
             answer(write.reply.fail, _unwritten(error))
+        except OSError as error:  # the machine's, not the operation's: it is out of descriptors, say
+            log.error("A write failed: %s", error)
+            answer(
+                write.reply.fail,
+                Broken(f"The machine failed on this ({error}); nothing was stored. Try again."),
+            )
         except Exception as error:
             log.exception("An operation on the database has a bug; it alone was undone.")
             answer(write.reply.fail, error)

@@ -1,5 +1,6 @@
 """Connections: how statements run, how values are stored, and what a failure of SQLite means to a human."""
 
+import codecs
 import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -46,7 +47,9 @@ def moment_of(micros: int | None) -> datetime | None:
 
 def clean(text: str) -> str:
     """``text`` with each lone surrogate replaced by U+FFFD, as UTF-8 wants it."""
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    # By the codec itself: by its name it would be imported when first used, and there may be no descriptor then.
+    halves, _ = codecs.utf_16_le_encode(text, "surrogatepass")
+    return codecs.utf_16_le_decode(halves, "replace", True)[0]
 
 
 def _storable(param: Param) -> Param:

@@ -21,7 +21,7 @@ from hyperhive.domain.messages import MAX_BODY, Message
 from hyperhive.domain.parts import AgentGone
 from hyperhive.domain.recorded import Recorded
 from hyperhive.domain.turns import TurnState
-from hyperhive.errors import Invalid, Refused
+from hyperhive.errors import Broken, Invalid, Refused
 from hyperhive.store.database import Tx
 from tests.actors.rig import Rig
 from tests.waiting import eventually
@@ -69,6 +69,19 @@ def test_writes_that_wait_together_are_one_commit_and_one_that_fails_fails_alone
     assert store.commits - before <= 2
     paused = rig.database.reader().events.after(0, 1000, frozenset({"paused"}))
     assert [event.agent for event in paused] == [f"n{n}" for n in range(100) if n not in (50, 51)]
+
+
+def test_a_write_that_the_machine_fails_is_refused_and_is_no_bug(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    def op(tx: Tx) -> None:
+        tx.emit(Paused(agent="never"))
+        raise OSError(24, "Too many open files")
+
+    with pytest.raises(Broken, match=r"Too many open files.*nothing was stored"):
+        rig.write(op)
+    assert "Traceback" not in caplog.text
+    assert not rig.database.reader().events.after(0, 10, frozenset({"paused"}))
 
 
 def test_an_answer_comes_after_what_was_written_is_visible(rig: Rig) -> None:
