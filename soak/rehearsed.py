@@ -118,6 +118,7 @@ async def run(plan: Plan, say: Callable[[str], None]) -> Soaked:
         drive = _Drive(made, agents, http)
         start, warm = time.monotonic(), 0
         while len(rounds) < LEAST or time.monotonic() - start < plan.seconds:
+            await asyncio.to_thread(_renew, made, agents)
             began, turns = time.monotonic(), drive.done["turns"]
             drive.begin(plan.readers)
             await asyncio.sleep(plan.load)
@@ -146,6 +147,16 @@ async def _living(plan: Plan) -> AsyncIterator[tuple[RealHive, list[str], httpx.
             base_url=made.url, headers=headers, timeout=_LONG, trust_env=False
         ) as http:
             yield made, agents, http
+
+
+def _renew(made: RealHive, agents: list[str]) -> None:
+    """Other agents in place of these: Claude Code sends all that was said again, so that turns grow and grow."""
+    for place, name in enumerate(agents):
+        after = made.seq
+        made.http.delete(f"/api/agents/{name}", params={"purge": "true"}).raise_for_status()
+        made.wait("destroyed", after=after, agent=name)
+        agents[place] = f"a{after}"
+        made.spawn(agents[place])
 
 
 def _held(made: RealHive) -> dict[str, float]:
