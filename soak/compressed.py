@@ -210,10 +210,12 @@ async def _at_rest(world: World) -> bool:
 
 
 async def _idle(world: World, agent: dict[str, Any]) -> bool:
-    if agent["transient"]:
-        return False
-    if agent["paused"] or agent["quarantined"]:
+    if (
+        agent["paused"] or agent["quarantined"]
+    ):  # also in the midst of an operation: who was about it has failed
         await world.ask("POST", f"/api/agents/{agent['name']}/resume")
+        return False
+    if agent["transient"]:
         return False
     if agent["container"] == "stopped" and not agent.get("restart_at"):
         await world.ask("POST", f"/api/agents/{agent['name']}/start")

@@ -23,7 +23,7 @@ from hyperhive.actors.layout import Layout
 from hyperhive.actors.painting import Painter
 from hyperhive.actors.ports import Frames
 from hyperhive.actors.proposals import Proposals
-from hyperhive.actors.reply import Reply
+from hyperhive.actors.reply import Call, Reply
 from hyperhive.actors.requests import Operate
 from hyperhive.actors.retention import KEPT, Retained
 from hyperhive.actors.room import Room
@@ -47,6 +47,8 @@ _COMMIT = 0.1
 """Seconds that a commit may take before the hub and the Broker get a thread beside the Store's."""
 _DURABLE = 10.0
 """Seconds in which the Store finishes when all is stopped."""
+_AGAIN = 1.0
+"""Seconds until a quarantine that could not be recorded is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,19 +314,24 @@ class Tree:
         )
 
     def give_up(self, name: str, error: str) -> None:
-        """An agent's actor keeps failing: record and show it; only the operator lifts it."""
+        """An agent's actor keeps failing: record and show it, as soon as that can be; only the operator lifts it."""
         view = self.board.agent(name)
 
         def op(tx: Tx) -> None:
-            record = tx.agents.get(name)
-            if record is None:
+            post, record = self.roster.get(name), tx.agents.get(name)
+            if (
+                record is None or post is None or not post.quarantined
+            ):  # it was lifted while this could not be stored
                 return
             tx.agents.save(replace(record, quarantined=error, last_error=error))
             tx.emit(AgentQuarantined(agent=name, error=error))
             if view is not None:
                 tx.show(AgentShown(view.model_copy(update={"quarantined": error, "last_error": error})))
 
-        self.services.store.tell(Write(op))
+        def again(_: BaseException) -> None:
+            self._watcher.after(_AGAIN, lambda: self.give_up(name, error))
+
+        self.services.store.tell(Write(op, Call(lambda _: None, again)))
 
 
 class _Start:

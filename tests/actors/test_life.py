@@ -5,6 +5,7 @@ import sqlite3
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from hyperhive.actors.lifecycle import Lifecycle
 from hyperhive.actors.reply import Waiter
 from hyperhive.actors.requests import Accepted, Operate
 from hyperhive.actors.shortage import AGAIN
+from hyperhive.actors.store import Write
 from hyperhive.actors.supervisor import Release
 from hyperhive.domain.axes import Transient
 from hyperhive.domain.records import Intended
@@ -371,6 +373,35 @@ def test_an_actor_that_keeps_failing_is_quarantined_and_only_the_operator_lifts_
     assert rig.operate(Transient.STARTING, "alice").get(20).ok
     eventually(lambda: rig.view("alice").quarantined is None)
     assert "container_crash" not in rig.told("alice")
+
+
+def test_a_quarantine_that_could_not_be_recorded_is_as_soon_as_it_can_be(rig: Rig) -> None:
+    rig.spawn("alice")
+    for restart in range(1, 5):
+        rig.crash_actor("alice")
+        eventually(lambda n=restart: rig.restarts("alice") == n)  # type: ignore[misc]  # binds
+        rig.watcher.advance(10)
+        eventually(lambda n=restart: len(rig.told("alice", "agent_recovered")) == n)  # type: ignore[misc]  # binds
+    store: Any = rig.tree.services.store.actor
+    run, full = store._run, iter([True, True])
+
+    def on_a_full_disk(write: Write) -> None:
+        if "give_up" in write.op.__qualname__ and next(full, False):
+            write.reply.fail(Broken("no space left on the device"))
+        else:
+            run(write)
+
+    store._run = on_a_full_disk
+    rig.crash_actor("alice")
+
+    def recorded() -> bool:
+        rig.watcher.advance(1)
+        return rig.view("alice").quarantined is not None
+
+    eventually(recorded)
+    assert next(full, None) is None
+    assert rig.told("alice", "agent_quarantined") == ["agent_quarantined"]
+    assert rig.record("alice").quarantined
 
 
 def test_the_last_word_counts_when_a_start_is_asked_for_behind_a_stop_that_waits(rig: Rig) -> None:
