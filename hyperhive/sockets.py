@@ -5,22 +5,20 @@ buffers. Here one costs an entry in a dictionary and one in an ``epoll``, which 
 """
 
 import asyncio
-import errno
 import logging
 import select
 import socket
 from typing import Protocol
 
+from hyperhive.shortage import AGAIN, is_short
+
 _log = logging.getLogger(__name__)
 
 BACKLOG = 100
-AGAIN = 1.0
-"""Seconds until connections are accepted again for which there were no descriptors or no memory."""
 TOLD_AGAIN = 60.0
 """Seconds until it is told again that nobody can be let in: with many agents each tries once a second."""
 _AT_ONCE = 64
 """Sockets that are served before the loop has its turn; the rest are ready still."""
-_SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 class Watched(Protocol):
@@ -119,7 +117,7 @@ class Listener:
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return
         except OSError as error:
-            if error.errno not in _SHORT:
+            if not is_short(error):
                 raise
             self._watch.short(error)
             # Watched on, for nothing: to be watched anew could take a descriptor that is not there then either.

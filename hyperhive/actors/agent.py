@@ -15,7 +15,6 @@ from hyperhive.actors.lifecycle import Lifecycle
 from hyperhive.actors.observer import CREDENTIALS
 from hyperhive.actors.reply import IGNORE, Call, Reply
 from hyperhive.actors.requests import Accepted, LeaderEnded, Operate
-from hyperhive.actors.shortage import AGAIN, is_short
 from hyperhive.actors.store import Write
 from hyperhive.actors.turn_loop import Connected, Deliver, Disconnected, Reported, TurnLoop
 from hyperhive.domain.axes import Container, Observation
@@ -28,13 +27,13 @@ from hyperhive.domain.watch import step
 from hyperhive.errors import Broken, HiveError
 from hyperhive.repos.skeleton import CONFIG_FILE
 from hyperhive.runtimes.log import bound
+from hyperhive.shortage import AGAIN, is_short
 from hyperhive.store.database import Tx
 
 log = logging.getLogger(__name__)
 
 MAX_STASH = 10_000
 """Messages that may wait until the record was read."""
-_READ_AGAIN = 1.0
 MAX_LOG = 4 * 1024 * 1024
 """Bytes of a container's log; the tick cuts it to its newer half."""
 _LOGIN, _CONFIG = frozenset({CREDENTIALS}), frozenset({CONFIG_FILE})
@@ -139,7 +138,7 @@ class AgentActor(CrewActor):
             self.address.tell(Read(self, value))
 
         def unread(_: BaseException) -> None:
-            self._shared.watches.after(_READ_AGAIN, lambda: self.address.tell(Read(self, None)))
+            self._shared.watches.after(AGAIN, lambda: self.address.tell(Read(self, None)))
 
         def op(tx: Tx) -> Recorded:
             self._memory.owner = None  # what a hanging predecessor still writes comes too late from here on

@@ -26,10 +26,8 @@ from hyperhive.domain.turns import TurnState
 from hyperhive.domain.views import AgentView, TurnView
 from hyperhive.errors import Broken, Gone, HiveError
 from hyperhive.runtimes.base import Runtime
+from hyperhive.shortage import AGAIN
 from hyperhive.store.database import Database, Tx
-
-_READ_AGAIN = 1.0
-"""Seconds until a record that could not be read is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +231,7 @@ class Core:
             self.address.tell(Then(self, lambda: self._go_on(value)))
 
         def unread(_: BaseException) -> None:
-            self.address.tell(Then(self, lambda: self.later("read", _READ_AGAIN, self._read_again)))
+            self.address.tell(Then(self, lambda: self.later("read", AGAIN, self._read_again)))
 
         self.shared.store.tell(Write(recorded(self.name), Call(read, unread)))
 

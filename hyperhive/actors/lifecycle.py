@@ -23,7 +23,6 @@ from hyperhive.actors.recording import (
 from hyperhive.actors.recovery import Recovery
 from hyperhive.actors.reply import IGNORE, Reply, answer
 from hyperhive.actors.requests import Accepted, Operate
-from hyperhive.actors.shortage import is_short
 from hyperhive.actors.turn_loop import TurnLoop
 from hyperhive.domain.axes import Container, Transient
 from hyperhive.domain.events import TransientSet
@@ -33,10 +32,8 @@ from hyperhive.domain.policy import Failures
 from hyperhive.domain.records import Intended, Ordered
 from hyperhive.domain.views import ApprovalView
 from hyperhive.errors import Broken, Gone, HiveError, Refused
+from hyperhive.shortage import AGAIN, is_short
 from hyperhive.store.database import Tx
-
-_AGAIN = 1.0
-"""Seconds until the end of an operation that could not be recorded is tried again."""
 
 
 class Lifecycle:
@@ -302,7 +299,7 @@ class Lifecycle:
     def _untold(self, message: Done) -> None:
         """Its end could not be recorded: it is under way until it can be."""
         self._core.memory.job = message.job
-        self._core.later("untold", _AGAIN, lambda: self.done(message))
+        self._core.later("untold", AGAIN, lambda: self.done(message))
 
     def _answered(self, job: Job, result: Result) -> None:
         for waiter in job.waiting:

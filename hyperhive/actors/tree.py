@@ -41,14 +41,13 @@ from hyperhive.domain.turns import TurnState
 from hyperhive.domain.views import HiveView, TurnView
 from hyperhive.errors import HiveError
 from hyperhive.repos.repositories import Repositories
+from hyperhive.shortage import AGAIN
 from hyperhive.store.database import Database, Tx
 
 _COMMIT = 0.1
 """Seconds that a commit may take before the hub and the Broker get a thread beside the Store's."""
 _DURABLE = 10.0
 """Seconds in which the Store finishes when all is stopped."""
-_AGAIN = 1.0
-"""Seconds until a quarantine that could not be recorded is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,7 +328,7 @@ class Tree:
                 tx.show(AgentShown(view.model_copy(update={"quarantined": error, "last_error": error})))
 
         def again(_: BaseException) -> None:
-            self._watcher.after(_AGAIN, lambda: self.give_up(name, error))
+            self._watcher.after(AGAIN, lambda: self.give_up(name, error))
 
         self.services.store.tell(Write(op, Call(lambda _: None, again)))
 

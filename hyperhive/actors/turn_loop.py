@@ -33,12 +33,11 @@ from hyperhive.domain.wire import (
     Work,
 )
 from hyperhive.errors import HiveError
+from hyperhive.shortage import AGAIN
 from hyperhive.store.database import Tx
 
 _COALESCE = 0.05
 """Seconds between a message and the wake-up, so that a burst arrives in one."""
-_READ_AGAIN = 1.0
-"""Seconds until mail that could not be looked for is looked for again."""
 _RETRY_FIRST = 5.0
 _RETRY_LONGEST = 300.0
 _OVERDUE = 60.0
@@ -166,7 +165,7 @@ class TurnLoop:
         try:
             return self._core.shared.database.reader().messages.depth(self._core.name) > 0
         except HiveError:  # a database that cannot be read just now is no fault of this actor's
-            self._core.later("wake", _READ_AGAIN, self.deliver)
+            self._core.later("wake", AGAIN, self.deliver)
             return False
 
     def _open_turn(self, tx: Tx) -> tuple[int, tuple[Message, ...]] | None:

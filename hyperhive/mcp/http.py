@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from hyperhive.hive import Hive
 from hyperhive.mcp.departure import SCOPE_KEY, Departure
 from hyperhive.mcp.loading import load
+from hyperhive.shortage import persist
 
 if TYPE_CHECKING:
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
@@ -90,17 +91,13 @@ class McpHttp:
 
     async def _load(self) -> "StreamableHTTPSessionManager | None":
         """The SDK, as soon as there are descriptors and a thread for that; ``None``: stopped before."""
-        pause = 1.0
-        while not self._stopping.is_set():
-            try:
-                return await asyncio.to_thread(_session_manager, self._hive, self._idle)
-            except (OSError, RuntimeError) as error:
-                _log.error("The MCP endpoint does not answer yet, and is tried again: %s", error)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._stopping.wait()
-            pause = min(60.0, 2 * pause)
-        return None
+        return await persist(
+            lambda: asyncio.to_thread(_session_manager, self._hive, self._idle),
+            stop=self._stopping,
+            failed=lambda error: _log.error(
+                "The MCP endpoint does not answer yet, and is tried again: %s", error
+            ),
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""

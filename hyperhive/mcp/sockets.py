@@ -16,6 +16,7 @@ from hyperhive.domain.names import check_name
 from hyperhive.errors import Broken
 from hyperhive.hive import Hive
 from hyperhive.mcp.loading import load
+from hyperhive.shortage import AGAIN
 from hyperhive.sockets import Listener, Watch
 
 if TYPE_CHECKING:
@@ -34,8 +35,6 @@ FLUSH_DEADLINE = 1.0
 """Seconds that a client may take to read the last of it when its connection is ended."""
 LOAD_DEADLINE = 20.0
 """Seconds in which the SDK must have been loaded for a connection; clients wait about half a minute."""
-AGAIN = 1.0
-"""Seconds until that is tried again."""
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)

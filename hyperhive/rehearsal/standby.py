@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hyperhive.errors import HiveError
 from hyperhive.rehearsal.keys import Keys
 from hyperhive.rehearsal.listener import address, listen
+from hyperhive.shortage import persist
 
 if TYPE_CHECKING:
     from hyperhive.rehearsal.server import Rehearsal
@@ -46,17 +46,15 @@ class Standby:
 
         What it lacks at the moment, descriptors or threads, must not end the hive: it is tried again until ``stop``.
         """
-        pause = 1.0
-        while not stop.is_set():
-            try:
-                self._rehearsal = await asyncio.to_thread(self._load)
-                await self._rehearsal.start(listener=self._listener)
-                return
-            except (HiveError, OSError, RuntimeError) as error:
-                log.error("The rehearsal does not answer yet, and is tried again: %s", error)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), pause)
-            pause = min(60.0, 2 * pause)
+
+        def failed(error: Exception) -> None:
+            log.error("The rehearsal does not answer yet, and is tried again: %s", error)
+
+        await persist(self._serve, stop=stop, failed=failed)
+
+    async def _serve(self) -> None:
+        self._rehearsal = await asyncio.to_thread(self._load)
+        await self._rehearsal.start(listener=self._listener)
 
     async def stop(self) -> None:
         """Stop serving, and listening."""

@@ -14,13 +14,13 @@ from hyperhive.actors.job import Done
 from hyperhive.actors.lifecycle import Lifecycle
 from hyperhive.actors.reply import Waiter
 from hyperhive.actors.requests import Accepted, Operate
-from hyperhive.actors.shortage import AGAIN
 from hyperhive.actors.store import Write
 from hyperhive.actors.supervisor import Release
 from hyperhive.domain.axes import Transient
 from hyperhive.domain.records import Intended
 from hyperhive.errors import Broken, Gone, Refused
 from hyperhive.runtimes import proc
+from hyperhive.shortage import AGAIN
 from tests.actors.rig import Quiet, Rig
 from tests.waiting import eventually
 
