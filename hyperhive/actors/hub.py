@@ -84,11 +84,9 @@ class EventHub(CrewActor):
         """Make one commit visible."""
         match message:
             case Committed(events, parts, replies, at):
-                try:
+                try:  # a gap is read from the disk: not in the block below, which holds everybody's answers back
                     if events and events[0].seq != self._board.handed_up + 1:
-                        events = (
-                            self._missed()
-                        )  # may wait for the disk: nobody's answer is held back meanwhile
+                        events = self._missed()
                 except BaseException:
                     self._answer(parts, replies)
                     raise

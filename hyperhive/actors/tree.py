@@ -318,10 +318,8 @@ class Tree:
 
         def op(tx: Tx) -> None:
             post, record = self.roster.get(name), tx.agents.get(name)
-            if (
-                record is None or post is None or not post.quarantined
-            ):  # it was lifted while this could not be stored
-                return
+            if record is None or post is None or not post.quarantined:
+                return  # it was lifted while this could not be stored
             tx.agents.save(replace(record, quarantined=error, last_error=error))
             tx.emit(AgentQuarantined(agent=name, error=error))
             if view is not None:

@@ -32,9 +32,7 @@ class Failures:
 
     def add(self, now: float, policy: RestartPolicy) -> "Failures":
         """These failures and one at ``now``; what a healthy stretch has healed is forgotten."""
-        past = tuple(
-            t for t in self.times if t <= now
-        )  # a clock that was set back says nothing of the others
+        past = tuple(t for t in self.times if t <= now)  # a later one is of a clock that was set back
         healed = not past or now - past[-1] >= policy.healthy
         kept = () if healed else tuple(t for t in past if now - t < policy.window)
         return Failures(times=(*kept, now)[-policy.intensity - 1 :], streak=1 if healed else self.streak + 1)

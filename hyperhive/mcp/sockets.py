@@ -64,9 +64,8 @@ class _Door:
         self._run = run
         self._hive = hive
         self._watch = watch
-        self._building: asyncio.Lock | None = (
-            None  # like the next two there is nothing of it before somebody comes
-        )
+        # Nothing of the next three before somebody comes: there is a door for each agent.
+        self._building: asyncio.Lock | None = None
         self._server: HiveServer | None = None
         self._connections: set[asyncio.Task[None]] | None = None
         self._listener: Listener | None = None
@@ -103,9 +102,7 @@ class _Door:
         if self._listener is not None:
             self._listener.close()
             self._listener = None
-        await asyncio.sleep(
-            0
-        )  # who was let in just now begins: one that is cancelled before would not be closed
+        await asyncio.sleep(0)  # who was let in just now begins: cancelled before, it would not be closed
         ending = tuple(self._connections or ())
         for connection in ending:
             connection.cancel()

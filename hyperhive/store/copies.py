@@ -30,9 +30,8 @@ def copy(path: Path, into: Path) -> Content:
     with closing(connect(path)) as source:
         try:
             with closing(sqlite3.connect(into)) as target:
-                source.raw.backup(
-                    target
-                )  # in one step: one moment of the database, and a writer is not kept waiting
+                # In one step: one moment of the database, and a writer is not kept waiting.
+                source.raw.backup(target)
         except sqlite3.DatabaseError as error:
             raise failure(error, into if _is_full(error) else path) from None
     return look(into)

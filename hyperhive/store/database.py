@@ -94,9 +94,8 @@ class Tx:
                 raise _lost()
             sql.run("BEGIN IMMEDIATE")
         emitted, shown = len(self.emitted), len(self.shown)
-        alone = (
-            first and not self._within
-        )  # all there is to undo is its own: the transaction serves as savepoint
+        # Where all there is to undo is its own, the transaction serves as savepoint.
+        alone = first and not self._within
         if not alone:
             sql.run("SAVEPOINT part")
         self._within += 1

@@ -106,9 +106,8 @@ class Connection:
         """
         start = 0
         while start < len(rows):
-            size = min(
-                1 << ((len(rows) - start).bit_length() - 1), _ROWS
-            )  # few lengths: each is compiled once
+            # Powers of two, so that there are few statements: each is compiled once.
+            size = min(1 << ((len(rows) - start).bit_length() - 1), _ROWS)
             chunk = rows[start : start + size]
             marks = f"({', '.join('?' * len(chunk[0]))})"
             self.run(f"{sql} VALUES {', '.join([marks] * size)}", *chain.from_iterable(chunk))
