@@ -44,11 +44,11 @@ def check_free(home: Path) -> None:
     _check_folder(home)
     lock = home / "daemon.lock"
     if lock.is_file():
-        with lock.open() as file:
+        with lock.open("rb") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except OSError as error:
-                raise _unlocked(home, error, file.read(32).strip() or "unknown") from None
+                raise _unlocked(home, error, _holder(file.fileno())) from None
     check_empty(home)
 
 
@@ -90,7 +90,7 @@ class Claim:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            holder = os.pread(fd, 32, 0).decode(errors="replace").strip() or "unknown"
+            holder = _holder(fd)
             os.close(fd)
             raise _unlocked(self.folder, error, holder) from None
         with contextlib.suppress(OSError):  # a full disk: who holds it is then not said, the lock holds
@@ -103,6 +103,10 @@ class Claim:
 
     def __exit__(self, *_: object) -> None:
         os.close(self._fd)
+
+
+def _holder(lock: int) -> str:
+    return os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
 
 
 def _unlocked(folder: Path, error: OSError, holder: str) -> Exception:

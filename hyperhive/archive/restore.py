@@ -4,7 +4,8 @@ import errno
 import os
 import shutil
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -77,20 +78,25 @@ def _place(
 ) -> Content:
     """Unpack beside what is to be, make the database fit, and move all of it to its place."""
     draft = home / UNDER_WAY
-    draft.mkdir(mode=0o700)
     placed: list[Path] = []
     try:
+        draft.mkdir(mode=0o700)
         unpacking = _Unpacking(draft=draft, manifest=examined.manifest, progress=progress)
         with reading(source) as (tar, plain):
             unpacking.unpack(tar, plain, generations=not _moved(examined, home))
         content = detach(draft / DATABASE)
+        unpacking.settle()
         os.sync()
         for path in sorted(draft.iterdir(), key=lambda path: path.name == DATABASE):
-            placed.append(path.rename(home / path.name))
+            placed.append(home / path.name)  # first: a signal comes behind the rename, before its result is kept
+            path.rename(placed[-1])
         draft.rmdir()
     except BaseException as error:
-        for path in (*placed, draft):
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        for path in (*placed, draft):  # the draft last: it tells that the rest is half made
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
         if isinstance(error, HiveError):
             raise type(error)(f"{file} cannot be restored: {error.message}", code=error.code) from None
         raise
@@ -115,21 +121,19 @@ class _Unpacking:
                 self.progress(parts[1])
             if generations or parts[2:3] != ["generations"]:
                 self._put(tar, member, parts)
-        # Only now: a folder that may not be written to could not have been filled.
+
+    def settle(self) -> None:
+        """Give the folders their modes: one that may not be written to can neither be filled nor removed."""
         for path, mode, mtime in reversed(self.modes):
-            folder = self._opened(path.split("/"))
-            os.fchmod(folder, mode)
-            os.utime(folder, (mtime, mtime))
-            os.close(folder)
+            with self._opened(path.split("/")) as folder:
+                os.fchmod(folder, mode)
+                os.utime(folder, (mtime, mtime))
 
     def _put(self, tar: tarfile.TarFile, member: tarfile.TarInfo, parts: list[str]) -> None:
         """Put one member into its folder."""
         try:
-            folder = self._opened(parts[:-1])
-            try:
+            with self._opened(parts[:-1]) as folder:
                 self._make(tar, member, parts[-1], folder)
-            finally:
-                os.close(folder)
         except (FileExistsError, FileNotFoundError, NotADirectoryError) as error:
             raise _misplaced(member, error) from None
         except OSError as error:
@@ -137,16 +141,17 @@ class _Unpacking:
                 raise _misplaced(member, error) from None
             raise
 
-    def _opened(self, parts: list[str]) -> int:
+    @contextmanager
+    def _opened(self, parts: list[str]) -> Iterator[int]:
         """A folder, opened part by part: no link is followed, and what agents nest is longer than a path may be."""
         folder = os.open(self.draft, _FOLDER)
-        for part in parts:
-            try:
-                inner = os.open(part, _FOLDER, dir_fd=folder)
-            finally:
-                os.close(folder)
-            folder = inner
-        return folder
+        try:
+            for part in parts:
+                outer, folder = folder, os.open(part, _FOLDER, dir_fd=folder)
+                os.close(outer)
+            yield folder
+        finally:
+            os.close(folder)
 
     def _make(self, tar: tarfile.TarFile, member: tarfile.TarInfo, name: str, folder: int) -> None:
         mode, mtime = member.mode & 0o777, min(max(member.mtime, 0), _LATEST)

@@ -5,6 +5,7 @@ import os
 import re
 import sqlite3
 import tarfile
+import tempfile
 import tracemalloc
 from contextlib import closing
 from pathlib import Path
@@ -23,6 +24,7 @@ from hyperhive.runtimes.proc import boot_id
 from hyperhive.store import opening
 from hyperhive.store.database import Database
 from tests.archive.rig import forged, made, member, tree
+from tests.nobody import as_nobody
 
 
 @pytest.fixture
@@ -278,6 +280,23 @@ def test_a_failure_at_the_last_step_leaves_nothing(
     assert [entry.name for entry in home.iterdir()] == ["daemon.lock"]
 
 
+def test_who_is_interrupted_at_the_last_step_leaves_nothing(
+    file: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Path.rename
+
+    def heard_behind_it(self: Path, target: Path) -> Path:
+        moved = real(self, target)
+        if self.name == "hive.sqlite":
+            raise KeyboardInterrupt
+        return moved
+
+    monkeypatch.setattr(Path, "rename", heard_behind_it)
+    with pytest.raises(KeyboardInterrupt):
+        restore(file, home)
+    assert [entry.name for entry in home.iterdir()] == ["daemon.lock"]
+
+
 def _schema(path: Path, version: int) -> None:
     with closing(sqlite3.connect(path)) as database:
         database.execute(f"PRAGMA user_version = {version}")
@@ -289,6 +308,22 @@ def test_a_database_of_a_newer_version_is_refused(tmp_path: Path, home: Path) ->
     _schema(old / "hive.sqlite", 99)
     back_up(old, tmp_path / "x")
     assert "was written by a newer hyperhive (schema 99, this one knows" in refusal(tmp_path / "x", home)
+
+
+def test_a_restore_that_is_refused_removes_folders_that_an_agent_had_made_read_only() -> None:
+    def task() -> None:
+        old = made(place / "old", "alice")
+        (old / "agents" / "alice" / "state" / "cache").mkdir()
+        (old / "agents" / "alice" / "state" / "cache" / "module").touch()
+        (old / "agents" / "alice" / "state" / "cache").chmod(0o500)
+        _schema(old / "hive.sqlite", 99)
+        back_up(old, place / "x")
+        assert "was written by a newer hyperhive" in refusal(place / "x", place / "home")
+
+    with tempfile.TemporaryDirectory(prefix="hive-restore-") as folder:
+        place = Path(folder)
+        place.chmod(0o777)
+        as_nobody(task) if os.geteuid() == 0 else task()  # root may remove whatever it likes
 
 
 def test_a_database_of_an_older_version_is_migrated_at_the_start(tmp_path: Path, home: Path) -> None:
