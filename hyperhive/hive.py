@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from hyperhive.domain.approvals import Against, Kind
 from hyperhive.domain.messages import Message
@@ -205,8 +205,12 @@ class Hive:
         """The same, and then what is appended, in whole lines, until the build has ended."""
         raise NotImplementedError
 
-    async def stats(self, *, since: float = 86400.0, agent: str | None = None) -> list[dict[str, Any]]:
-        """One row a finished turn of the last ``since`` seconds: agent, turn, started, ended, ok, tokens, cost."""
+    async def stats(self, *, since: float = 86400.0, agent: str | None = None) -> bytes:
+        """One row a finished turn of the last ``since`` seconds: agent, turn, started, ended, ok, tokens, cost.
+
+        Returns:
+            A JSON array of the newest 10,000, oldest first.
+        """
         raise NotImplementedError
 
     def metrics(self) -> list[tuple[str, dict[str, str], float]]:

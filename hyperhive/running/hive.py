@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any, Literal
+from typing import Literal
 
 from hyperhive.actors.questions import Ask
 from hyperhive.actors.tree import Tree
@@ -148,8 +148,8 @@ class RunningHive(Hive):
         """The same, and then what is appended, until the build has ended."""
         return self._reading.follow_build(name)
 
-    async def stats(self, *, since: float = 86400.0, agent: str | None = None) -> list[dict[str, Any]]:
-        """One row a finished turn."""
+    async def stats(self, *, since: float = 86400.0, agent: str | None = None) -> bytes:
+        """One row a finished turn, as JSON."""
         return await self._reading.stats(since, agent)
 
     def metrics(self) -> list[tuple[str, dict[str, str], float]]:

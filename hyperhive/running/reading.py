@@ -1,9 +1,9 @@
 """Reading: what is asked of the record and of files, never of an actor."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
 
 from hyperhive.actors.watcher import Watcher
 from hyperhive.domain.axes import Transient
@@ -17,6 +17,8 @@ from hyperhive.running.asking import Asking
 from hyperhive.running.streams import TurnNews, follow_file, follow_until
 from hyperhive.runtimes.log import tail
 
+MAX_STATS = 10_000
+"""Rows of one series; the newest."""
 _MAX_LINES = 10_000
 _MAX_BYTES = 1024 * 1024
 _BUILDS = (Transient.SPAWNING, Transient.REBUILDING)
@@ -68,12 +70,21 @@ class Reading:
     def _items(self, name: str, after: int, limit: int) -> tuple[TurnItem, ...]:
         return tuple(self._asking.reader.turns.items(name, after=after, limit=limit))
 
-    async def stats(self, since: float, agent: str | None) -> list[dict[str, Any]]:
-        """One row a finished turn."""
+    async def stats(self, since: float, agent: str | None) -> bytes:
+        """One row a finished turn, as JSON."""
         if agent is not None:
             self._asking.address(agent)
         start = self._asking.tree.now() - timedelta(seconds=max(0.0, min(since, 366 * 86400.0)))
-        return await asyncio.to_thread(self._asking.reader.turns.stats, start, agent)
+        return await asyncio.to_thread(self._series, start, agent)
+
+    def _series(self, start: datetime, agent: str | None) -> bytes:
+        """Read and encoded page by page, beside the loop: of all of them only the text is held at once."""
+        pages: list[str] = []
+        count, before, page = 0, None, self._asking.reader.turns.stats
+        while count < MAX_STATS and (rows := page(start, agent, before=before)):
+            pages.append(json.dumps(rows, ensure_ascii=False, separators=(",", ":"))[1:-1])
+            count, before = count + len(rows), rows[0]["turn"]
+        return f"[{','.join(reversed(pages))}]".encode()
 
     # -- logs
 

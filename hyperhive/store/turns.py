@@ -12,8 +12,8 @@ from hyperhive.store.agents import box_of, last_box_of, live_box_of
 from hyperhive.store.items import Tally, as_item, as_row, elision
 from hyperhive.store.sql import Connection, Reading, Row, from_micros, to_micros
 
-MAX_STATS = 10_000
-"""Rows of one series."""
+STATS_PAGE = 500
+"""Rows of a series that are read at once."""
 
 _STATS = (
     *("agent", "id", "started", "ended", "outcome", "input_tokens", "output_tokens", "cache_read_tokens"),
@@ -57,13 +57,18 @@ class TurnReads:
         row = self._sql.one("SELECT elided FROM turns WHERE id = ?", item.turn)
         return item if row is None else elision(item, int(row[0]))
 
-    def stats(self, since: datetime, agent: str | None) -> list[dict[str, Any]]:
-        """The newest 10,000 turns that ended at or after ``since``, oldest first, one row each."""
+    def stats(self, since: datetime, agent: str | None, *, before: int | None = None) -> list[dict[str, Any]]:
+        """A page of turns that ended at or after ``since``, the newest of them, oldest first, one row each.
+
+        Args:
+            before: the first turn of the page that was read last; only what ended ahead of it. ``None``: all.
+        """
         whose = "" if agent is None else "AND agent = ?"
+        ahead = "" if before is None else "AND (ended, id) < (SELECT ended, id FROM turns WHERE id = ?)"
         rows = self._sql.all(
-            f"SELECT {', '.join(_STATS)} FROM turns WHERE ended >= ? {whose}"
-            f" ORDER BY ended DESC, id DESC LIMIT {MAX_STATS}",
-            *(to_micros(since), *(() if agent is None else (agent,))),
+            f"SELECT {', '.join(_STATS)} FROM turns WHERE ended >= ? {whose} {ahead}"
+            f" ORDER BY ended DESC, id DESC LIMIT {STATS_PAGE}",
+            *(to_micros(since), *(each for each in (agent, before) if each is not None)),
         )
         return [_stat(dict(zip(_STATS, row, strict=True))) for row in reversed(rows)]
 

@@ -105,7 +105,7 @@ class HiveApi:
         agent = request.query_params.get("agent")
         checked = None if agent is None else check_name(agent)
         rows = await self._hive.stats(since=float(since), agent=checked)
-        return JSONResponse({"turns": rows})
+        return Response(b'{"turns":%b}' % rows, media_type="application/json")
 
 
 class Events:

@@ -222,11 +222,11 @@ class FakeState(Hive):
                 return
             await self._wait(lambda seen=at: len(log) > seen or name not in self.building)  # type: ignore[misc]
 
-    async def stats(self, *, since: float = 86400.0, agent: str | None = None) -> list[dict[str, Any]]:
+    async def stats(self, *, since: float = 86400.0, agent: str | None = None) -> bytes:
         self._note("stats", since=since, agent=agent)
         if agent is not None:
             self._agent(agent)
-        return [row for row in self.finished_turns if agent is None or row["agent"] == agent]
+        return json.dumps([row for row in self.finished_turns if agent in (None, row["agent"])]).encode()
 
     def metrics(self) -> list[tuple[str, dict[str, str], float]]:
         return list(self.samples)

@@ -1,15 +1,20 @@
 """The façade over a running tree: refusals, waiting that is cancelled, streams that resume."""
 
 import asyncio
+import json
 
 import pytest
 
 from hyperhive.domain.events import Paused
 from hyperhive.domain.recorded import Recorded
+from hyperhive.domain.turns import Outcome, TurnUsage
 from hyperhive.errors import Invalid, Unknown
 from hyperhive.hive import Action
+from hyperhive.running import reading
 from hyperhive.running.broadcast import RESYNC
 from hyperhive.running.streams import EventStream
+from hyperhive.store import turns
+from hyperhive.store.database import Tx
 from hyperhive.store.events import EventReads
 from tests.running.conftest import Running
 from tests.waiting import eventually_async
@@ -37,6 +42,27 @@ async def test_a_cancelled_recv_loses_nothing(hive: Running) -> None:
     await running.send(sender="manager", to="operator", body="still here")
     got = await running.recv("operator", wait=5)
     assert [message.body for message in got] == ["still here"]
+
+
+async def test_a_series_holds_its_newest_rows_in_their_order(
+    hive: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running, rig = hive
+
+    def take_turns(tx: Tx) -> list[int]:
+        ended = []
+        for _ in range(7):
+            ended.append(tx.turns.begin("manager", "operator"))
+            tx.turns.end(ended[-1], outcome=Outcome.DONE, note="", usage=TurnUsage())
+        return ended
+
+    ended = rig.write(take_turns)
+    monkeypatch.setattr(turns, "STATS_PAGE", 2)
+    assert [row["turn"] for row in json.loads(await running.stats())] == ended
+    monkeypatch.setattr(reading, "MAX_STATS", 4)
+    assert [row["turn"] for row in json.loads(await running.stats(agent="manager"))] == ended[-4:]
+    with pytest.raises(Unknown):
+        await running.stats(agent="nobody")
 
 
 async def test_a_stream_resumes_without_gap_and_says_when_it_cannot(hive: Running) -> None:

@@ -74,17 +74,25 @@ def test_a_turn_that_ended_stays_as_it_ended(database: Database, clock: Clock) -
     assert database.reader().turns.stats(clock.now + timedelta(seconds=1), None) == []
 
 
-def test_a_series_is_bounded_to_its_newest_rows(tx: Tx, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hyperhive.store.turns.MAX_STATS", 2)
-    turns = [tx.turns.begin("alice", "operator"), tx.turns.begin("bob", "operator")]
-    for turn in turns:
-        end(tx, turn, Outcome.FAILED)
-    last = tx.turns.begin("bob", "operator")
-    end(tx, last)
-    assert [(row["turn"], row["ok"]) for row in tx.turns.stats(START, None)] == [
-        (turns[1], False),
-        (last, True),
-    ]
+def test_a_series_is_read_in_pages_from_its_newest_rows_on(tx: Tx, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "STATS_PAGE", 2)
+    began = []
+    for name in ("alice", "bob", "bob", "alice", "bob"):  # all end in one moment
+        began.append(tx.turns.begin(name, "operator"))
+        end(tx, began[-1])
+    assert _pages(tx, None) == [began[3:], began[1:3], began[:1]]
+    assert _pages(tx, "bob") == [[began[2], began[4]], [began[1]]]
+    tx.turns.prune(3)
+    assert tx.turns.stats(START, None, before=began[0]) == []  # what came ahead of what is gone is gone too
+
+
+def _pages(tx: Tx, agent: str | None) -> list[list[int]]:
+    found: list[list[int]] = []
+    before: int | None = None
+    while rows := tx.turns.stats(START, agent, before=before):
+        found.append([row["turn"] for row in rows])
+        before = found[-1][0]
+    return found
 
 
 def test_absurd_figures_are_stored_as_far_as_they_can_be(tx: Tx) -> None:
