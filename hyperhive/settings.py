@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,12 +15,16 @@ def whole_path(text: str) -> Path:
     """``text`` as an absolute path; ``~`` and ``~user`` are home folders.
 
     Raises:
-        Refused: nobody knows that user's.
+        Refused: nobody knows that user's, or where this runs.
     """
     try:
         return Path(text).expanduser().absolute()
     except RuntimeError:
         raise Refused(f"{text}: that user has no home folder here; write the path in full.") from None
+    except FileNotFoundError:
+        raise Refused(
+            f"{text}: the current folder was deleted; change to another, or write the path in full."
+        ) from None
 
 
 def default_home() -> Path:
@@ -51,6 +56,15 @@ def _place(value: object) -> object:
     return whole_path(text)
 
 
+def _host(value: object) -> object:
+    """An address or a host's name: on what can be neither the resolver fails with what is no OSError."""
+    text = str(value)
+    with suppress(UnicodeError):
+        if text.isprintable() and text.encode("idna"):
+            return value
+    raise ValueError("it is neither an address nor the name of a host")
+
+
 def _names(value: object) -> object:
     """A list; as JSON where it comes from a variable."""
     if not isinstance(value, str):
@@ -64,6 +78,7 @@ def _names(value: object) -> object:
 _PREFIX = "HYPERHIVE_"
 _WEEK = 604_800.0
 _Place = Annotated[Path, BeforeValidator(_place)]
+_Host = Annotated[str, BeforeValidator(_host)]
 _Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 
 
@@ -80,7 +95,7 @@ class Settings(BaseModel):
     home: _Place = Field(default_factory=default_home)
     run: _Place = Field(default_factory=default_run)
     name: str = Field(default="hive", max_length=64)
-    host: str = "127.0.0.1"
+    host: _Host = "127.0.0.1"
     port: int = Field(default=7000, ge=0, le=65535)
     public: bool = False  # binding beyond loopback wants it
     allowed_hosts: _Names = ()  # further Host headers to answer to, when public

@@ -44,6 +44,17 @@ def test_a_list_in_a_variable_is_json(home: Path, monkeypatch: pytest.MonkeyPatc
             Settings(home=home)
 
 
+@pytest.mark.parametrize("host", ["", "x" * 64, "a..b", "\u00fc" * 60, "a\0b"])
+def test_what_can_be_no_host_is_told_before_the_resolver_fails_on_it(home: Path, host: str) -> None:
+    with pytest.raises(ValidationError, match="neither an address nor the name of a host"):
+        Settings(home=home, host=host)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "b\u00fccher.example", "hive.lan."])
+def test_an_address_and_the_name_of_a_host_may_be_set(home: Path, host: str) -> None:
+    assert Settings(home=home, host=host).host == host
+
+
 def test_a_variable_may_be_in_small_letters_and_one_that_is_none_of_ours_is_left_alone(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -88,7 +88,7 @@ def _place(
         unpacking.settle()
         os.sync()
         for path in sorted(draft.iterdir(), key=lambda path: path.name == DATABASE):
-            placed.append(home / path.name)  # first: a signal comes behind the rename, before its result is kept
+            placed.append(home / path.name)  # first: a signal may be heard right behind the rename
             path.rename(placed[-1])
         draft.rmdir()
     except BaseException as error:

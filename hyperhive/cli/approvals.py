@@ -53,9 +53,7 @@ def _row(view: dict[str, Any]) -> tuple[object, ...]:
 
 def decided(args: Args) -> int:
     """``decided``"""
-    limit = args.number("limit", MOST)
-    if limit == 0:
-        raise Usage(f"--limit wants a whole number from 1 to {MOST}, not '0'.")
+    limit = args.number("limit", MOST, lowest=1)
     answer = daemon().json("GET", f"/api/approvals?limit={RECENT if limit is None else limit}")
     if args.on("json"):
         return print_json(answer["approvals"])

@@ -68,7 +68,9 @@ def settings() -> tuple[Settings | None, Check]:
         return None, Check(
             "settings", Level.FAIL, f"{name}: {first['msg']}", "correct it; see docs/operate.md"
         )
-    except ValueError as error:
+    except HiveError as error:
+        return None, Check("settings", Level.FAIL, error.message)
+    except (ValueError, OSError) as error:
         return None, Check("settings", Level.FAIL, f"hyperhive.toml: {error}", "correct the file")
     return found, Check("settings", Level.OK, f"home {found.home}, sockets in {found.run}")
 
@@ -103,9 +105,9 @@ def port(host: str, number: int, *, taken_by_us: bool) -> Check:
 def folder(name: str, path: Path, *, needs: int) -> Check:
     """Whether a folder is there or can be made, can be written, and has room for ``needs`` bytes."""
     place = path
-    while not place.exists() and place != place.parent:
+    while not os.path.exists(place) and place != place.parent:
         place = place.parent
-    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+    if not os.path.isdir(place) or not os.access(place, os.W_OK | os.X_OK):
         who = f"uid {os.geteuid()} may not write to {place}"
         return Check(name, Level.FAIL, who, "choose another with HYPERHIVE_HOME or HYPERHIVE_RUN")
     free = free_bytes(place)

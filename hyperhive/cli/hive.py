@@ -11,6 +11,8 @@ from hyperhive.cli.show import line, safe
 from hyperhive.cli.wire import Daemon, run_folder
 
 State = dict[str, Any]
+MAX_STDIN = 1024 * 1024
+"""Bytes read from stdin: more than the daemon takes of any text, for not every input ends."""
 _SOME = 12
 """How many agents a refusal names."""
 
@@ -80,7 +82,13 @@ def confirm(name: str, does: str, what: str) -> None:
 
 
 def segment(word: str) -> str:
-    """``word`` as one segment of a path."""
+    """``word``, the name of an agent, as one segment of a path.
+
+    Raises:
+        CommandError: it can be none, and the path would lead elsewhere.
+    """
+    if not word or "/" in word:
+        raise CommandError(f"'{word}' names no agent; 'hyperhive list' shows those there are.")
     plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
     return "".join(
         char if char in plain else "".join(f"%{byte:02X}" for byte in char.encode(errors="surrogatepass"))
@@ -107,13 +115,18 @@ def text_of(args: Args) -> str:
     """The argument TEXT; ``-`` means what stdin holds.
 
     Raises:
-        CommandError: stdin is not UTF-8.
+        CommandError: stdin is not UTF-8, or does not come to an end.
     """
     text = args.word("text")
     if text != "-":
         return text
+    content = sys.stdin.buffer.read(MAX_STDIN + 1)
+    if len(content) > MAX_STDIN:
+        raise CommandError(
+            f"What came on stdin is longer than {MAX_STDIN >> 20} MiB; put it in a file and name it."
+        )
     try:
-        return sys.stdin.buffer.read().decode()
+        return content.decode()
     except UnicodeDecodeError:
         raise CommandError(
             "What came on stdin is not UTF-8 text; send text, or put it in a file and name it."

@@ -27,25 +27,25 @@ class Args(NamedTuple):
         value = self.options.get(key)
         return value if isinstance(value, str) else None
 
-    def number(self, key: str, highest: int = 2**53) -> int | None:
-        """An option's value as a whole number from 0 to ``highest``.
+    def number(self, key: str, highest: int = 2**53, *, lowest: int = 0) -> int | None:
+        """An option's value as a whole number from ``lowest`` to ``highest``.
 
         Raises:
             Usage: it is none.
         """
         value = self.text(key)
-        return None if value is None else whole(value, f"--{key.replace('_', '-')}", highest)
+        return None if value is None else whole(value, f"--{key.replace('_', '-')}", highest, lowest=lowest)
 
 
-def whole(text: str, what: str, highest: int = 2**53) -> int:
+def whole(text: str, what: str, highest: int = 2**53, *, lowest: int = 0) -> int:
     """``text`` as a whole number.
 
     Raises:
-        Usage: it is none from 0 to ``highest``.
+        Usage: it is none from ``lowest`` to ``highest``.
     """
-    if not (text.isascii() and text.isdigit()) or len(text) > 16 or int(text) > highest:
-        most = f"a whole number from 0 to {highest}" if highest < 2**53 else "a whole number"
-        raise Usage(f"{what} wants {most}, not '{text[:40]}'.")
+    if not (text.isascii() and text.isdigit()) or len(text) > 16 or not lowest <= int(text) <= highest:
+        span = f" from {lowest} to {highest}" if highest < 2**53 else ""
+        raise Usage(f"{what} wants a whole number{span}, not '{text[:40]}'.")
     return int(text)
 
 

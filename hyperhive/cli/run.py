@@ -67,8 +67,8 @@ def _mute() -> None:
 
 
 def _tolerant() -> None:
-    # A terminal that cannot show a character gets an escape instead of a traceback.
-    for stream in (sys.stdout, sys.stderr):
+    # For a character that a terminal cannot show, or sends in another encoding, an escape instead of a traceback.
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
 

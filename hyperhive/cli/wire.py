@@ -25,6 +25,7 @@ MAX_BODY = 64 * 1024 * 1024
 """Bytes of one answer."""
 MAX_LINE = 8 * 1024 * 1024
 """Bytes of one line of a stream."""
+_CUT = "The daemon hung up in the middle of an answer; is it still running?"
 
 
 class Frame(NamedTuple):
@@ -38,7 +39,12 @@ class Frame(NamedTuple):
 def run_folder() -> str:
     """The folder of the daemon's sockets, by the same rule as ``settings.default_run``."""
     if run := os.environ.get("HYPERHIVE_RUN"):
-        return os.path.abspath(os.path.expanduser(run))
+        try:
+            return os.path.abspath(os.path.expanduser(run))
+        except FileNotFoundError:
+            raise CommandError(
+                f"{run}: the current folder was deleted; change to another, or set HYPERHIVE_RUN to a whole path."
+            ) from None
     if os.geteuid() == 0:
         return "/run/hyperhive"
     runtime = os.environ.get("XDG_RUNTIME_DIR")
@@ -234,18 +240,22 @@ class _Reply:
             raise CommandError("The daemon's answer is not HTTP; what listens on that socket?") from None
 
     def _chunks(self) -> Iterator[bytes]:
-        while size := int(self._file.readline(1024).split(b";")[0] or b"0", 16):
-            if size > MAX_BODY:
-                raise CommandError(f"The daemon's answer is longer than {MAX_BODY} bytes; ask for less.")
+        while size := int(self._line().split(b";")[0], 16):
             yield self._exactly(size)
             self._file.readline(16)
+
+    def _line(self) -> bytes:
+        found = self._file.readline(1024)
+        if not found:
+            raise NoDaemon(_CUT)
+        return found
 
     def _exactly(self, size: int) -> bytes:
         if size > MAX_BODY:
             raise CommandError(f"The daemon's answer is longer than {MAX_BODY} bytes; ask for less.")
         data = self._file.read(size)
         if len(data) < size:
-            raise NoDaemon("The daemon hung up in the middle of an answer; is it still running?")
+            raise NoDaemon(_CUT)
         return data
 
 

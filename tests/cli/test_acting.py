@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from hyperhive.cli.hive import MAX_STDIN
 from hyperhive.domain.events import AgentQuarantined, ContainerCrash, Rebuilt, TransientCleared
 from hyperhive.errors import Broken, Refused
 from tests.cli.conftest import Type
@@ -169,6 +170,35 @@ def test_a_refusal_names_some_agents_not_hundreds(served: ServedHive, type_: Typ
 def test_an_empty_answer_is_refused_before_it_is_sent(served: ServedHive, type_: Type) -> None:
     said = type_("answer", "1", " ")
     assert (said.code, "empty answer" in said.err) == (1, True)
+
+
+@pytest.mark.parametrize("name", ["", "../alice", "alice/../manager"])
+@pytest.mark.parametrize(
+    "words", [("start",), ("logs",), ("build",), ("history",)], ids=lambda words: words[0]
+)
+def test_what_cannot_name_an_agent_leads_to_no_other_address(
+    served: ServedHive, type_: Type, words: tuple[str, ...], name: str
+) -> None:
+    said = type_(*words, name)
+    assert (said.code, f"'{name}' names no agent; 'hyperhive list' shows" in said.err) == (1, True)
+
+
+def test_an_input_without_an_end_is_not_read_to_it(served: ServedHive, type_: Type) -> None:
+    said = type_("send", "alice", "-", stdin="y\n" * (MAX_STDIN // 2 + 1))
+    assert (said.code, said.out) == (1, "")
+    assert "What came on stdin is longer than 1 MiB" in said.err
+
+
+def test_what_is_typed_in_another_encoding_is_not_the_name(
+    served: ServedHive, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from hyperhive.cli import main
+
+    stdin = io.TextIOWrapper(io.BytesIO(b"alic\xe9\n"), encoding="utf-8")
+    monkeypatch.setattr(stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys, "stdin", stdin)
+    assert main(["destroy", "alice", "--purge"]) == 1
+    assert "Nothing was done: what was typed is not 'alice'." in capsys.readouterr().err
 
 
 class Terminal(io.StringIO):

@@ -65,6 +65,28 @@ def test_what_keeps_a_hive_from_running_ends_with_1(
     assert (said.code, "tick" in said.out) == (1, True)
 
 
+@pytest.mark.parametrize("variable", ["HYPERHIVE_HOME", "HYPERHIVE_RUN"])
+def test_settings_that_lead_nowhere_are_a_check_that_fails(
+    run_folder: Path, type_: Type, quick: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "~nobody-of-that-name/hive")
+    said = type_("doctor")
+    assert (said.code, said.err) == (1, "")
+    assert "that user has no home folder here; write the path in full" in said.out
+
+
+def test_a_file_of_settings_that_cannot_be_read_is_a_check_that_fails(
+    run_folder: Path, type_: Type, quick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(file: Path) -> object:
+        raise PermissionError(13, "Permission denied", str(file))
+
+    monkeypatch.setattr("hyperhive.settings._from_file", refused)
+    said = type_("doctor")
+    assert (said.code, said.err) == (1, "")
+    assert "Permission denied" in said.out
+
+
 def test_a_running_hive_says_whether_it_rehearses(served: ServedHive, quick: Path) -> None:
     assert "REHEARSAL" in checks.running().text
 

@@ -55,6 +55,8 @@ def test_a_socket_path_that_is_too_long_is_told(
         (("up", "--runtime", "bubblwrap"), "Did you mean 'bubblewrap'?"),
         (("diff", "x"), "ID wants a whole number, not 'x'"),
         (("revise", "7"), "Usage: hyperhive revise ID --note TEXT [--json]"),
+        (("decided", "--limit", "0"), "from 1 to 500, not '0'"),
+        (("decided", "--limit", "501"), "from 1 to 500, not '501'"),
         (("completion", "tcsh"), "bash, zsh, fish"),
         (("help", "lst"), "no command 'lst'"),
     ],
@@ -65,6 +67,20 @@ def test_wrong_usage_ends_with_2_and_says_how_it_is_typed(
     said = type_(*words)
     assert said.code == 2
     assert hint in said.err
+    assert said.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [("list",), ("up",), ("backup", "x")], ids=lambda words: words[0])
+def test_a_folder_that_was_deleted_under_the_command_is_told(
+    type_: Type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    monkeypatch.setenv("HYPERHIVE_RUN", "run")
+    said = type_(*words)
+    assert (said.code, said.out) == (1, "")
+    assert "the current folder was deleted; change to another" in said.err
     assert said.err.count("\n") == 1
 
 

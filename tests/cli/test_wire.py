@@ -86,6 +86,7 @@ def test_a_request_carries_its_body_as_json(speaker: Speaker) -> None:
         (OK + b"Content-Length: 100\r\n\r\nshort", NoDaemon, "in the middle"),
         (OK + b"Content-Length: 99999999999\r\n\r\n", CommandError, "longer than"),
         (OK + b"Content-Length: x\r\n\r\n", CommandError, "not HTTP"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n", NoDaemon, "in the middle"),
         (OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", CommandError, "not HTTP"),
         (OK + b"Transfer-Encoding: chunked\r\n\r\nFFFFFFFFFF\r\n", CommandError, "longer than"),
         (OK + b"Content-Length: 5\r\n\r\nhello", CommandError, "not JSON"),
