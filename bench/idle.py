@@ -28,6 +28,7 @@ from hyperhive.actors.sources import Sources
 from hyperhive.domain.axes import Axes, Container, Login, Revision
 from hyperhive.domain.names import MANAGER
 from hyperhive.domain.records import Handle, Intended
+from hyperhive.domain.wire import Pong
 from hyperhive.harness.connection import SILENCE
 from hyperhive.repos.repositories import Repositories
 from hyperhive.runtimes import proc
@@ -228,7 +229,7 @@ class _Harnesses:
         for line in data.splitlines():
             said = json.loads(line)
             if said["type"] == "ping":
-                connection.sendall(json.dumps({"type": "pong", "id": said["id"]}).encode() + b"\n")
+                connection.sendall(Pong(id=said["id"]).model_dump_json().encode() + b"\n")
         return bool(data)
 
     def _again(self, key: selectors.SelectorKey) -> None:

@@ -96,6 +96,8 @@ class Roster:
     def __init__(self) -> None:
         self._posts: dict[str, Post] = {}
         self._lock = threading.Lock()
+        self.changes = 0
+        """How often a post was entered or struck."""
         self.scribe = Scribe()
         self.next_look: Callable[[], None] = lambda: None
 
@@ -103,11 +105,13 @@ class Roster:
         """Enter a post."""
         with self._lock:
             self._posts[post.name] = post
+            self.changes += 1
 
     def remove(self, name: str) -> None:
         """Strike a post."""
         with self._lock:
             self._posts.pop(name, None)
+            self.changes += 1
 
     def get(self, name: str) -> Post | None:
         """The post called ``name``."""

@@ -1,6 +1,7 @@
 """A harness's socket: whole lines in, bytes out; at rest it holds nothing."""
 
 import asyncio
+import re
 import select
 import socket
 from typing import Protocol
@@ -65,6 +66,13 @@ class Connection:
         del held[: end + 1]
         self._held = held or None
         return line
+
+    def skip(self, only: re.Pattern[bytes]) -> bool:
+        """Drop what has come if all of it, its end included, is ``only``; whether it was."""
+        if self._held is None or only.fullmatch(self._held) is None:
+            return False
+        self._held, self._looked = None, 0
+        return True
 
     def write(self, data: bytes) -> None:
         """Send ``data`` behind what waits; never blocks. Nothing when it ended."""

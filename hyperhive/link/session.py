@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import math
+import re
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -16,7 +17,6 @@ from hyperhive.domain.wire import (
     Hello,
     Items,
     Numbered,
-    Ping,
     Pong,
     TurnOver,
     Welcome,
@@ -43,6 +43,9 @@ MAX_EARLY = 64
 """Lines that may wait for the welcome."""
 MAX_UNREAD = 8 * 1024 * 1024
 """Bytes that may wait for a harness that does not read, before it is cut off."""
+PING, PONG = b'{"type":"ping","id":%d}\n', re.compile(rb'{"type":"pong","id":(?:0|[1-9][0-9]{0,14})}\n')
+"""The two lines that a harness at rest hears and says, as every version of ours writes them; what a pong looks like
+otherwise is read as any line."""
 LINES_A_SECOND, LINES_AT_ONCE = 500.0, 2_000.0
 BYTES_A_SECOND, BYTES_AT_ONCE = 8.0 * 2**20, 32.0 * 2**20
 
@@ -127,11 +130,14 @@ class HarnessSession(Session):
         if isinstance(line, Work) or (isinstance(line, Welcome) and line.turn is not None):
             self._works, self._heard = True, asyncio.get_running_loop().time()
             self._beat_on()
+        self._say(line.model_dump_json().encode() + b"\n")
+
+    def _say(self, data: bytes) -> None:
         if self._connection.unsent > MAX_UNREAD:
             _log.warning("%s: its harness does not read; connection cut", self._place.name)
             self.close()
             return
-        self._connection.write(line.model_dump_json().encode() + b"\n")
+        self._connection.write(data)
 
     def close(self) -> None:
         """See ``Session.close``."""
@@ -148,8 +154,17 @@ class HarnessSession(Session):
         """See ``Owner``."""
         if self._waiting is not None:
             self._waiting.set()
-        elif not self._working:
+        elif not self._working and not self._answered():
             self._work(self._read)
+
+    def _answered(self) -> bool:
+        """Whether nothing came but the answer to a ping, which is worth no task and no value."""
+        if not self._connection.skip(PONG):
+            return False
+        self._heard = asyncio.get_running_loop().time()
+        if (wait := self._lines.spent(1)) > 0:
+            self._work(lambda: self._read(wait))
+        return True
 
     def _work(self, work: Callable[[], Awaitable[None]]) -> None:
         self._working = True
@@ -234,8 +249,11 @@ class HarnessSession(Session):
             self._write(line)
         self._beat_on()
 
-    async def _read(self) -> None:
-        """Hand on line after line; the next is not looked at before the hive has taken the one before it."""
+    async def _read(self, wait: float = 0.0) -> None:
+        """Hand on line after line, from in ``wait`` seconds on; the next is not looked at before the hive has taken
+        the one before it."""
+        if wait:
+            await asyncio.sleep(wait)
         while (line := self._connection.take()) is not None:
             await self._lines.spend(1)
             await self._size.spend(len(line))
@@ -281,5 +299,5 @@ class HarnessSession(Session):
             self.close()
             return
         self._pings += 1
-        self.send(Ping(id=self._pings))
+        self._say(PING % self._pings)
         self._beat_on()

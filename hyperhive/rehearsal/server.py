@@ -72,6 +72,16 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.ready = asyncio.Event()
+        self._exit = asyncio.Event()
+
+    def leave(self) -> None:
+        """Stop soon."""
+        self.should_exit = True
+        self._exit.set()
+
+    async def main_loop(self) -> None:
+        """Serve until told to leave: uvicorn's own looks ten times a second, for that and for the date it tells."""
+        await self._exit.wait()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -155,6 +165,7 @@ class Rehearsal:
             log_config=None,
             access_log=False,
             server_header=False,
+            date_header=False,
             limit_concurrency=MAX_REQUESTS,
             timeout_graceful_shutdown=1,
         )
@@ -176,7 +187,7 @@ class Rehearsal:
         if server is None or task is None:
             return
         self._stopping.set()
-        server.should_exit = True
+        server.leave()
         done, _ = await asyncio.wait({task}, timeout=STOP_DEADLINE)
         if not done:
             task.cancel()
