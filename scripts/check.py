@@ -1,7 +1,8 @@
-"""Runs the checks: lint, format, types and imports side by side, then tests. Output only of what fails.
+"""Runs the checks: lint, format, types and imports side by side, and tests. Output only of what fails.
 
-check.py            everything that is quick: the static checks, the tests without the markers e2e and slow
-check.py --all      the static checks and all tests but the long ones; further arguments go to pytest
+check.py            everything that is quick: beside the static checks the tests without the markers e2e and
+                    slow, models with fewer examples
+check.py --all      the static checks, then all tests but the long ones; further arguments go to pytest
 """
 
 import os
@@ -28,27 +29,42 @@ DEADLINE = 300.0
 
 def main(argv: list[str]) -> int:
     """Run the checks; 0 when all of them pass."""
-    every = "--all" in argv
     rest = [word for word in argv if word != "--all"]
-    failed = static()
-    # Tests that own no process share the cores; those with containers and browsers have them to themselves.
-    crowd = ["-n", str(min(4, os.cpu_count() or 1)), "-q"]
-    parts = [["-m", "not e2e and not long", *crowd], ["-m", "e2e and not long"]]
-    codes = [
-        tests(part, rest)
-        for part in (parts if every else [["-m", "not e2e and not slow and not long", *crowd]])
-    ]
+    failed, codes = whole(rest) if "--all" in argv else quick(rest)
     if failed:
-        print(f"Failed before the tests: {', '.join(failed)}; see above.", flush=True)
+        print(f"Failed beside the tests: {', '.join(failed)}; see above.", flush=True)
     # What was chosen with arguments may lie in one part alone.
     wrong = [code for code in codes if code not in (0, NOTHING)]
     return 1 if failed else next(iter(wrong), min(codes))
 
 
-def tests(chosen: list[str], rest: list[str]) -> int:
-    """Run pytest; returns its exit code."""
+def whole(rest: list[str]) -> tuple[list[str], list[int]]:
+    """Run everything; returns the static checks that failed, and pytest's exit codes."""
+    failed = static()
+    # Tests that own no process share the cores; those with containers and browsers have them to themselves.
+    return failed, [
+        tests(["-m", "not e2e and not long", *crowd()], rest),
+        tests(["-m", "e2e and not long"], rest),
+    ]
+
+
+def quick(rest: list[str]) -> tuple[list[str], list[int]]:
+    """Run what is quick, the static checks beside the tests; returns the same."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        failed = pool.submit(static)
+        code = tests(["-m", "not e2e and not slow and not long", *crowd()], rest, HYPERHIVE_EXAMPLES="few")
+        return failed.result(), [code]
+
+
+def crowd() -> list[str]:
+    """What has pytest use the cores."""
+    return ["-n", str(min(4, os.cpu_count() or 1)), "-q"]
+
+
+def tests(chosen: list[str], rest: list[str], **more: str) -> int:
+    """Run pytest, ``more`` in its environment; returns its exit code."""
     return subprocess.run(
-        [BIN / "pytest", *chosen, *rest], cwd=ROOT, env=environment(), check=False
+        [BIN / "pytest", *chosen, *rest], cwd=ROOT, env=environment() | more, check=False
     ).returncode
 
 
@@ -82,8 +98,12 @@ def one(name: str) -> bool:
 
 
 def environment() -> dict[str, str]:
-    """The caller's, with the programs in ``.venv`` behind the machine's own."""
-    return {**os.environ, "PATH": os.pathsep.join((os.environ.get("PATH", os.defpath), str(BIN)))}
+    """The caller's, with the programs in ``.venv`` behind the machine's own, and bytecode that is kept.
+
+    A worker that compiles all tests anew spends 5 s, and each program that a test starts its own part of that.
+    """
+    kept = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    return kept | {"PATH": os.pathsep.join((os.environ.get("PATH", os.defpath), str(BIN)))}
 
 
 if __name__ == "__main__":

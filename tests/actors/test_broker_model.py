@@ -18,6 +18,7 @@ from hyperhive.domain.records import Intended
 from hyperhive.errors import HiveError
 from hyperhive.store.database import Tx
 from tests.actors.rig import Quiet, Rig
+from tests.examples import examples
 from tests.waiting import eventually
 
 NAMES = ("ann", "bea")
@@ -141,5 +142,5 @@ _POISON: dict[str, object] = {
 }
 
 
-Delivery.TestCase.settings = settings(max_examples=6, stateful_step_count=15, deadline=None)
+Delivery.TestCase.settings = settings(max_examples=examples(6), stateful_step_count=15, deadline=None)
 TestDelivery = Delivery.TestCase

@@ -1,7 +1,7 @@
 """The crew: who shares its threads waits for nobody's hang, has its turn, and is never run twice at once."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -191,6 +191,7 @@ def test_whatever_a_turn_raises_the_thread_works_on(company: Company, kind: type
     assert company.crew.threads <= HANDS + 1
 
 
+@pytest.mark.slow
 def test_where_no_thread_is_to_be_had_nothing_is_lost_and_it_is_tried_again(
     company: Company, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -221,3 +222,94 @@ def test_where_no_thread_is_to_be_had_nothing_is_lost_and_it_is_tried_again(
             company.member("behind").tell(Ask(behind))
             eventually(lambda: refused or behind.done)  # there may be a second thread from before
         assert behind.get(60) == []  # though the other still hangs
+
+
+class Turns:
+    """Says that it had its turn, after the gate opened; ``again``: as often as it says ``True``."""
+
+    def __init__(self, said: list[str], name: str, *, again: Callable[[], bool] = lambda: False) -> None:
+        self._said, self._name, self._again = said, name, again
+        self.begun, self.gate = threading.Event(), threading.Event()
+
+    def turn(self) -> bool:
+        self.begun.set()
+        self.gate.wait(60)
+        self._said.append(self._name)
+        return self._again()
+
+
+class Alone:
+    """A crew of one hand that is held up, and what it did."""
+
+    def __init__(self) -> None:
+        self.crew = Crew(hands=1, stalled=600)
+        self.said: list[str] = []
+        self.holding = Turns(self.said, "held")
+        self.crew.run(self.holding)
+        self.holding.begun.wait(60)
+
+    def run(self, name: str, *, again: Callable[[], bool] = lambda: False) -> None:
+        turns = Turns(self.said, name, again=again)
+        turns.gate.set()
+        self.crew.run(turns)
+
+    def later(self, name: str) -> None:
+        self.crew.later(lambda: self.said.append(name))
+
+    def let(self) -> None:
+        self.holding.gate.set()
+
+
+@pytest.fixture
+def alone() -> Iterator[Alone]:
+    alone = Alone()
+    yield alone
+    alone.let()
+    alone.crew.close()
+    eventually(lambda: alone.crew.threads == 0)
+
+
+def test_what_is_for_later_comes_though_nothing_else_does(alone: Alone) -> None:
+    alone.later("later")
+    alone.let()
+    eventually(lambda: alone.said == ["held", "later"])
+
+
+def test_what_is_for_later_goes_behind_what_waits(alone: Alone) -> None:
+    alone.later("later")
+    alone.run("urgent")
+    alone.let()
+    eventually(lambda: alone.said == ["held", "urgent", "later"])
+
+
+def test_what_is_for_later_comes_however_much_there_is_to_do(alone: Alone) -> None:
+    alone.later("later")
+    alone.run("busy", again=lambda: "later" not in alone.said)
+    alone.let()
+    eventually(lambda: "later" in alone.said)
+
+
+def test_much_that_is_for_later_comes_each_once(alone: Alone) -> None:
+    names = [f"later {number}" for number in range(100)]
+    for name in names:
+        alone.later(name)
+    alone.let()
+    eventually(lambda: len(alone.said) == 101)
+    assert sorted(alone.said[1:]) == sorted(names)
+
+
+def test_what_is_for_later_is_done_before_a_crew_that_closes_goes(alone: Alone) -> None:
+    alone.later("first")
+    alone.later("second")
+    alone.crew.close()
+    alone.let()
+    eventually(lambda: alone.crew.threads == 0)
+    assert alone.said == ["held", "first", "second"]
+
+
+def test_what_fails_later_takes_no_hand_along(alone: Alone, caplog: pytest.LogCaptureFixture) -> None:
+    alone.crew.later(lambda: 1 // 0)
+    alone.run("next")
+    alone.let()
+    eventually(lambda: "ZeroDivisionError" in caplog.text)
+    eventually(lambda: alone.said == ["held", "next"])

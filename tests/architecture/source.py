@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.lasting import lasting
+
 ROOT = Path(__file__).resolve().parents[2]
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -23,7 +25,8 @@ class Module(NamedTuple):
 @cache
 def modules(*folders: str) -> tuple[Module, ...]:
     """All Python files below folders of the project."""
-    return tuple(_read(path) for folder in folders for path in sorted(_files(ROOT / folder)))
+    with lasting():
+        return tuple(_read(path) for folder in folders for path in sorted(_files(ROOT / folder)))
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -24,6 +24,7 @@ from hyperhive.runtimes.proc import boot_id
 from hyperhive.store import opening
 from hyperhive.store.database import Database
 from tests.archive.rig import forged, made, member, tree
+from tests.examples import examples
 from tests.nobody import as_nobody
 
 
@@ -225,7 +226,9 @@ def test_a_backup_that_is_not_there_is_told(tmp_path: Path, home: Path) -> None:
     assert "No such file or directory" in refusal(tmp_path / "nowhere", home)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(place=st.floats(0, 0.999), how=st.sampled_from(["cut", "flipped"]))
 def test_a_backup_that_was_cut_or_lost_a_bit_is_refused_or_whole(file: Path, place: float, how: str) -> None:
     content = bytearray(file.read_bytes())

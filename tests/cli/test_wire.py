@@ -108,6 +108,7 @@ def test_silence_has_a_deadline(speaker: Speaker, monkeypatch: pytest.MonkeyPatc
         speaker.says(b"", hold=True).json("GET", "/api/state")
 
 
+@pytest.mark.slow
 def test_a_silent_stream_has_a_deadline(speaker: Speaker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wire, "SILENCE", 1.0)
     stream = speaker.says(OK + b"\r\nid: 1\ndata: a\n\n", hold=True).stream("/api/events")

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from hyperhive.domain.diff import MAX_LINE, MAX_LINES, Change, Diff, FileDiff, Hunk, parse
+from tests.examples import examples
 
 Files = dict[str, bytes]
 
@@ -100,7 +101,9 @@ _PATHS = st.sampled_from(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(old=st.dictionaries(_PATHS, _CONTENT, max_size=4), new=st.dictionaries(_PATHS, _CONTENT, max_size=4))
 @example(old={"a": b"x"}, new={"a": b"x\n"})
 @example(old={"a": b"x\n"}, new={"a": b"x"})
@@ -132,7 +135,7 @@ def unshown(path: str, among: Files) -> str:
     return next(found for found in among if shown(found) == path)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.text(alphabet=st.sampled_from('diff -git@+\\\n a/b"0123,'), max_size=200) | st.text(max_size=100))
 def test_text_of_any_kind_is_read_to_its_end(text: str) -> None:
     assert isinstance(read(text), Diff)

@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from hyperhive.domain.axes import Axes, Container, Login, Observation, Operation, Revision, Transient
 from hyperhive.domain.watch import step
+from tests.examples import examples
 
 RUN, STOP = Container.RUNNING, Container.STOPPED
 IN, OUT = Login.LOGGED_IN, Login.NEEDS_LOGIN
@@ -169,5 +170,5 @@ class Telling(RuleBasedStateMachine):
         assert sorted(self.told) == sorted(self.expected)
 
 
-Telling.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+Telling.TestCase.settings = settings(max_examples=examples(150), stateful_step_count=40, deadline=None)
 TestTelling = Telling.TestCase

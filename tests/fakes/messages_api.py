@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,6 +12,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+
+from hyperhive.web.server import bind
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,7 @@ def _event(type: str, **fields: Any) -> bytes:
 async def messages_api() -> AsyncIterator[MessagesApi]:
     """Serve a fresh API on a free port of loopback while the block runs."""
     api = MessagesApi()
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = bind("127.0.0.1", 0)
     api.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     config = uvicorn.Config(api.app(), log_level="error", lifespan="off", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)

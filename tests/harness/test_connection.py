@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from hyperhive.domain.turns import TurnItem
 from hyperhive.domain.wire import FromHost, Hello, Ping, Trouble, Welcome
 from hyperhive.harness.connection import Connection
@@ -68,6 +70,7 @@ async def test_what_was_said_before_the_host_was_there_arrives_in_order(tmp_path
         assert await p.connection.settle(1.0)
 
 
+@pytest.mark.slow
 async def test_a_host_that_dies_before_it_acknowledges_gets_everything_once(tmp_path: Path) -> None:
     async with pair(tmp_path) as p:
         for life in range(5):

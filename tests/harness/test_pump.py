@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from hyperhive.harness.command import PUMP
 
 
@@ -54,6 +56,7 @@ async def test_it_ends_when_the_socket_ends_though_stdin_stays_open(tmp_path: Pa
     server.close()
 
 
+@pytest.mark.slow
 async def test_it_ends_when_stdin_ends_though_the_socket_stays_open(tmp_path: Path) -> None:
     released = asyncio.Event()
 

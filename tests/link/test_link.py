@@ -250,6 +250,7 @@ async def test_a_harness_that_does_not_read_is_cut_off(tmp_path: Path) -> None:
         await eventually_async(lambda: w.hive.gone == 1)
 
 
+@pytest.mark.slow
 async def test_a_silent_harness_is_dead_after_a_while_and_one_that_answers_is_not(tmp_path: Path) -> None:
     beat = session.Beat(ping_every=0.05, dead_after=2.0, at_rest=1)
     async with wire(tmp_path, beat) as w:

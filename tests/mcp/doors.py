@@ -1,7 +1,6 @@
 """The three ways to a surface, each with the SDK's own client: in memory, over the socket, over HTTP."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -24,6 +23,7 @@ from hyperhive.mcp.manager import manager_server, operator_server
 from hyperhive.mcp.sockets import McpSockets
 from hyperhive.web.app import build
 from hyperhive.web.security import Security
+from hyperhive.web.server import bind
 
 Mode = Literal["auto", "legacy"]
 MODES: tuple[Mode, ...] = ("auto", "legacy")
@@ -141,7 +141,7 @@ async def served_by_the_web(door: McpHttp, hive: Hive) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def _serving(app: Callable[[int], ASGIApp], door: McpHttp) -> AsyncIterator[str]:
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = bind("127.0.0.1", 0)
     port = listener.getsockname()[1]
     config = uvicorn.Config(app(port), log_level="error", timeout_graceful_shutdown=5)
     server = uvicorn.Server(config)

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 _AT_ONCE = """
 import threading
 from hyperhive.mcp.http import _session_manager
@@ -37,6 +39,7 @@ assert not failed, failed
 """
 
 
+@pytest.mark.slow
 def test_several_who_need_the_sdk_first_at_the_same_time_all_get_it() -> None:
     for _ in range(3):
         done = subprocess.run(

@@ -12,6 +12,7 @@ from hyperhive.rehearsal.server import Rehearsal
 from hyperhive.rehearsal.standby import Standby
 
 
+@pytest.mark.slow
 async def test_what_it_lacks_at_first_does_not_keep_it_from_answering(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -40,6 +41,7 @@ async def test_one_that_is_stopped_is_not_tried_again() -> None:
     await standby.stop()
 
 
+@pytest.mark.slow
 async def test_why_its_server_failed_is_said_once_and_nowhere_else(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

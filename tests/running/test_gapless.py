@@ -25,6 +25,7 @@ from hyperhive.hive import Tap
 from hyperhive.running.broadcast import RESYNC, Broadcast
 from hyperhive.running.streams import EventStream
 from hyperhive.store.database import Database
+from tests.examples import examples
 from tests.waiting import eventually_async
 
 VIEW = HiveView(
@@ -220,7 +221,7 @@ STEPS = st.lists(
 
 
 @given(steps=STEPS, ring=st.sampled_from([3, 30, 8192]))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_reader_gets_every_event_once_and_in_order_whatever_fails(
     steps: list[tuple[str, int]], ring: int
 ) -> None:

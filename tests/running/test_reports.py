@@ -18,6 +18,7 @@ class Connection(Session):
         pass
 
 
+@pytest.mark.slow
 async def test_reports_faster_than_they_are_dealt_with_end_the_connection(hive: Running) -> None:
     running, rig = hive
     session = Connection()

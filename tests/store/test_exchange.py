@@ -16,6 +16,7 @@ from hyperhive.domain.names import OPERATOR
 from hyperhive.domain.recorded import envelope, message_delivered, message_sent, stamp, told_text
 from hyperhive.domain.records import Intended
 from hyperhive.store.database import Database, Tx
+from tests.examples import examples
 from tests.store.conftest import START, Clock
 
 NAMES = ("alice", "bob", OPERATOR)
@@ -79,7 +80,7 @@ def _names(move: Move) -> tuple[str, ...]:
     return (move.sender, move.to) if isinstance(move, Post) else (move.name,)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(
     batches=st.lists(st.lists(moves, min_size=1, max_size=40), min_size=1, max_size=4), in_turn=st.booleans()
 )

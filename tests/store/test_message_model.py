@@ -12,6 +12,7 @@ from hyperhive.domain.messages import MAX_ATTEMPTS
 from hyperhive.domain.records import Intended
 from hyperhive.domain.turns import Outcome, TurnUsage
 from hyperhive.store.database import Database
+from tests.examples import examples
 
 AGENTS = st.sampled_from(["alice", "bob"])
 SENDERS = st.sampled_from(["operator", "alice", "bob"])
@@ -144,4 +145,4 @@ class Mail(RuleBasedStateMachine):
 
 
 TestMail = Mail.TestCase
-TestMail.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+TestMail.settings = settings(max_examples=examples(25), stateful_step_count=30, deadline=None)

@@ -15,6 +15,7 @@ from tests.waiting import eventually_async
 from tests.web.conftest import serving
 
 
+@pytest.mark.slow
 async def test_who_comes_when_no_descriptor_is_free_waits_and_is_served_when_one_is(
     hive: FakeHive, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -179,6 +179,7 @@ def _statuses(answer: bytes) -> list[int]:
 @pytest.mark.parametrize(
     "credential", [f"Authorization: Bearer {TOKEN}", "X-Nobody: 1"], ids=["operator", "stranger"]
 )
+@pytest.mark.slow
 async def test_what_is_no_proper_request_is_refused_once_and_nothing_is_done(
     hive: FakeHive, caplog: pytest.LogCaptureFixture, credential: str
 ) -> None:
@@ -263,6 +264,7 @@ async def test_what_grows_without_end_is_cut_off_while_it_is_small(served: Serve
     ],
     ids=["blank lines", "half a request", "half a body", "an upgrade to nothing", "nothing more"],
 )
+@pytest.mark.slow
 async def test_an_answered_connection_that_says_no_more_ends(hive: FakeHive, request_: bytes) -> None:
     async with serving(hive, protocol=_Hasty) as served:
         reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
@@ -371,6 +373,7 @@ async def test_strangers_take_places_from_each_other_alone(hive: FakeHive) -> No
         await eventually_async(lambda: strangers.count == 0)
 
 
+@pytest.mark.slow
 async def test_a_stream_is_not_broken_into_by_what_comes_behind_it(hive: FakeHive) -> None:
     async with serving(hive, protocol=_Hasty) as served:
         own = f"Authorization: Bearer {TOKEN}"

@@ -223,6 +223,7 @@ class _Hasty(BoundedProtocol):
     head_deadline = 1.0
 
 
+@pytest.mark.slow
 async def test_a_head_that_does_not_end_is_cut_off(hive: FakeHive) -> None:
     async with serving(hive, protocol=_Hasty) as served:
         assert (await served.raw(b"")).startswith(b"HTTP/1.1 408")
