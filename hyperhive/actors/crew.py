@@ -20,6 +20,8 @@ STALLED = 0.01
 """Seconds in which nothing that waits was taken up, after which there is one more thread."""
 MESSAGES = 32
 """Messages that an actor handles before the others have their turn."""
+LULL = 0.001
+"""Seconds in which an answer that a turn gave has gone out."""
 
 
 class Runnable(Protocol):
@@ -27,6 +29,20 @@ class Runnable(Protocol):
 
     def turn(self) -> bool:
         """Run for a while; ``True``: it wants another turn. Never called in two threads at once."""
+
+
+class _Later:
+    """A call that goes behind what comes within a ``LULL``, once."""
+
+    __slots__ = ("_call", "waited")
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        self._call = call
+        self.waited = False
+
+    def turn(self) -> bool:
+        self._call()
+        return False
 
 
 class Crew:
@@ -64,6 +80,13 @@ class Crew:
         if not self._free:
             self._nobody_is_free()
 
+    def later(self, call: Callable[[], object]) -> None:
+        """Have ``call``, which only tells someone, made in a lull, or behind what comes before there is one.
+
+        What runs while an answer is on its way makes that wait for the interpreter.
+        """
+        self.run(_Later(call))
+
     def close(self) -> None:
         """Let its threads go when what waits is done; one that hangs goes when it comes back."""
         with self._lock:
@@ -100,6 +123,8 @@ class Crew:
         while not self._superfluous():
             self._free.add(ident)
             runnable = self._waiting.get()
+            if isinstance(runnable, _Later):
+                runnable = self._lull(runnable)
             self._free.discard(ident)
             self._taken += 1
             if runnable is None:
@@ -112,6 +137,24 @@ class Crew:
                 self._waiting.put(runnable)
             del runnable  # nobody who has ended is to be held here
             thread.name = "crew"
+
+    def _lull(self, later: _Later) -> Runnable:
+        """It, or what came meanwhile."""
+        if later.waited:
+            return later
+        try:
+            first = self._waiting.get(timeout=LULL)
+        except queue.Empty:
+            return later
+        if isinstance(first, _Later):
+            _turn(later)
+            return first
+        if first is None:  # who closes lets what waits be done
+            self._waiting.put(None)
+            return later
+        later.waited = True
+        self._waiting.put(later)
+        return first
 
     def _superfluous(self) -> bool:
         if self._count <= self._hands or len(self._free) < self._hands:

@@ -122,9 +122,10 @@ class EventHub(CrewActor):
 
     def _tell_mail(self, parts: tuple[object, ...]) -> None:
         """After the replies: a ``recv`` that found nothing is back in the waiting room by then."""
+        # And not before they have gone out: two actors that run meanwhile make a sender wait for the interpreter.
         depths = {part.agent: part.depth for part in parts if isinstance(part, InboxDepth)}
         if mails := tuple(Mail(agent, depth) for agent, depth in depths.items() if depth):
-            answer(self._broker.tell, Arrived(mails))
+            self._crew.later(lambda: answer(self._broker.tell, Arrived(mails)))
 
 
 def encode(kind: str, text: str, seq: int | None = None) -> bytes:
