@@ -23,7 +23,6 @@ from hyperhive.ground import Ground
 from hyperhive.link.link import Link
 from hyperhive.mcp.http import McpHttp
 from hyperhive.mcp.sockets import McpSockets
-from hyperhive.memory import share_arenas
 from hyperhive.repos.repositories import Repositories
 from hyperhive.running.doors import LoopDoors
 from hyperhive.running.hive import RunningHive
@@ -88,7 +87,6 @@ class Assembly:
         run = self._ground.settings.run
         link, sockets = Link(hive=self.hive, run=run), McpSockets(hive=self.hive, run=run)
         self._doors.lead_to((lambda name, _: link.open(name), link.close), (sockets.open, sockets.close))
-        share_arenas()
         self.tree.start()
         stack.push_async_callback(asyncio.to_thread, self.tree.stop)
         stack.push_async_callback(sockets.aclose)

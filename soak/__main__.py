@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from soak import compressed, rehearsed
 from soak.compressed import LEAST
 from soak.report import judge, table
-from soak.retained import BOUNDS
+from soak.retained import BOUNDS, FULL
 
 ROUND = 60.0
 """Seconds of load in a round; at the default speed an hour of the hive's."""
@@ -60,11 +60,11 @@ def _rehearsed(options: argparse.Namespace, seconds: float) -> bool:
     plan = rehearsed.Plan(seconds=seconds, load=min(ROUND, seconds / 8), port=options.port + 1)
     soaked = asyncio.run(rehearsed.run(plan, _say))
     _say(f"\n{plan.agents} agents in rehearsal, {seconds / 60:.1f} minutes")
-    return not _verdict(soaked.rounds, soaked.done)
+    return not _verdict(soaked.rounds, soaked.done, FULL)
 
 
 def _verdict(
-    rounds: Sequence[Mapping[str, float]], done: Mapping[str, int], bounds: Mapping[str, float] | None = None
+    rounds: Sequence[Mapping[str, float]], done: Mapping[str, int], bounds: Mapping[str, float]
 ) -> list[str]:
     """Print the table; the names of what grew."""
     if len(rounds) < LEAST:

@@ -36,7 +36,7 @@ from hyperhive.home import raise_open_files
 from hyperhive.link.link import Link
 from hyperhive.mcp.http import IDLE_TIMEOUT, McpHttp
 from hyperhive.mcp.sockets import McpSockets
-from hyperhive.memory import share_arenas
+from hyperhive.memory import keep_little
 from hyperhive.repos.repositories import Repositories
 from hyperhive.running.doors import LoopDoors
 from hyperhive.running.hive import RunningHive
@@ -273,7 +273,7 @@ def main(argv: list[str]) -> int:
     home, run, told, port, speed, trace = argv
     logging.basicConfig(level=logging.WARNING)
     os.umask(0o077)
-    share_arenas()
+    keep_little()
     raise_open_files()
     place = Place(Path(home), Path(run), Path(told), int(port), float(speed), trace == "1")
     asyncio.run(SoakedHive(place).main())

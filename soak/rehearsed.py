@@ -15,10 +15,13 @@ from typing import Any
 
 import httpx
 
+from hyperhive.bridge import RING_FRAMES
+from hyperhive.running.process import HELD
 from soak.clients import drain, stream
-from soak.vitals import disk, memory
+from soak.vitals import beside, disk, memory
 from tests.e2e.hive import RealHive, hive
 from tests.e2e.processes import family
+from tests.web.prometheus import read
 
 _SCENARIO = Path(__file__).with_name("scenario.toml")
 _FAILED = (OSError, asyncio.IncompleteReadError, TimeoutError, httpx.HTTPError)
@@ -32,7 +35,8 @@ class Plan:
     """What is done.
 
     Args:
-        seconds: how long it goes on; a quarter of it is warming up, which is not looked at.
+        seconds: how long it goes on; a quarter of it is warming up, which is not looked at. As long as the ring of
+            frames is not full yet, up to half of it.
         load: seconds of turns in each round.
         agents: besides the manager.
     """
@@ -126,8 +130,9 @@ async def run(plan: Plan, say: Callable[[str], None]) -> Soaked:
             spent = time.monotonic() - began
             await asyncio.to_thread(made.quiet)
             seen = {**_held(made), **await _latencies(http, plan.probes)}
+            full = seen["frames"] >= RING_FRAMES
             seen["turns a second"] = (drive.done["turns"] - turns) / spent
-            if warm >= WARM and began - start >= plan.seconds / 4:
+            if warm >= WARM and began - start >= plan.seconds / (4 if full or rounds else 2):
                 rounds.append(seen)
             else:
                 warm += 1
@@ -167,6 +172,7 @@ def _held(made: RealHive) -> dict[str, float]:
         "threads": float(sum(1 for _ in (proc / "task").iterdir())),
         "descriptors": float(sum(1 for _ in (proc / "fd").iterdir())),
         **memory(made.daemon.pid),
+        **beside(_own(made)),
         **disk(made.home),
         "processes inside": float(len(inside)),
         "seq": float(made.seq),
@@ -174,6 +180,13 @@ def _held(made: RealHive) -> dict[str, float]:
     with contextlib.suppress(OSError):  # one ended just now: the next round has it
         found["pss inside"] = sum(memory(pid)["pss"] for pid in inside)
     return found
+
+
+def _own(made: RealHive) -> dict[str, float]:
+    """What the daemon tells of its own memory."""
+    told = read(made.http.get("/metrics").raise_for_status().text)
+    names = {"frames": "hyperhive_stream_frames", **HELD}
+    return {what: told[name].value(name) for what, name in names.items() if name in told}
 
 
 async def _latencies(http: httpx.AsyncClient, number: int) -> dict[str, float]:

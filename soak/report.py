@@ -16,7 +16,8 @@ ALLOWED = {
     "mailboxes": Allowed(0.0, 20),
     "objects": Allowed(0.03, 4_000),
     "blocks": Allowed(0.03, 8_000),
-    "malloc held": Allowed(0.05, 4 * _MIB),
+    "held beside sqlite": Allowed(0.05, 4 * _MIB),
+    "sqlite": Allowed(0.05, 1 * _MIB),
     "rss": Allowed(0.08, 12 * _MIB),
     "pss": Allowed(0.08, 12 * _MIB),
     "hive.sqlite": Allowed(0.10, 8 * _MIB),
@@ -56,7 +57,7 @@ def table(trends: Iterable[Trend]) -> str:
 
 
 def _shown(name: str, value: float) -> str:
-    if name in ("rss", "pss") or name.startswith(("hive.sqlite", "disk", "malloc")):
+    if name in ("rss", "pss", "sqlite") or name.startswith(("hive.sqlite", "disk", "malloc", "held", "pss ")):
         return f"{value / _MIB:.2f} MiB"
     if name.startswith(("p50", "p99")):
         return f"{value:.2f} ms" if "/" not in name else f"{value:.2f} ×"

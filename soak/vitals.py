@@ -1,6 +1,5 @@
 """What a hive's process holds at a moment."""
 
-import ctypes
 import gc
 import os
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 from hyperhive.actors.agent import AgentActor
 from hyperhive.actors.tree import Tree
 from hyperhive.actors.watcher import Watcher
+from hyperhive.memory import held
 
 _TABLES = (
     *("agents", "kept", "messages", "turns", "turn_items", "questions", "approvals", "events", "drafts"),
@@ -43,8 +43,7 @@ class Vitals:
             "descriptors": sum(1 for _ in Path("/proc/self/fd").iterdir()),
             "tasks": tasks,
             "objects": len(gc.get_objects()),
-            "blocks": sys.getallocatedblocks(),
-            **allocated(),
+            **beside(held()),
             "timers": sum(timer[2][0] is not None for timer in list(self._watcher._timers)),
             "watches": sum(len(watchers) for watchers in self._watcher._folders.copy().values()),
             "mailboxes": sum(post.address.depth for post in self._tree.roster.all()),
@@ -107,26 +106,11 @@ class Vitals:
         return lines
 
 
-class _MallInfo(ctypes.Structure):
-    """``struct mallinfo2`` of glibc."""
-
-    _fields_ = [
-        (name, ctypes.c_size_t)
-        for name in (
-            *("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks"),
-            *("uordblks", "fordblks", "keepcost"),
-        )
-    ]
-
-
-def allocated() -> dict[str, float]:
-    """Bytes that C code and Python's large objects hold, and those that were freed and are kept; glibc only."""
-    mallinfo = getattr(ctypes.CDLL(None), "mallinfo2", None)
-    if mallinfo is None:
-        return {}
-    mallinfo.restype = _MallInfo
-    info = mallinfo()
-    return {"malloc held": info.uordblks + info.hblkhd, "malloc free": info.fordblks}
+def beside(told: dict[str, float]) -> dict[str, float]:
+    """What ``memory.held`` tells, and what C code holds beside SQLite's caches, which fill up to a bound."""
+    if "malloc held" not in told:
+        return told
+    return told | {"held beside sqlite": told["malloc held"] - told.get("sqlite", 0.0)}
 
 
 def memory(pid: int) -> dict[str, float]:

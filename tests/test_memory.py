@@ -1,16 +1,20 @@
-"""What the C library keeps for threads."""
+"""What the C library keeps, and what is told of what is held."""
 
 import platform
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 
+from hyperhive.memory import held
+
 _THREADS = """
 import ctypes, sys, threading
-from hyperhive.memory import share_arenas
+from hyperhive.memory import keep_little
 if "shared" in sys.argv:
-    share_arenas()
+    keep_little()
 everybody = threading.Barrier(8)
 def allocate():
     everybody.wait()
@@ -24,6 +28,19 @@ for thread in threads:
 ctypes.CDLL(None).malloc_stats()
 """
 
+_LARGE = """
+import sys
+from hyperhive.memory import _C, _MallInfo, keep_little
+if "little" in sys.argv:
+    keep_little()
+_C.mallinfo2.restype = _MallInfo
+for _ in range(2):
+    large = bytearray(1024 * 1024)
+    mappings = _C.mallinfo2().hblks
+    del large
+print(mappings - _C.mallinfo2().hblks)
+"""
+
 
 def _arenas(*words: str) -> int:
     done = subprocess.run(
@@ -32,7 +49,34 @@ def _arenas(*words: str) -> int:
     return done.stderr.count("Arena ")
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has arenas")
+def _mappings(*words: str) -> int:
+    done = subprocess.run(
+        [sys.executable, "-c", _LARGE, *words], capture_output=True, text=True, timeout=60, check=True
+    )
+    return int(done.stdout)
+
+
+glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has arenas and thresholds")
+
+
+@glibc
 def test_threads_share_two_places_of_memory_instead_of_one_each() -> None:
     assert _arenas("shared") == 2
     assert _arenas() > 2
+
+
+@glibc
+def test_what_is_large_goes_back_whole_also_the_second_time() -> None:
+    assert _mappings("little") == 1
+    assert _mappings() == 0
+
+
+def test_it_tells_what_is_held_and_how_much_of_it_the_database_holds() -> None:
+    before = held()
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.execute("CREATE TABLE filled AS SELECT zeroblob(8000000) AS zeros")
+        objects = [str(number) for number in range(100_000)]
+        filled = held()
+    assert filled["blocks"] > before["blocks"] + len(objects) * 0.9
+    for name in ("malloc held", "sqlite"):
+        assert name not in before or filled[name] > before[name] + 7_000_000, name

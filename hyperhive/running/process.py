@@ -5,9 +5,17 @@ import threading
 import time
 from pathlib import Path
 
+from hyperhive import memory
 from hyperhive.actors.histogram import Sample
 
 _SELF = Path("/proc/self")
+HELD = {
+    "malloc held": "hyperhive_malloc_held_bytes",
+    "malloc free": "hyperhive_malloc_free_bytes",
+    "sqlite": "hyperhive_sqlite_bytes",
+    "blocks": "hyperhive_python_blocks",
+}
+"""The metrics of what ``memory.held`` tells."""
 
 
 class Process:
@@ -25,6 +33,7 @@ class Process:
             ("process_max_fds", {}, float("inf") if soft == resource.RLIM_INFINITY else float(soft)),
             ("process_cpu_seconds_total", {}, used.ru_utime + used.ru_stime),
             ("process_start_time_seconds", {}, self._started),
+            *((HELD[what], {}, value) for what, value in memory.held().items()),
         ]
         try:
             pages = int((_SELF / "statm").read_text().split()[1])

@@ -17,6 +17,11 @@ BUSY_TIMEOUT = 5_000
 SOON_CHECKED = 64 * 1024 * 1024
 """A database of at most so many bytes is looked through at every opening; a larger one when it was not closed."""
 
+WRITER_CACHE, READER_CACHE = 4 * 1024 * 1024, 512 * 1024
+"""Bytes of pages that the connection that writes holds, and each of those that read.
+
+More makes nothing faster: the kernel holds the file too, and what a reader holds is void with the next commit.
+"""
 WAL_PAGES = 1_000
 """Pages in the write-ahead log at which a commit folds it back; then it is written from its beginning again."""
 
@@ -25,7 +30,7 @@ _SETUP = (
     "PRAGMA synchronous = FULL",  # a commit that was acknowledged survives a power cut
     "PRAGMA foreign_keys = ON",
     "PRAGMA temp_store = MEMORY",
-    "PRAGMA cache_size = -16384",
+    f"PRAGMA cache_size = -{WRITER_CACHE // 1024}",
     f"PRAGMA wal_autocheckpoint = {WAL_PAGES}",
     "PRAGMA journal_size_limit = 67108864",  # what a foreign reader made it grow to is given back
 )
@@ -85,6 +90,7 @@ def open_reader(path: Path) -> Connection:
     connection = connect(path, mode="ro")
     connection.run("PRAGMA query_only = ON")
     connection.run("PRAGMA temp_store = MEMORY")
+    connection.run(f"PRAGMA cache_size = -{READER_CACHE // 1024}")
     return connection
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from hyperhive.domain.records import Intended
 from hyperhive.errors import Broken
+from hyperhive.memory import held
 from hyperhive.store import opening
 from hyperhive.store.database import Database
 
@@ -67,6 +68,22 @@ def test_it_commits_durably(database: Database) -> None:
         "foreign_keys": (1,),
         "busy_timeout": (5000,),
     }
+
+
+def test_its_connections_hold_few_of_its_pages(database: Database) -> None:
+    before = held().get("sqlite", 0.0)
+    with database.transaction() as tx:
+        tx.agents.insert("alice", "agent", Intended.RUNNING)
+    for _ in range(4):
+        with database.transaction() as tx:
+            for _ in range(80):
+                tx.messages.insert("operator", "alice", "x" * 60_000)
+    reader = database.reader()
+    after, read = 1, 1
+    while page := reader.messages.conversation(None, after, 200):
+        after, read = page[-1].id, read + len(page)
+    assert read == 320
+    assert held().get("sqlite", 0.0) - before < 1.5 * (opening.WRITER_CACHE + opening.READER_CACHE)
 
 
 def test_a_closed_database_is_one_file_and_opens_again(path: Path) -> None:
