@@ -8,6 +8,7 @@ import contextlib
 import os
 import secrets
 import subprocess
+import sys
 import tempfile
 
 from hyperhive.cli.errors import CommandError
@@ -15,6 +16,8 @@ from hyperhive.cli.errors import CommandError
 NAME = ".credentials.json"
 _ELSEWHERE = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL", "CLAUDE_CODE_OAUTH_TOKEN")
 """What would make Claude Code log in as somebody else."""
+UNATTENDED = 600.0
+"""Seconds for a login outside of a terminal: at the end of its input Claude Code waits on, for ever."""
 
 
 def log_in(claude: str, folder: str) -> int:
@@ -24,14 +27,22 @@ def log_in(claude: str, folder: str) -> int:
         Claude Code's exit status; nothing was taken over unless it is 0.
 
     Raises:
-        CommandError: it could not be started, or left no credentials, or ``folder`` cannot take them.
+        CommandError: it could not be started, or did not end and nobody sees it, or left no credentials, or
+            ``folder`` cannot take them.
     """
     env = {key: value for key, value in os.environ.items() if key not in _ELSEWHERE}
     with tempfile.TemporaryDirectory(prefix="hyperhive-login-") as fresh:
         try:
             code = subprocess.call(
-                [claude, "auth", "login"], env={**env, "CLAUDE_CONFIG_DIR": fresh}, cwd=fresh
+                [claude, "auth", "login"],
+                env={**env, "CLAUDE_CONFIG_DIR": fresh},
+                cwd=fresh,
+                timeout=None if sys.stdin.isatty() else UNATTENDED,
             )
+        except subprocess.TimeoutExpired:
+            raise CommandError(
+                f"Nobody completed the login within {UNATTENDED:.0f} s; run this in a terminal."
+            ) from None
         except OSError as error:
             raise CommandError(
                 f"{claude} could not be started: {error.strerror}; see 'hyperhive doctor'."

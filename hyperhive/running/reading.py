@@ -91,7 +91,7 @@ class Reading:
     async def logs(self, name: str, lines: int) -> str:
         """The tail of the container's log."""
         self._asking.address(name)
-        path, wanted = self._layout.agent(name).log, max(1, min(lines, _MAX_LINES))
+        path, wanted = self._layout.agent(name).log, max(0, min(lines, _MAX_LINES))
         return await asyncio.to_thread(lambda: tail(path, lines=wanted, max_bytes=_MAX_BYTES))
 
     async def follow_logs(self, name: str, lines: int) -> AsyncIterator[str]:

@@ -351,13 +351,18 @@ def test_a_harness_that_stays_away_has_its_container_restarted(rig: Rig) -> None
     assert "container_crash" not in rig.told("alice")
 
 
+def _fail_as_often_as_is_recovered(rig: Rig, name: str) -> None:
+    """Make its actor fail four times, and see it back each time: one failure more is a quarantine."""
+    for restart in range(1, 5):
+        rig.crash_actor(name)
+        eventually(lambda n=restart: rig.restarts(name) == n)  # type: ignore[misc]  # binds
+        rig.watcher.advance(10)
+        eventually(lambda n=restart: len(rig.told(name, "agent_recovered")) == n)  # type: ignore[misc]  # binds
+
+
 def test_an_actor_that_keeps_failing_is_quarantined_and_only_the_operator_lifts_it(rig: Rig) -> None:
     rig.spawn("alice")
-    for restart in range(1, 5):
-        rig.crash_actor("alice")
-        eventually(lambda n=restart: rig.restarts("alice") == n)  # type: ignore[misc]  # binds
-        rig.watcher.advance(10)
-        eventually(lambda n=restart: len(rig.told("alice", "agent_recovered")) == n)  # type: ignore[misc]  # binds
+    _fail_as_often_as_is_recovered(rig, "alice")
     rig.crash_actor("alice")
     eventually(lambda: rig.view("alice").quarantined is not None)
     assert rig.told("alice", "agent_quarantined") == ["agent_quarantined"]
@@ -377,11 +382,7 @@ def test_an_actor_that_keeps_failing_is_quarantined_and_only_the_operator_lifts_
 
 def test_a_quarantine_that_could_not_be_recorded_is_as_soon_as_it_can_be(rig: Rig) -> None:
     rig.spawn("alice")
-    for restart in range(1, 5):
-        rig.crash_actor("alice")
-        eventually(lambda n=restart: rig.restarts("alice") == n)  # type: ignore[misc]  # binds
-        rig.watcher.advance(10)
-        eventually(lambda n=restart: len(rig.told("alice", "agent_recovered")) == n)  # type: ignore[misc]  # binds
+    _fail_as_often_as_is_recovered(rig, "alice")
     store: Any = rig.tree.services.store.actor
     run, full = store._run, iter([True, True])
 

@@ -10,6 +10,7 @@ from types import ModuleType
 
 import pytest
 
+from hyperhive.cli import credentials
 from hyperhive.domain.approvals import Kind
 from hyperhive.domain.views import ApprovalView, DraftView
 from hyperhive.errors import Refused
@@ -73,6 +74,17 @@ def test_a_login_that_is_not_completed_is_a_failure(
     claude(1)
     said = type_("login", "alice")
     assert (said.code, "was not completed" in said.err) == (1, True)
+    assert not (tmp_path / ".credentials.json").exists()
+
+
+def test_a_login_that_nobody_sees_does_not_wait_for_ever(
+    served: ServedHive, type_: Type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "claude").write_text("#!/bin/sh\nexec sleep 600\n")
+    (tmp_path / "claude").chmod(0o755)
+    monkeypatch.setattr(credentials, "UNATTENDED", 0.2)
+    said = type_("login", "alice")
+    assert (said.code, "run this in a terminal" in said.err) == (1, True)
     assert not (tmp_path / ".credentials.json").exists()
 
 

@@ -107,3 +107,10 @@ async def test_a_stream_of_few_kinds_says_when_its_record_is_dropped_under_it(hi
     reader.events = Dropping()
     stream = running.stream(after=events.newest() - 20, kinds=frozenset({"paused"}))
     assert [await anext(stream), await anext(stream)][1] == RESYNC
+
+
+async def test_of_a_log_as_many_lines_are_told_as_are_wanted_also_none(hive: Running) -> None:
+    running, rig = hive
+    rig.layout.agent("manager").log.write_text("one\ntwo\nthree\n")
+    assert await running.logs("manager", lines=2) == "two\nthree"
+    assert await running.logs("manager", lines=0) == ""
