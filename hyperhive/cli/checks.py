@@ -10,8 +10,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import ValidationError
-
 from hyperhive.claude_code import find_claude
 from hyperhive.cli.errors import CommandError, NoDaemon
 from hyperhive.cli.hive import daemon, headline, state
@@ -19,7 +17,7 @@ from hyperhive.errors import HiveError
 from hyperhive.home import check_run, free_bytes
 from hyperhive.mode import LIVE_KEYS, logins
 from hyperhive.repos.git import check_git, find_git
-from hyperhive.settings import Settings
+from hyperhive.settings import BadSettings, Settings
 
 GIB = 1024**3
 ENOUGH_FILES = 4096
@@ -62,15 +60,15 @@ def settings() -> tuple[Settings | None, Check]:
     """The settings as ``up`` would read them without flags."""
     try:
         found = Settings()
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        name = ".".join(map(str, first["loc"]))
-        return None, Check(
-            "settings", Level.FAIL, f"{name}: {first['msg']}", "correct it; see docs/operate.md"
-        )
+    except BadSettings as error:
+        name, reason = next(iter(error.reasons.items()))
+        return None, Check("settings", Level.FAIL, f"{name}: {reason}", "correct it; see docs/operate.md")
     except HiveError as error:
         return None, Check("settings", Level.FAIL, error.message)
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        said = f"{error.filename} cannot be read: {error.strerror}"
+        return None, Check("settings", Level.FAIL, said, "run this as the hive's user, or set HYPERHIVE_HOME")
+    except ValueError as error:
         return None, Check("settings", Level.FAIL, f"hyperhive.toml: {error}", "correct the file")
     return found, Check("settings", Level.OK, f"home {found.home}, sockets in {found.run}")
 

@@ -20,18 +20,21 @@ def up(args: Args) -> int:
     flags |= {key: True for key in ("rehearse", "public") if args.on(key)}
     # The daemon's parts take a while to import, and make nothing that could be collected: it looks again later.
     gc.disable()
-    from pydantic import ValidationError
-
     from hyperhive.errors import HiveError
-    from hyperhive.settings import Settings
+    from hyperhive.settings import BadSettings, Settings
 
     try:
         settings = Settings(**flags)
-    except ValidationError as error:
-        raise Usage(" ".join(_setting(dict(e)) for e in error.errors(include_url=False))) from None
+    except BadSettings as error:
+        raise Usage(error.message) from None
     except HiveError as error:
         raise CommandError(error.message) from None
-    except (ValueError, OSError) as error:  # not TOML, not UTF-8, not to be read
+    except OSError as error:
+        raise CommandError(
+            f"{error.filename} cannot be read: {error.strerror}; "
+            "run this as the hive's user, or choose another --home."
+        ) from None
+    except ValueError as error:  # not TOML, not UTF-8
         raise CommandError(f"The home's hyperhive.toml cannot be read: {error}; correct the file.") from None
     from hyperhive.daemon import run
 
@@ -39,17 +42,6 @@ def up(args: Args) -> int:
         return int(run(settings, open_browser=_has_display() and not args.on("no_browser")))
     except HiveError as error:
         raise CommandError(error.message) from None
-
-
-def _setting(error: dict[str, object]) -> str:
-    place = error["loc"]
-    name = ".".join(map(str, place)) if isinstance(place, tuple) else str(place)
-    reason = (
-        "there is no such setting"
-        if error["type"] == "extra_forbidden"
-        else str(error["msg"]).removeprefix("Value error, ")
-    )
-    return f"Setting '{name}': {reason}; see docs/operate.md for what it may be."
 
 
 def open_dashboard(args: Args) -> int:

@@ -84,7 +84,8 @@ def test_a_file_of_settings_that_cannot_be_read_is_a_check_that_fails(
     monkeypatch.setattr("hyperhive.settings._from_file", refused)
     said = type_("doctor")
     assert (said.code, said.err) == (1, "")
-    assert "Permission denied" in said.out
+    assert "hyperhive.toml cannot be read: Permission denied" in said.out
+    assert "run this as the hive's user, or set HYPERHIVE_HOME" in said.out
 
 
 def test_a_running_hive_says_whether_it_rehearses(served: ServedHive, quick: Path) -> None:

@@ -172,8 +172,8 @@ def test_up_tells_why_the_daemon_refused(
         ),
         (b"name = '\xff'", 1, "hyperhive.toml cannot be read: 'utf-8' codec"),
         (b"prot = 3", 2, "Setting 'prot': there is no such setting; see docs/operate.md"),
-        (b"builds = 'many'", 2, "Setting 'builds': Input should be a valid integer"),
-        (b"turn_deadline = inf", 2, "Setting 'turn_deadline': Input should be less than or equal to 604800"),
+        (b"builds = 'many'", 2, "Setting 'builds': give a whole number from 1 to 64"),
+        (b"turn_deadline = inf", 2, "Setting 'turn_deadline': give seconds, more than 0 to 604800"),
         (b"tick = nan", 2, "Setting 'tick': "),
         (b"home = ''", 2, "Setting 'home': it is empty; name a folder"),
         (b'run = "/x/\\u001b[31m"', 2, "Setting 'run': it holds characters that are not printable"),
@@ -192,6 +192,23 @@ def test_settings_that_cannot_be_read_are_told_in_one_line(
     typed = type_("up")
     assert (typed.code, typed.out, typed.err.count("\n")) == (code, "", 1)
     assert said in typed.err
+    assert daemon.given == []
+
+
+def test_a_home_that_this_user_may_not_read_is_told(
+    run_folder: Path, monkeypatch: pytest.MonkeyPatch, type_: Type
+) -> None:
+    def refused(file: Path) -> object:
+        raise PermissionError(13, "Permission denied", str(file))
+
+    monkeypatch.setitem(sys.modules, "hyperhive.daemon", daemon := Daemon(0))
+    monkeypatch.setattr("hyperhive.settings._from_file", refused)
+    typed = type_("up", "--home", "/somebody/elses")
+    assert (typed.code, typed.out) == (1, "")
+    assert typed.err == (
+        "hyperhive: /somebody/elses/hyperhive.toml cannot be read: Permission denied; "
+        "run this as the hive's user, or choose another --home.\n"
+    )
     assert daemon.given == []
 
 

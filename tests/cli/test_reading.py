@@ -1,6 +1,7 @@
 """Commands that look: what they print, as text and as JSON."""
 
 import json
+from dataclasses import fields, replace
 
 import pytest
 
@@ -14,7 +15,7 @@ from tests.fakes.samples import NOON, agent_view, busy_snapshot
 
 def _becomes(served: ServedHive, snapshot: HiveSnapshot) -> None:
     served.do(
-        lambda hive: hive._set(**{name: getattr(snapshot, name) for name in type(snapshot).model_fields})
+        lambda hive: hive._set(**{field.name: getattr(snapshot, field.name) for field in fields(snapshot)})
     )
 
 
@@ -29,7 +30,7 @@ def test_list_says_rehearsal_before_it_lists_the_agents(served: ServedHive, type
 
 def test_list_says_live_where_it_is(served: ServedHive, type_: Type) -> None:
     def live(hive: FakeHive) -> None:
-        hive._set(hive=hive.snapshot().hive.model_copy(update={"mode": "live", "confined": False}))
+        hive._set(hive=replace(hive.snapshot().hive, mode="live", confined=False))
 
     served.do(live)
     head = type_("list").out.splitlines()[0]
