@@ -47,7 +47,7 @@ def _crowd(real: RealHive) -> Iterator[Row]:
         return took
 
     with tempfile.TemporaryDirectory(prefix="hhb-", dir="/tmp") as folder:
-        bare = BareContainers(Path(folder), AGENTS, Settings.model_fields["builds"].default)
+        bare = BareContainers(Path(folder), AGENTS, Settings(home=Path(folder)).builds)
         bare.prepare()
         with closing(bare):
             bare.restart()

@@ -1,10 +1,8 @@
 """The board: the snapshot that every reader reads, replaced by the EventHub alone."""
 
-import json
+from dataclasses import fields, replace
 from functools import cached_property
 from typing import Any
-
-from pydantic_core import to_json
 
 from hyperhive.domain.names import MANAGER, natural
 from hyperhive.domain.parts import (
@@ -17,6 +15,7 @@ from hyperhive.domain.parts import (
     Kept,
     Questions,
 )
+from hyperhive.domain.plain import as_json
 from hyperhive.domain.recorded import Recorded
 from hyperhive.domain.views import AgentView, HiveSnapshot, HiveView
 from hyperhive.store.sql import clean
@@ -34,19 +33,25 @@ class _State:
         hive: HiveView,
         agents: dict[str, AgentView],
         depths: dict[str, int],
-        sections: dict[str, tuple[Any, ...]],
+        sections: dict[str, Any],
+        order: tuple[str, ...] | None = None,
     ) -> None:
+        self.order = order
         self.seq = seq
         self.hive = hive
         self.agents = agents
         self.depths = depths
         self.sections = sections
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        if self.order is None:
+            self.order = tuple(sorted(self.agents, key=lambda name: (name != MANAGER, *natural(name))))
+        return self.order
+
     @cached_property
     def ordered(self) -> tuple[AgentView, ...]:
-        return tuple(
-            sorted(self.agents.values(), key=lambda view: (view.name != MANAGER, *natural(view.name)))
-        )
+        return tuple(self.agents[name] for name in self.names)
 
     @cached_property
     def snapshot(self) -> HiveSnapshot:
@@ -54,7 +59,7 @@ class _State:
 
     @cached_property
     def json(self) -> bytes:
-        return self.snapshot.model_dump_json(by_alias=True).encode()
+        return as_json(self.snapshot).encode()
 
 
 class _Draft:
@@ -65,6 +70,7 @@ class _Draft:
         self.hive = last.hive
         self.agents = last.agents  # copied when it first changes, for most commits change neither
         self.depths = last.depths
+        self.order = last.order  # names are sorted anew only when there are others: thousands take 50 ms
         self.sections = dict(last.sections)
         self.changed: set[str] = set()
         self.gone: set[str] = set()
@@ -76,6 +82,7 @@ class _Draft:
                 self._agent(view)
             case AgentGone(name):
                 self._own_agents().pop(name, None)
+                self.order = None
                 self._own_depths().pop(name, None)
                 self.changed.discard(name)
                 self.gone.add(name)
@@ -127,6 +134,8 @@ class _Draft:
         return view.known(depth=self.depths.get(view.name, 0), asks=view.name in self._asking())
 
     def _show(self, view: AgentView) -> None:
+        if view.name not in self.agents:
+            self.order = None
         self._own_agents()[view.name] = view
         self.changed.add(view.name)
         self.gone.discard(view.name)
@@ -187,7 +196,7 @@ class Board:
     @property
     def names(self) -> tuple[str, ...]:
         """The agents there are, the manager first."""
-        return tuple(view.name for view in self._state.ordered)
+        return self._state.names
 
     def agent(self, name: str) -> AgentView | None:
         """The view of one agent."""
@@ -212,30 +221,21 @@ class Board:
             agents=draft.agents,
             depths=draft.depths,
             sections=draft.sections,
+            order=draft.order,
         )
-        return _line(draft.patch()), frozenset(draft.changed | draft.gone)
+        patch = draft.patch()
+        return as_json(patch) if patch else "", frozenset(draft.changed | draft.gone)
 
 
 def _whole(view: AgentView) -> AgentView:
-    """The view with U+FFFD for what UTF-8 cannot say: an error may quote the name of any file. Else nobody could
-    be shown anything."""
-    try:
-        view.model_dump_json()
-    except ValueError:
-        return AgentView.model_validate_json(clean(json.dumps(_plain(view), ensure_ascii=False)))
-    return view
-
-
-def _line(patch: dict[str, Any]) -> str:
-    """As JSON, in ASCII: a reader may break lines at any character that Unicode has for it."""
-    if not patch:
-        return ""
-    try:
-        text = to_json(patch, by_alias=True)
-    except ValueError:  # half a character, which UTF-8 cannot say
-        text = b"\xff"
-    return text.decode() if text.isascii() else json.dumps(patch, default=_plain, separators=(",", ":"))
-
-
-def _plain(view: Any) -> Any:
-    return view.model_dump(mode="json", by_alias=True)
+    """The view with U+FFFD for what UTF-8 cannot say: an error may quote the name of any file, and no page that
+    shows it could be encoded."""
+    told = ((field.name, getattr(view, field.name)) for field in fields(view))
+    whole: dict[str, Any] = {
+        name: clean(text) for name, text in told if isinstance(text, str) and not text.isascii()
+    }
+    if view.warnings:
+        whole["warnings"] = tuple(map(clean, view.warnings))
+    if view.turn.note is not None:
+        whole["turn"] = replace(view.turn, note=clean(view.turn.note))
+    return replace(view, **whole) if whole else view

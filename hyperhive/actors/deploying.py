@@ -1,7 +1,7 @@
 """Keeps ``applied/`` in step with an operation: the tags of the approval it carries out, and ``main``."""
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypedDict
 
 from hyperhive.actors.build_log import Step
@@ -34,7 +34,7 @@ class Deploying:
         """A build begins, perhaps once more: the tags are those of an approval that is being built."""
         if job.approval is None or job.approval.sha is None:
             return
-        view = job.approval.model_copy(update={"state": State.BUILDING})
+        view = replace(job.approval, state=State.BUILDING)
         make, drop = image(view)
         job.log.say(Step.TAGGED, f"building/{view.id} is {job.approval.sha[:12]}")
         self.repos.tag(record.name, make=make, drop=drop, **self._recorded(job, record))
@@ -43,7 +43,7 @@ class Deploying:
         """What was made runs, or would: ``main`` is its commit, with its tags in one step."""
         view, name = job.approval, record.name
         if view is not None:
-            make, drop = image(view.model_copy(update={"state": State.DEPLOYED, "sha": made.commit}))
+            make, drop = image(replace(view, state=State.DEPLOYED, sha=made.commit))
             self.repos.tag(name, make=make, drop=drop, main=made.commit)
             job.log.say(Step.DEPLOYED, f"deployed/{view.id}, main is {made.commit[:12]}")
         elif made.commit and made.commit == self.repos.first(name) and self.repos.main(name) is None:
@@ -58,7 +58,7 @@ class Deploying:
         try:
             back = self._recorded(job, record)
             if job.approval is not None:
-                view = job.approval.model_copy(update={"state": State.FAILED, "outcome": reason})
+                view = replace(job.approval, state=State.FAILED, outcome=reason)
                 make, drop = image(view)
                 self.repos.tag(record.name, make=make, drop=drop, **back)
             elif back:

@@ -1,6 +1,7 @@
 """Makes the Job of an operation: what it is to build, from which approval, or what it goes back to."""
 
 import contextlib
+from dataclasses import replace
 
 from hyperhive.actors.build_log import BuildLog
 from hyperhive.actors.builder import Generation
@@ -81,9 +82,7 @@ class JobMaking:
         core, builder = self._core, self._core.shared.builder
         busy = core.memory.job is not None  # what is current may be another when it is its turn
         views = tuple(
-            view.model_copy(
-                update={"here": builder.here(core.name, view.number), "current": view.current and not busy}
-            )
+            replace(view, here=builder.here(core.name, view.number), current=view.current and not busy)
             for view in self._reader.generations.of(core.name)
         )
         earlier(core.name, views, number)

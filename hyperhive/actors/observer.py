@@ -7,6 +7,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from hyperhive.actors.layout import AgentPaths, Layout
@@ -112,9 +113,7 @@ def revision_axis(built: str, current: str | None) -> Revision | None:
 def with_logins(kept: Sequence[KeptView], layout: Layout) -> tuple[KeptView, ...]:
     """Kept agents, each with whether a login is there."""
     return tuple(
-        view.model_copy(
-            update={"logged_in": stored_token(layout.agent(view.name).claude / CREDENTIALS) is not None}
-        )
+        replace(view, logged_in=stored_token(layout.agent(view.name).claude / CREDENTIALS) is not None)
         for view in kept
     )
 

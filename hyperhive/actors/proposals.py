@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -345,7 +346,7 @@ class Proposals:
         return value
 
     def _foretell(self, view: ApprovalView, to: State, by: str, note: str) -> None:
-        ahead = view.model_copy(update={"state": to, "by": by, "note": note, "decided": self._now()})
+        ahead = replace(view, state=to, by=by, note=note, decided=self._now())
         make, drop = image(ahead)
         if make:
             self._repos.tag(view.agent, make=make, drop=drop)

@@ -133,7 +133,7 @@ class Tree:
         with self._troubled:
             others = tuple(text for text in self._troubles if text not in (was, now))
             self._troubles = others if now is None else (*others, now)
-            view = self.board.hive.model_copy(update={"trouble": self._troubles})
+            view = replace(self.board.hive, trouble=self._troubles)
             self.services.hub.tell(Committed(parts=(view,)))
 
     def stop(self) -> None:
@@ -190,7 +190,7 @@ class Tree:
 
     def _sections(self) -> tuple[object, ...]:
         """What the snapshot shows beside the agents' own views."""
-        view = self.board.hive.model_copy(update={"trouble": self._troubles})
+        view = replace(self.board.hive, trouble=self._troubles)
         return (view, *self._painter.sections(self.board))
 
     def _ask_agents(self) -> None:
@@ -323,7 +323,7 @@ class Tree:
             tx.agents.save(replace(record, quarantined=error, last_error=error))
             tx.emit(AgentQuarantined(agent=name, error=error))
             if view is not None:
-                tx.show(AgentShown(view.model_copy(update={"quarantined": error, "last_error": error})))
+                tx.show(AgentShown(replace(view, quarantined=error, last_error=error)))
 
         def again(_: BaseException) -> None:
             self._watcher.after(AGAIN, lambda: self.give_up(name, error))

@@ -5,16 +5,11 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
+from hyperhive.domain.sizes import UNITS, size
 from hyperhive.domain.value import Value
 
-_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-_LEAST_MEMORY = _UNITS["M"]
-_MOST_MEMORY = 1024 * _UNITS["T"]
-
-
-def size(text: str) -> int:
-    """Bytes of ``4G`` and the like."""
-    return int(text[:-1]) * _UNITS[text[-1]] if text[-1] in _UNITS else int(text)
+_LEAST_MEMORY = UNITS["M"]
+_MOST_MEMORY = 1024 * UNITS["T"]
 
 
 def _memory(text: str) -> str:

@@ -1,10 +1,9 @@
 """Messages between agents and the operator, and their limits."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
-from pydantic import Field
-
-from hyperhive.domain.value import Value
+from hyperhive.domain.plain import Plain
 from hyperhive.errors import Invalid
 
 MAX_BODY = 64 * 1024
@@ -21,11 +20,12 @@ MAX_WAIT = 180.0
 """Seconds that one ``recv`` may wait."""
 
 
-class Message(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message(Plain):
     """One message. ``id`` orders all messages of a hive."""
 
     id: int
-    sender: str = Field(serialization_alias="from", validation_alias="from")
+    sender: str
     to: str
     body: str
     ts: datetime

@@ -1,10 +1,11 @@
 """Turns: one wake-up of an agent, from the message that woke it to Claude's final answer."""
 
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from hyperhive.domain.value import Value
+from hyperhive.domain.plain import Plain
 
 
 class TurnState(StrEnum):
@@ -48,7 +49,8 @@ MAX_AGENT_BYTES = 64 * 1024 * 1024
 """Bytes of turn events kept of one agent's finished turns; beyond it those of the oldest go."""
 
 
-class TurnItem(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnItem(Plain):
     """One thing that happened in a turn.
 
     ``type``: ``prompt``, ``text``, ``thinking``, ``tool_use``, ``tool_result``, ``retry``, ``trouble``,
@@ -61,10 +63,11 @@ class TurnItem(Value):
     ts: datetime
     type: str
     text: str = ""
-    data: dict[str, Any] = {}
+    data: dict[str, Any] = field(default_factory=dict)
 
 
-class TurnUsage(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnUsage(Plain):
     """What a turn used: tokens, and US dollars where the model's price is known."""
 
     input_tokens: int = 0

@@ -1,17 +1,17 @@
 """What readers see: immutable views of the hive, replaced and never changed."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal
-
-from pydantic import Field
+from typing import Literal
 
 from hyperhive.domain.approvals import Kind, State
+from hyperhive.domain.plain import Plain
 from hyperhive.domain.turns import TurnState
-from hyperhive.domain.value import Value
 
 
-class TurnView(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnView(Plain):
     """The turn loop. ``until``: when a rate limit resets or the next try is due; ``note``: why it waits."""
 
     state: TurnState = TurnState.IDLE
@@ -20,15 +20,9 @@ class TurnView(Value):
     until: datetime | None = None
     note: str | None = None
 
-    def model_post_init(self, context: Any, /) -> None:
-        """Share the set of the fields that were given, as ``AgentView`` does."""
-        object.__setattr__(self, "__pydantic_fields_set__", _TURN_FIELDS)
 
-
-_TURN_FIELDS = set(TurnView.model_fields)
-
-
-class AgentView(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentView(Plain):
     """An agent in ``/api/state``. ``since``: when its container axis last changed.
 
     ``container`` is ``unknown`` while it cannot be told. ``ready``: its harness is connected.
@@ -61,10 +55,6 @@ class AgentView(Value):
     last_activity: datetime | None = None
     since: datetime
 
-    def model_post_init(self, context: Any, /) -> None:
-        """Share the set of the fields that were given: all are, and one of its own is as large as the view."""
-        object.__setattr__(self, "__pydantic_fields_set__", _AGENT_FIELDS)
-
     def known(self, *, depth: int, asks: bool) -> "AgentView":
         """This view with what the agent itself does not know.
 
@@ -77,14 +67,12 @@ class AgentView(Value):
             state = TurnState.WAITING if asks else TurnState.IDLE
         if (self.turn.state, self.inbox_depth) == (state, depth):
             return self
-        turn = self.turn if self.turn.state == state else self.turn.model_copy(update={"state": state})
-        return self.model_copy(update={"turn": turn, "inbox_depth": depth})
+        turn = self.turn if self.turn.state == state else replace(self.turn, state=state)
+        return replace(self, turn=turn, inbox_depth=depth)
 
 
-_AGENT_FIELDS = set(AgentView.model_fields)
-
-
-class QuestionView(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionView(Plain):
     """A question to the operator. ``deadline``: when it is closed unanswered."""
 
     id: int
@@ -99,7 +87,8 @@ class QuestionView(Value):
     by: str | None = None
 
 
-class ApprovalView(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalView(Plain):
     """A change that waits, or waited, for the operator.
 
     Args:
@@ -140,18 +129,20 @@ def taken_from(thread: Iterable[ApprovalView], id: int) -> int | None:
     return older.id if older is not None and older.state is State.SUPERSEDED else None
 
 
-class MessageView(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageView(Plain):
     """A message in an inbox or a conversation."""
 
     id: int
-    sender: str = Field(serialization_alias="from", validation_alias="from")
+    sender: str
     to: str
     body: str
     ts: datetime
     state: str
 
 
-class KeptView(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptView(Plain):
     """An agent that was destroyed and whose folders were kept. ``size``: bytes, ``None``: not measured."""
 
     name: str
@@ -160,7 +151,8 @@ class KeptView(Value):
     size: int | None = None
 
 
-class DraftView(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftView(Plain):
     """An agent that is being thought out: a config repository and a state folder, no container.
 
     ``size``: bytes, as last measured. ``kept``: it was an agent once; discarding the draft leaves it kept.
@@ -173,7 +165,8 @@ class DraftView(Value):
     kept: bool = False
 
 
-class GenerationView(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationView(Plain):
     """One generation of an agent: what was built when, from which commit.
 
     ``here``: its folder is still there, so that it can be gone back to. ``approval``: which one led to it.
@@ -190,7 +183,8 @@ class GenerationView(Value):
     here: bool = False
 
 
-class HiveView(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HiveView(Plain):
     """The hive itself. ``mode``: rehearsal or live."""
 
     name: str
@@ -202,7 +196,8 @@ class HiveView(Value):
     trouble: tuple[str, ...] = ()
 
 
-class HiveSnapshot(Value):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HiveSnapshot(Plain):
     """Everything a page shows, as of event ``seq``."""
 
     version: Literal[1] = 1

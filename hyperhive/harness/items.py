@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -82,7 +83,8 @@ def _result(message: ResultMessage) -> Iterator[Happening]:
     ok = not message.is_error and message.subtype == "success"
     text = message.result or "; ".join(str(error) for error in message.errors or ())
     usage = _usage(message.usage or {}, message.duration_ms)
-    data = {"ok": ok, "rounds": message.num_turns, **usage.model_dump(exclude={"cost_usd"})}
+    counted = {name: count for name, count in asdict(usage).items() if name != "cost_usd"}
+    data = {"ok": ok, "rounds": message.num_turns, **counted}
     yield Noted("result", text, data)
     yield Ended(
         ok=ok,

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -154,7 +155,7 @@ class TurnLoop:
                 note=verdict.note[:2_000].encode(errors="replace").decode(),
                 resets_at=verdict.resets_at,
                 session=voice.session or self._keeper.session,
-                usage=usage.model_copy(update={"duration_ms": spent}),
+                usage=replace(usage, duration_ms=spent),
             )
         )
 

@@ -4,8 +4,12 @@ from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from pydantic import TypeAdapter
+
 from hyperhive.domain.turns import TurnItem
 from hyperhive.domain.wire import Numbered, Report, StateChanged, Trouble, TurnOver
+
+_ITEM = TypeAdapter(TurnItem)
 
 MAX_REPORTS = 256
 """Reports kept unacknowledged; beyond it the oldest that only describe a state go."""
@@ -50,16 +54,14 @@ class Outbox:
 
     def item(self, item: TurnItem) -> None:
         """Keep ``item`` if there is room; what had to go is counted and told."""
-        text = item.model_dump_json()
+        text = _encoded(item)
         if len(self._items) >= MAX_ITEMS or self._bytes + len(text) > MAX_ITEM_BYTES:
             self._dropped += 1
             return
         if self._dropped:
-            gap = TurnItem(
-                turn=item.turn, ts=datetime.now(UTC), type="elided", data={"count": self._dropped}
-            ).model_dump_json()
+            gap = TurnItem(turn=item.turn, ts=datetime.now(UTC), type="elided", data={"count": self._dropped})
             self._dropped = 0
-            self._push(item.turn, gap)
+            self._push(item.turn, _encoded(gap))
         self._push(item.turn, text)
 
     def _push(self, turn: int, text: str) -> None:
@@ -120,3 +122,7 @@ class Outbox:
             size += len(waiting.text)
             texts.append(waiting.text)
         return ('{"type":"items","items":[' + ",".join(texts) + "]}\n").encode()
+
+
+def _encoded(item: TurnItem) -> str:
+    return _ITEM.dump_json(item).decode()

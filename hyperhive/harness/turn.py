@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -179,4 +180,4 @@ def _plain(data: dict[str, Any] | None) -> dict[str, Any]:
 
 def with_cost(usage: TurnUsage, cost: float) -> TurnUsage:
     """``usage`` with its cost filled in."""
-    return usage.model_copy(update={"cost_usd": cost})
+    return replace(usage, cost_usd=cost)

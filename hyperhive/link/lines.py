@@ -1,6 +1,10 @@
 """Lines of an agent's: checked before they become values."""
 
+from dataclasses import replace
+from typing import Any
+
 from pydantic import ValidationError
+from pydantic_core import to_json
 
 from hyperhive.domain.turns import MAX_ITEM, TurnItem
 from hyperhive.domain.wire import FROM_HARNESS, FromHarness, Hello, Items, Numbered
@@ -65,13 +69,13 @@ def bounded(items: tuple[TurnItem, ...]) -> tuple[TurnItem, ...]:
 
 
 def _bounded(item: TurnItem) -> TurnItem:
-    changes: dict[str, object] = {}
+    changes: dict[str, Any] = {}
     if item.id:
         changes["id"] = 0
     if len(item.type) > 32:
         changes["type"] = item.type[:32]
     if len(item.text.encode()) > MAX_ITEM:
         changes["text"] = item.text.encode()[:MAX_ITEM].decode(errors="ignore")
-    if item.data and len(item.model_dump_json(include={"data"})) > MAX_DATA:
+    if item.data and len(to_json(item.data)) > MAX_DATA:
         changes["data"] = {}
-    return item.model_copy(update=changes) if changes else item
+    return replace(item, **changes) if changes else item

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 from mcp.server.mcpserver.exceptions import ResourceNotFoundError
 from mcp_types import Resource, ResourceTemplate
-from pydantic import TypeAdapter
 
-from hyperhive.domain.views import AgentView
+from hyperhive.domain.plain import as_json
 from hyperhive.hive import Hive
 
 AGENTS = "hive://agents"
@@ -15,8 +14,6 @@ EVENTS = "hive://events"
 MAX_EVENTS = 100
 """Envelopes in ``hive://events``."""
 MIME = "application/json"
-
-_VIEWS = TypeAdapter(tuple[AgentView, ...])
 
 
 def agent_uri(name: str) -> str:
@@ -65,7 +62,7 @@ def fleet_resources(hive: Hive) -> Resources:
     async def read(uri: str) -> str:
         match uri:
             case "hive://agents":
-                return _VIEWS.dump_json(hive.snapshot().agents, by_alias=True).decode()
+                return as_json(hive.snapshot().agents)
             case "hive://events":
                 after = max(0, hive.snapshot().seq - MAX_EVENTS)
                 return f"[{','.join(await hive.events(after=after, limit=MAX_EVENTS))}]"
@@ -97,7 +94,7 @@ def _agent(hive: Hive, name: str) -> str:
     agent = hive.snapshot().agent(name)
     if agent is None:
         raise ResourceNotFoundError(f"There is no such agent; {AGENTS} lists those there are.")
-    return agent.model_dump_json(by_alias=True)
+    return as_json(agent)
 
 
 def _described(uri: str, name: str, description: str) -> Resource:

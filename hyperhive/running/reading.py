@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from hyperhive.actors.watcher import Watcher
@@ -160,6 +161,6 @@ class Reading:
     def _generations(self, name: str) -> tuple[GenerationView, ...]:
         paths = self._layout.agent(name)
         return tuple(
-            view.model_copy(update={"here": paths.has_generation(view.number)})
+            replace(view, here=paths.has_generation(view.number))
             for view in self._asking.reader.generations.of(name)
         )

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from hyperhive.domain.limits import Limits
 from hyperhive.domain.records import Handle
+
+if TYPE_CHECKING:  # who makes a container has them; a start waits for what it imports
+    from hyperhive.domain.limits import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,23 +27,23 @@ class LaunchSpec:
         name: the agent.
         folder: the daemon's own folder for this container (status file, log); never visible inside.
         argv: the command to run inside, host paths; every path of it is visible inside at the same place.
+        limits: what it may use; see ``Runtime.unheld``.
         env: its whole environment besides what the runtime itself must add; may be host paths under
             ``process``, see ``Runtime.inside``.
         binds: what it sees besides the host's programs.
         programs: host files or folders, read-only inside at the same path (interpreter, packages, claude).
         workdir: a path inside one of the binds, on the host.
-        limits: what it may use; see ``Runtime.unheld``.
         shares: whether folders can be shown in it while it runs; see ``Runtime.share``.
     """
 
     name: str
     folder: Path
     argv: tuple[str, ...]
+    limits: "Limits"
     env: dict[str, str] = field(default_factory=dict)
     binds: tuple[Bind, ...] = ()
     programs: tuple[Path, ...] = ()
     workdir: Path | None = None
-    limits: Limits = field(default_factory=Limits)
     shares: bool = False
 
 
@@ -86,7 +88,7 @@ class Runtime(Protocol):
             Broken: it did not start; the message carries the tail of what was said.
         """
 
-    def unheld(self, limits: Limits) -> tuple[str, ...]:
+    def unheld(self, limits: "Limits") -> tuple[str, ...]:
         """Which of these limits would not hold here, one sentence each: which, and why."""
 
     def shared(self, folder: Path) -> Path:

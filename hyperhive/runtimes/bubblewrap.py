@@ -15,14 +15,17 @@ import time
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hyperhive.domain.limits import Limits
 from hyperhive.domain.records import Handle
 from hyperhive.errors import Broken, Deadline
 from hyperhive.runtimes import links, outer, proc, spawned, walls
 from hyperhive.runtimes.base import Bind, LaunchSpec, Probe
 from hyperhive.runtimes.cgroups import OUT_OF_MEMORY, Cgroups
 from hyperhive.runtimes.refusals import explain, install_bwrap
+
+if TYPE_CHECKING:
+    from hyperhive.domain.limits import Limits
 
 _INIT = ("/bin/sh", "-c", f'unset {spawned.MARK}; "$@"; exit $?', "init")
 _INIT_OF_FEW = (
@@ -91,7 +94,7 @@ class Bubblewrap:
             give_up=lambda note: self._give_up(spec, note),
         )
 
-    def unheld(self, limits: Limits) -> tuple[str, ...]:
+    def unheld(self, limits: "Limits") -> tuple[str, ...]:
         """Those that no control group holds; without one, the kernel may count the tasks of the namespace."""
         missing = self._cgroups.unheld(limits)
         if _counts_tasks():
@@ -293,7 +296,7 @@ class Bubblewrap:
             for fd in fds:
                 os.close(fd)
 
-    def _init(self, limits: Limits) -> tuple[str, ...]:
+    def _init(self, limits: "Limits") -> tuple[str, ...]:
         if limits.tasks is None or not _counts_tasks() or "tasks" not in self._cgroups.unheld(limits):
             return _INIT
         return (*_INIT_OF_FEW, str(limits.tasks))

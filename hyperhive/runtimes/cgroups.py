@@ -10,11 +10,15 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
 
-from hyperhive.domain.limits import Limits, size
 from hyperhive.domain.records import CONTAINER_MARK
+from hyperhive.domain.sizes import size
 from hyperhive.errors import Broken
 from hyperhive.runtimes import proc
+
+if TYPE_CHECKING:
+    from hyperhive.domain.limits import Limits
 
 OUT_OF_MEMORY = "after its memory was used up (limits.memory)"
 """What is added to how a container ended."""
@@ -41,12 +45,12 @@ class Cgroups:
         self._root = root
         self._own = own
 
-    def unheld(self, limits: Limits) -> dict[str, str]:
+    def unheld(self, limits: "Limits") -> dict[str, str]:
         """The limits asked for that cannot be held, each with the reason."""
         asked = {limit: self._why_not(_CONTROLLERS[limit]) for limit in limits.model_dump(exclude_none=True)}
         return {limit: reason for limit, reason in asked.items() if reason}
 
-    def make(self, folder: Path, id: str, limits: Limits) -> tuple[Path, ...]:
+    def make(self, folder: Path, id: str, limits: "Limits") -> tuple[Path, ...]:
         """Make groups with those limits that can be held, noted in the container's ``folder``.
 
         Returns:
@@ -158,7 +162,7 @@ class Cgroups:
                         _write(base / _LEAF, "cgroup.procs", str(pid))
 
 
-def _settings(limit: str, limits: Limits, version: int) -> dict[str, str]:
+def _settings(limit: str, limits: "Limits", version: int) -> dict[str, str]:
     """What to write where for a limit; a name in brackets only where the file is there."""
     match limit:
         case "memory":

@@ -5,13 +5,16 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hyperhive.domain.limits import Limits
 from hyperhive.domain.records import Handle
 from hyperhive.errors import Broken
 from hyperhive.runtimes import links, outer, proc, spawned
 from hyperhive.runtimes.base import Bind, LaunchSpec, Probe
 from hyperhive.runtimes.cgroups import OUT_OF_MEMORY, Cgroups
+
+if TYPE_CHECKING:
+    from hyperhive.domain.limits import Limits
 
 _LEADER = Path(__file__).with_name("leader.py")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -61,7 +64,7 @@ class Process:
             give_up=lambda note: self._give_up(spec, note),
         )
 
-    def unheld(self, limits: Limits) -> tuple[str, ...]:
+    def unheld(self, limits: "Limits") -> tuple[str, ...]:
         """Those that no control group holds. None is a wall: the payload may leave the group if its user may."""
         missing = self._cgroups.unheld(limits)
         return tuple(

@@ -1,6 +1,7 @@
 """Turns and what happened in them: a row a turn for good, its events within bounds."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from math import isfinite
 from typing import Any
@@ -183,7 +184,8 @@ class Turns(TurnReads):
             "INSERT INTO turn_items (box, turn, ts, type, text, data) VALUES (?, ?, ?, ?, ?, ?)",
             *(box, *as_row(item)),
         )
-        return item.model_copy(update={"id": cursor.lastrowid})
+        assert cursor.lastrowid is not None
+        return replace(item, id=cursor.lastrowid)
 
     def _forget_items(self, box: int, *, keep: int, max_bytes: int) -> None:
         # kept marks the turns that still have events, so that only those are looked at.

@@ -15,6 +15,7 @@ from hyperhive.errors import HiveError, Unknown
 from hyperhive.hive import Action, Hive, Operated
 from hyperhive.web import asked
 from hyperhive.web.streams import Streams
+from hyperhive.web.told import Told
 
 if TYPE_CHECKING:
     from sse_starlette import ServerSentEvent
@@ -94,14 +95,14 @@ class AgentsApi:
         if not asked.flag(request, "follow"):
             limit = asked.query(request, "limit", default=500, least=1, most=MOST_ITEMS)
             items = await self._hive.turns(name, after=after, limit=limit)
-            return JSONResponse({"items": [item.model_dump(mode="json") for item in items]})
+            return Told({"items": items})
         from hyperhive.web import following
 
         return self._follow(request, following.turns(self._hive.follow_turns(name, after=after)))
 
     async def history(self, request: Request) -> Response:
         found = await self._hive.history(asked.name(request))
-        return JSONResponse({"generations": [view.model_dump(mode="json") for view in found]})
+        return Told({"generations": found})
 
     async def rollback(self, request: Request) -> Response:
         name, wait = asked.name(request), _wait(request)
@@ -135,7 +136,7 @@ class AgentsApi:
 
     async def purge(self, request: Request) -> Response:
         kept = await self._hive.purge(asked.name(request), by=OPERATOR)
-        return JSONResponse(kept.model_dump(mode="json"))
+        return Told(kept)
 
     def _operation(self, action: Action) -> Callable[[Request], Awaitable[Response]]:
         async def operate(request: Request) -> Response:

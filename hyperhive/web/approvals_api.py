@@ -6,16 +6,18 @@ from typing import Literal
 
 from pydantic import Field
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from hyperhive.domain.approvals import MAX_NOTE, Against, Kind
 from hyperhive.domain.names import OPERATOR, check_name
+from hyperhive.domain.plain import as_plain
 from hyperhive.domain.value import Value
 from hyperhive.domain.views import taken_from
 from hyperhive.errors import Unknown
 from hyperhive.hive import Hive
 from hyperhive.web import asked
+from hyperhive.web.told import Told
 
 MOST_APPROVALS = 500
 """Approvals in one answer."""
@@ -71,7 +73,7 @@ class ApprovalsApi:
         before = asked.query(request, "before", default=0, least=1) or None
         limit = asked.query(request, "limit", default=50, least=1, most=MOST_APPROVALS)
         found = await self._hive.decided(before=before, limit=limit)
-        return JSONResponse({"approvals": [view.model_dump(mode="json") for view in found]})
+        return Told({"approvals": found})
 
     async def propose(self, request: Request) -> Response:
         """A change for an agent that is there, an agent for a draft."""
@@ -88,7 +90,7 @@ class ApprovalsApi:
             kind = Kind.SPAWN_COMMIT
         view = await self._hive.request_commit(kind, name, new.commit, by=OPERATOR, note=new.note)
         supersedes = taken_from(await self._hive.approval(view.id), view.id)
-        return JSONResponse({**view.model_dump(mode="json"), "supersedes": supersedes}, 201)
+        return Told({**as_plain(view), "supersedes": supersedes}, 201)
 
     async def approval(self, request: Request) -> Response:
         id = asked.id(request)
@@ -96,8 +98,7 @@ class ApprovalsApi:
         found = next((view for view in thread if view.id == id), None)
         if found is None:
             raise Unknown(f"There is no approval {id}.", code="unknown-approval")
-        shown = [view.model_dump(mode="json") for view in thread]
-        return JSONResponse({"approval": found.model_dump(mode="json"), "thread": shown})
+        return Told({"approval": found, "thread": thread})
 
     async def diff(self, request: Request) -> Response:
         id = asked.id(request)
@@ -121,21 +122,21 @@ class ApprovalsApi:
     async def withdraw(self, request: Request) -> Response:
         id, _ = asked.id(request), await asked.body(request, Nothing)
         view = await self._hive.withdraw(id, by=OPERATOR)
-        return JSONResponse(view.model_dump(mode="json"))
+        return Told(view)
 
     async def draft(self, request: Request) -> Response:
         new = await asked.body(request, NewDraft)
         view = await self._hive.request_draft(check_name(new.name), by=OPERATOR)
-        return JSONResponse(view.model_dump(mode="json"), 201)
+        return Told(view, 201)
 
     async def discard(self, request: Request) -> Response:
         view = await self._hive.discard_draft(asked.name(request), by=OPERATOR)
-        return JSONResponse(view.model_dump(mode="json"))
+        return Told(view)
 
     async def _decide(self, request: Request, decision: Literal["approve", "deny", "revise"]) -> Response:
         id, given = asked.id(request), await asked.body(request, Note)
         view = await self._hive.decide(id, decision=decision, note=given.note, by=OPERATOR)
-        return JSONResponse(view.model_dump(mode="json"))
+        return Told(view)
 
 
 def _tagged(request: Request, body: bytes, media_type: str) -> Response:

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.responses import Response
 
+from hyperhive.domain.plain import as_json
 from hyperhive.domain.turns import TurnItem
 
 
@@ -17,7 +18,7 @@ async def lines(event: str, texts: AsyncIterator[str]) -> AsyncGenerator[ServerS
 async def turns(items: AsyncIterator[TurnItem]) -> AsyncGenerator[ServerSentEvent, None]:
     """A frame for each turn event, with its number."""
     async for item in items:
-        yield ServerSentEvent(item.model_dump_json(), event="turn", id=str(item.id), sep="\n")
+        yield ServerSentEvent(as_json(item), event="turn", id=str(item.id), sep="\n")
 
 
 async def ended(frames: AsyncIterator[ServerSentEvent]) -> AsyncGenerator[ServerSentEvent, None]:

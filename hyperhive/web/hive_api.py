@@ -12,6 +12,7 @@ from hyperhive.domain.value import Value
 from hyperhive.hive import Hive
 from hyperhive.web import asked, metrics
 from hyperhive.web.streams import Streams
+from hyperhive.web.told import Told
 
 MOST_EVENTS = 10_000
 """Events in one answer that is no stream."""
@@ -78,27 +79,27 @@ class HiveApi:
         after = asked.query(request, "after", default=0)
         limit = asked.query(request, "limit", default=200, least=1, most=MOST_MESSAGES)
         found = await self._hive.messages(peer=peer, after=after, limit=limit)
-        return JSONResponse({"messages": [m.model_dump(mode="json", by_alias=True) for m in found]})
+        return Told({"messages": found})
 
     async def send(self, request: Request) -> Response:
         new = await asked.body(request, NewMessage)
         to = new.to if new.to == OPERATOR else check_name(new.to)
         sent = await self._hive.send(sender=OPERATOR, to=to, body=new.body)
-        return JSONResponse(sent.model_dump(mode="json", by_alias=True), 201)
+        return Told(sent, 201)
 
     async def take(self, request: Request) -> Response:
         wanted = await asked.body(request, Take)
         taken = await self._hive.recv(OPERATOR, limit=wanted.max)
-        return JSONResponse({"messages": [m.model_dump(mode="json", by_alias=True) for m in taken]})
+        return Told({"messages": taken})
 
     async def answer(self, request: Request) -> Response:
         id, given = asked.id(request), await asked.body(request, Answer)
         question = await self._hive.answer(id, answer=given.answer, by=OPERATOR)
-        return JSONResponse(question.model_dump(mode="json"))
+        return Told(question)
 
     async def cancel(self, request: Request) -> Response:
         question = await self._hive.cancel_question(asked.id(request), by=OPERATOR)
-        return JSONResponse(question.model_dump(mode="json"))
+        return Told(question)
 
     async def stats(self, request: Request) -> Response:
         since = asked.query(request, "since", default=86_400, most=LONGEST_SINCE)

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from hyperhive.domain.plain import as_json
 from hyperhive.domain.recorded import stamp
 from hyperhive.domain.views import ApprovalView, HiveSnapshot, MessageView
 from hyperhive.errors import HiveError
@@ -206,9 +207,9 @@ def _live(snapshot: HiveSnapshot, messages: tuple[MessageView, ...]) -> dict[str
     """What every live page needs: the snapshot as value and as JSON, the last messages likewise."""
     return {
         "snapshot": snapshot,
-        "snapshot_json": embedded(snapshot.model_dump_json(by_alias=True)),
+        "snapshot_json": embedded(as_json(snapshot)),
         "messages": messages,
-        "messages_json": embedded([m.model_dump(mode="json", by_alias=True) for m in messages]),
+        "messages_json": embedded(as_json(messages)),
     }
 
 

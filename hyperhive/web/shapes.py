@@ -1,5 +1,6 @@
 """What the API answers where it is no value of the domain alone; the description is made of it."""
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
@@ -103,6 +104,7 @@ class Thread(Value):
     thread: tuple[ApprovalView, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Proposed(ApprovalView):
     """``POST /api/approvals``."""
 

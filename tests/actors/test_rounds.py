@@ -1,12 +1,14 @@
 """The rounds: what nobody told is seen at a glance, and an agent at rest is left alone."""
 
 import shutil
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from hyperhive.actors.rounds import restless
-from hyperhive.domain.views import AgentView
 from tests.actors.rig import START, Rig
+from tests.fakes.samples import agent_view
 
 
 def test_what_the_watches_missed_a_round_sees(rig: Rig) -> None:
@@ -33,18 +35,6 @@ def test_what_the_watches_missed_a_round_sees(rig: Rig) -> None:
         ({"container": "stopped", "ready": False}, True),
     ],
 )
-def test_who_waits_for_something_looks_itself(change: dict[str, object], rests: bool) -> None:
-    view = AgentView.model_validate(
-        {
-            "name": "alice",
-            "role": "agent",
-            "container": "running",
-            "login": "logged-in",
-            "revision": "up-to-date",
-            "turn": {"since": START},
-            "ready": True,
-            "since": START,
-            **change,
-        }
-    )
-    assert restless(view) is not rests
+def test_who_waits_for_something_looks_itself(change: dict[str, Any], rests: bool) -> None:
+    view = agent_view("alice", ready=True)
+    assert restless(replace(view, **change)) is not rests

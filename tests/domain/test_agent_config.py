@@ -3,7 +3,7 @@
 import pytest
 
 from hyperhive.domain.agent_config import DEFAULT, parse
-from hyperhive.domain.limits import size
+from hyperhive.domain.sizes import size
 from hyperhive.errors import Invalid
 
 WHOLE = """

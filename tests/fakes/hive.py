@@ -1,5 +1,6 @@
 """FakeHive: the façade in memory, refusing as the real one does. For tests of doors, and for designers."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -64,7 +65,7 @@ class FakeHive(FakeApprovals):
         if action in (Action.PAUSE, Action.RESUME):
             paused = action is Action.PAUSE
             self.publish(Paused(agent=name) if paused else Resumed(agent=name))
-            self.replace(agent.model_copy(update={"paused": paused, "quarantined": None}))
+            self.replace(replace(agent, paused=paused, quarantined=None))
             return Operated(name, None, ok=True)
         if name == by and action is Action.UPDATE:
             raise Refused("An agent cannot rebuild itself; the operator can.", code="not-itself")
@@ -160,7 +161,7 @@ class FakeHive(FakeApprovals):
             await self._wait(lambda: bool(self._unread(agent)), wait)
         taken = self._unread(agent)[: min(limit, MAX_BATCH)]
         for message in taken:
-            self.letters[message.id - 1] = message.model_copy(update={"state": "done"})
+            self.letters[message.id - 1] = replace(message, state="done")
         return tuple(taken)
 
     # -- what waits for the operator
@@ -229,7 +230,7 @@ class FakeHive(FakeApprovals):
             raise Unknown(f"There is no question {id}.", code="unknown-question")
         if found.state != "open":
             raise Refused(f"Question {id} was {found.state} by {found.by}.", code="closed")
-        closed = found.model_copy(update=fields)
+        closed = replace(found, **fields)
         rest = tuple(closed if q.id == id else q for q in self._snapshot.questions)
         self._set(questions=rest, told="questions")
         return closed

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -63,7 +64,7 @@ class FakeApprovals(FakeState):
         self.end_build(name)
         if not ok and agent.transient == "spawning" and self._draft_again(name):
             return
-        self.replace(agent.model_copy(update={"transient": None, "transient_since": None, **changed}))
+        self.replace(replace(agent, transient=None, transient_since=None, **changed))
 
     def _built(self, agent: AgentView, ok: bool, note: str) -> tuple[Mapping[str, Any], HelperEvent]:
         name, target = agent.name, self.targets.pop(agent.name, None)
@@ -72,7 +73,7 @@ class FakeApprovals(FakeState):
         self.append_build(name, "Done." if ok else f"Failed: {note}")
         if approval is not None:
             ended = {"state": State.DEPLOYED} if ok else {"state": State.FAILED, "outcome": note}
-            self._record(approval.model_copy(update=ended))
+            self._record(replace(approval, **ended))
         if not ok:
             gone = {"container": "stopped", "pid": None, "ready": False} if spawning else {}
             failed = Spawned(agent=name, ok=False, note=note) if spawning else None
@@ -106,7 +107,7 @@ class FakeApprovals(FakeState):
             known.insert(0, made)
             target = made.number
         views = [
-            g.model_copy(update={"current": g.number == target, "here": n < 5 or g.number == target})
+            replace(g, current=g.number == target, here=n < 5 or g.number == target)
             for n, g in enumerate(known)
         ]
         self.generations_of[name] = views
@@ -194,8 +195,9 @@ class FakeApprovals(FakeState):
             id=id, kind=kind, agent=name, requested_by=by, requested=now(), sha=sha, description=note,
             summary=repository.commits[sha].summary if sha else "", thread=thread, base=repository.main,
             deadline=None if ttl is None else now() + timedelta(seconds=ttl),
-            **repository.stat(repository.main, sha or FIRST.sha),
         )  # fmt: skip
+        stat: dict[str, Any] = {**repository.stat(repository.main, sha or FIRST.sha)}
+        asked = replace(asked, **stat)
         self._record(asked)
         self.publish(ApprovalRequested(agent=name, id=id, approval=kind, sha=sha))
         return asked
@@ -234,8 +236,7 @@ class FakeApprovals(FakeState):
 
     def _resolve(self, found: ApprovalView, to: State, *, by: str, note: str) -> ApprovalView:
         state = advance(found.id, found.state, to, by=found.by, when=found.decided)
-        fields = {"state": state, "by": by, "note": note, "decided": now(), "where": origin.where()}
-        decided = found.model_copy(update=fields)
+        decided = replace(found, state=state, by=by, note=note, decided=now(), where=origin.where())
         self._record(decided)
         tag = f"{state}/{found.id}" if found.sha else None
         self.publish(
@@ -314,8 +315,7 @@ class FakeApprovals(FakeState):
     def _begin(self, name: str, transient: str) -> Operated:
         if self._agent(name).transient is None:
             self.publish(TransientSet(agent=name, transient=transient))
-            begun = {"transient": transient, "transient_since": now()}
-            self.replace(self._agent(name).model_copy(update=begun))
+            self.replace(replace(self._agent(name), transient=transient, transient_since=now()))
             if transient in ("rebuilding", "spawning"):
                 self.begin_build(name)
             if self._settle_after is not None:

@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Callable, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hyperhive import origin
 from hyperhive.domain.events import HelperEvent
 from hyperhive.domain.messages import Message
 from hyperhive.domain.names import OPERATOR, check_name
+from hyperhive.domain.plain import as_json, as_plain
 from hyperhive.domain.recorded import Recorded
 from hyperhive.domain.turns import TurnItem
 from hyperhive.domain.views import AgentView, ApprovalView, GenerationView, HiveSnapshot, MessageView
@@ -75,7 +76,7 @@ class FakeState(Hive):
     def publish(self, event: HelperEvent) -> Recorded:
         """Record ``event`` and send it to all streams."""
         recorded = self.feed.publish(event)
-        self._snapshot = self._snapshot.model_copy(update={"seq": recorded.seq})
+        self._snapshot = replace(self._snapshot, seq=recorded.seq)
         return recorded
 
     def replace(self, agent: AgentView) -> None:
@@ -84,13 +85,13 @@ class FakeState(Hive):
         at = next((n for n, a in enumerate(others) if a.name == agent.name), len(others))
         others[at : at + 1] = [agent]
         self._set(agents=tuple(others))
-        self.feed.patch({"agents": [agent.model_dump(mode="json", by_alias=True)], "gone": []})
+        self.feed.patch({"agents": [as_plain(agent)], "gone": []})
         self._tell(agent.name)
 
     def add_turn_item(self, name: str, item: TurnItem) -> None:
         """Append a turn event, numbered."""
         kept = self.turns_of.setdefault(name, [])
-        kept.append(item.model_copy(update={"id": len(kept) + 1}))
+        kept.append(replace(item, id=len(kept) + 1))
         self._tell(name)
 
     def append_log(self, name: str, line: str) -> None:
@@ -125,7 +126,7 @@ class FakeState(Hive):
         return self._snapshot
 
     def snapshot_json(self) -> bytes:
-        return self._snapshot.model_dump_json(by_alias=True).encode()
+        return as_json(self._snapshot).encode()
 
     def stream(
         self, *, after: int | None, kinds: frozenset[str] | None = None, views: bool = False
@@ -262,7 +263,7 @@ class FakeState(Hive):
         return json.loads(self.snapshot_json())[part]
 
     def _set(self, *, told: str | None = None, **parts: Any) -> None:
-        self._snapshot = self._snapshot.model_copy(update=parts)
+        self._snapshot = replace(self._snapshot, **parts)
         if told is not None:
             self.feed.patch({"agents": [], "gone": [], told: self._part(told)})
 

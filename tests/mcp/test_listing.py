@@ -1,6 +1,7 @@
 """The list of agents as it is answered: always of now, whatever was answered before."""
 
 import json
+from dataclasses import replace
 
 from mcp.server.mcpserver.utilities.func_metadata import func_metadata
 from mcp_types import CallToolResult, TextContent
@@ -22,7 +23,7 @@ def test_an_answer_shows_the_agents_of_now_and_says_what_the_sdk_makes_of_them()
         (odd,),
         (odd, bob),
         (odd, bob),
-        (odd, bob.model_copy(update={"inbox_depth": 3})),
+        (odd, replace(bob, inbox_depth=3)),
         (bob, odd),
         (odd,),
         (),

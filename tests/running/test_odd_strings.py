@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -43,10 +44,10 @@ def parsed(raw: bytes) -> list[Frame]:
 
 def show(rig: Rig, text: str) -> None:
     """Show an agent with an error of this text, which comes from anywhere."""
-    view = rig.view("manager").model_copy(update={"name": "zoe"})  # nobody else shows her
+    view = replace(rig.view("manager"), name="zoe")  # nobody else shows her
 
     def op(tx: Any) -> None:
-        tx.show(AgentShown(view.model_copy(update={"last_error": text})))
+        tx.show(AgentShown(replace(view, last_error=text)))
         tx.emit(Rebuilt(agent="zoe", ok=False, note=text))
 
     rig.write(op)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hyperhive.domain.limits import Limits
 from hyperhive.domain.records import Handle
 from hyperhive.errors import HiveError
 from hyperhive.runtimes import proc
@@ -52,6 +53,7 @@ class Lab:
             name=name,
             folder=self.root / f"{name}-run",
             argv=("/bin/sh", "-c", script),
+            limits=Limits(),
             env=env or {},
             binds=self.binds,
             workdir=self.state,

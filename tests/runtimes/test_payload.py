@@ -261,6 +261,7 @@ def test_it_outlives_who_started_it_and_is_found_again(real: Lab) -> None:
     script = textwrap.dedent(f"""
         import sys
         from pathlib import Path
+        from hyperhive.domain.limits import Limits
         from hyperhive.runtimes.base import Bind, LaunchSpec
         from hyperhive.runtimes.bubblewrap import Bubblewrap
         from hyperhive.runtimes.process import Process
@@ -268,7 +269,7 @@ def test_it_outlives_who_started_it_and_is_found_again(real: Lab) -> None:
         root = Path(sys.argv[1])
         binds = (Bind(root / "state", Path("/state"), writable=True),)
         argv = ("/bin/sh", "-c", "{IDLE}")
-        spec = LaunchSpec("alice", root / "alice-run", argv, binds=binds, workdir=root / "state")
+        spec = LaunchSpec("alice", root / "alice-run", argv, Limits(), binds=binds, workdir=root / "state")
         print(runtime.start(spec, deadline=20).pid)
     """)
     done = subprocess.run(

@@ -1,6 +1,7 @@
 """Hives in which changes wait: a first proposal, a third round, a huge one, drafts, generations."""
 
 from collections.abc import Coroutine
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -108,7 +109,7 @@ def many() -> FakeHive:
     at_once(hive.request_commit(Kind.SPAWN_COMMIT, "herald", sha, by="manager"))
     agent = hive.snapshot().agent(long)
     assert agent is not None
-    hive.replace(agent.model_copy(update={"commit": "88ad01e" + "0" * 33}))
+    hive.replace(replace(agent, commit="88ad01e" + "0" * 33))
     return hive
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hyperhive.domain import events
+from hyperhive.domain.approvals import Kind
 from hyperhive.domain.messages import Message
 from hyperhive.domain.turns import TurnItem, TurnState
 from hyperhive.domain.views import (
@@ -202,7 +203,7 @@ def few() -> FakeHive:
     )
     wanted = ApprovalView(
         id=7,
-        kind="spawn",
+        kind=Kind.SPAWN,
         agent="scribe",
         requested_by="manager",
         requested=past(minutes=11),

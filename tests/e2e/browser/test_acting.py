@@ -1,6 +1,7 @@
 """What the operator does: by pointer, by keyboard, by name; and what happens when it is refused."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -166,7 +167,7 @@ def test_an_approval_is_denied_without_a_reason(serve: Serve, open_page: Open) -
 
 def test_no_kind_hides_below_many_of_another(serve: Serve, open_page: Open) -> None:
     few = scenes.few().snapshot().approvals[0]
-    approvals = tuple(few.model_copy(update={"id": n, "agent": f"new-{n}"}) for n in range(10, 19))
+    approvals = tuple(replace(few, id=n, agent=f"new-{n}") for n in range(10, 19))
     asked = (scenes.question(id=3, agent="alice"), scenes.question(id=4, agent="alice"))
     served = serve(
         scenes.of(scenes.agent("manager"), scenes.agent("alice"), approvals=approvals, questions=asked)

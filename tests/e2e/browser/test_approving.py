@@ -1,6 +1,7 @@
 """Deciding with the diff before one's eyes: what it shows, that reading it is left alone, who decided what."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -202,8 +203,9 @@ def test_a_decision_that_came_too_late_is_refused_with_who_decided(
     connected(page)
 
     def decided_in_between() -> None:
-        denied = {"state": State.DENIED, "by": "operator"}
-        hive.record[1] = hive.record[1].model_copy(update=denied)  # and no page has heard of it yet
+        hive.record[1] = replace(
+            hive.record[1], state=State.DENIED, by="operator"
+        )  # and no page has heard of it yet
 
     served.call(decided_in_between)
     card(page).get_by_role("button", name="Approve").click()

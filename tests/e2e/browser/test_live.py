@@ -1,6 +1,8 @@
 """The page lives: what changes in the hive shows without a reload, and never moves what one is at."""
 
 import re
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -26,13 +28,13 @@ def connected(page: Page) -> None:
     expect(page.locator("#link-text")).to_have_text("Connected")
 
 
-def change(served: Served, name: str, **fields: object) -> None:
+def change(served: Served, name: str, **fields: Any) -> None:
     """Change an agent as the hive does."""
     hive = served.hive
     assert isinstance(hive, FakeHive)
     agent = hive.snapshot().agent(name)
     assert agent is not None
-    served.call(hive.replace, agent.model_copy(update=fields))
+    served.call(hive.replace, replace(agent, **fields))
 
 
 def test_an_axis_that_changes_shows_without_a_reload(serve: Serve, open_page: Open) -> None:
@@ -217,7 +219,7 @@ def test_a_turn_streams_onto_the_agents_page(serve: Serve, open_page: Open) -> N
     page = open_page(served, "/agents/alice")
     expect(page.locator(".turn")).to_have_count(2)
     last = hive.turns_of["alice"][-1]
-    news = last.model_copy(update={"turn": 9, "type": "text", "text": "A new turn begins."})
+    news = replace(last, turn=9, type="text", text="A new turn begins.")
     served.call(hive.add_turn_item, "alice", news)
     expect(page.locator(".turn").last).to_contain_text("A new turn begins.")
     page.get_by_role("tab", name="Logs").click()

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import httpx
@@ -86,7 +87,7 @@ async def test_what_waits_for_approval_reads_at_first_paint_with_its_rounds() ->
     await hive.decide(first.id, decision="revise", note="Say why.", by="operator")
     sha = hive.commit("alice", {"prompt.md": "Think.\n"}, summary="Think harder, for the audit")
     await hive.request_commit(Kind.APPLY_COMMIT, "alice", sha, by="manager", ttl=7260)
-    hive.replace(hive.snapshot().agents[1].model_copy(update={"commit": "88ad01e" + "0" * 33}))
+    hive.replace(replace(hive.snapshot().agents[1], commit="88ad01e" + "0" * 33))
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", (await get(hive)).text.split("<aside")[0]))
     for words in (
         "Config change alice 2nd round",
@@ -238,7 +239,7 @@ def test_healthy_axes_say_nothing_and_sick_ones_speak_up() -> None:
 
 def test_what_waits_is_ranked_trouble_first_and_logins_last() -> None:
     whole = busy_snapshot(12)
-    troubled = whole.model_copy(update={"hive": whole.hive.model_copy(update={"trouble": ("No space.",)})})
+    troubled = replace(whole, hive=replace(whole.hive, trouble=("No space.",)))
     kinds = [item.kind for item in standing.waiting(troubled)]
     assert kinds == ["trouble", "quarantine", "approval", "question", "login"]
 
@@ -276,7 +277,7 @@ def test_the_oldest_of_each_kind_shows_however_much_of_another_kind_waits() -> N
 def test_a_newcomer_is_shown_how_to_begin_until_the_operator_wrote() -> None:
     two = snapshot(agents=(agent_view("manager"), agent_view("alice")))
     wrote = MessageView(sender="operator", to="manager", id=1, body="Hi", ts=NOON, state="read")
-    told = wrote.model_copy(update={"sender": "system"})
+    told = replace(wrote, sender="system")
     assert standing.beginning(two, (told,))
     assert not standing.beginning(two, (told, wrote))
     assert not standing.beginning(busy_snapshot(12), ())
