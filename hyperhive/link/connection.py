@@ -24,7 +24,7 @@ class Owner(Protocol):
 class Connection:
     """Holds no more than one line and a chunk: while a whole line waits to be taken, nothing more is read.
 
-    Nothing is read before the first ``take``.
+    Nothing is read before the first ``take`` or ``look``.
 
     Args:
         taken: the socket; it does not block, and is closed with the connection.
@@ -66,6 +66,11 @@ class Connection:
         del held[: end + 1]
         self._held = held or None
         return line
+
+    def look(self) -> None:
+        """Read what is there, without being told of it; only while no whole line is held."""
+        if not self.over:
+            self._read()
 
     def skip(self, only: re.Pattern[bytes]) -> bool:
         """Drop what has come if all of it, its end included, is ``only``; whether it was."""

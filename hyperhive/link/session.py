@@ -213,8 +213,7 @@ class HarnessSession(Session):
     async def _hello(self) -> Hello | None:
         """The first line; ``None``, and the reason in the log, when it is none that can be accepted."""
         try:
-            async with asyncio.timeout(HELLO_DEADLINE):
-                line = await self._first()
+            line = await self._first()
             message = parse(line) if line is not None else None
         except TimeoutError:
             return self._refused(f"no hello within {HELLO_DEADLINE:g} s")
@@ -229,14 +228,26 @@ class HarnessSession(Session):
         return message
 
     async def _first(self) -> bytes | None:
-        self._waiting = asyncio.Event()
+        """The first line; ``None``: the connection ended without one.
+
+        Raises:
+            TimeoutError: it did not come in time. While thousands greet, what came in time may be read late.
+        """
+        connection, self._waiting = self._connection, asyncio.Event()
         try:
-            while (line := self._connection.take(limit=MAX_HELLO)) is None and not self._connection.over:
-                self._waiting.clear()
-                await self._waiting.wait()
+            connection.look()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(HELLO_DEADLINE):
+                    while (line := connection.take(limit=MAX_HELLO)) is None and not connection.over:
+                        self._waiting.clear()
+                        await self._waiting.wait()
+                return line
+            connection.look()
+            if (line := connection.take(limit=MAX_HELLO)) is None and not connection.over:
+                raise TimeoutError
+            return line
         finally:
             self._waiting = None
-        return line
 
     def _refused(self, why: str) -> Hello | None:
         _log.warning("%s: connection refused: %s", self._place.name, why)

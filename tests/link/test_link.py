@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from hyperhive.domain.turns import MAX_ITEM, Outcome
-from hyperhive.domain.wire import MAX_LINE, Compact, Incoming, TurnOver, Work
+from hyperhive.domain.wire import MAX_LINE, Compact, Incoming, Ping, Pong, TurnOver, Work
 from hyperhive.errors import Broken, Invalid
 from hyperhive.harness import connection
 from hyperhive.link import Link, session
@@ -20,6 +20,7 @@ from tests.fakes.harness_host import Host, RecordingHive, work
 from tests.waiting import eventually_async
 
 HELLO = {"type": "hello", "boot": "b1", "version": "1"}
+HELLO_LINE = json.dumps(HELLO).encode() + b"\n"
 OVER = {"type": "turn_over", "turn": 1, "outcome": "done"}
 
 
@@ -195,6 +196,33 @@ async def test_whoever_says_nothing_is_cut_off(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
+    ("before", "meanwhile", "let_in"),
+    [
+        (b"", HELLO_LINE, True),
+        (HELLO_LINE[:9], HELLO_LINE[9:], True),
+        (HELLO_LINE[:9], HELLO_LINE[9:-1], False),
+    ],
+)
+async def test_a_hello_that_came_in_time_counts_however_late_the_host_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: bytes, meanwhile: bytes, let_in: bool
+) -> None:
+    loop = asyncio.get_running_loop()
+    async with wire(tmp_path) as w:
+        talker = await w.dial()
+        talker.say(before)
+        for _ in range(20):  # until it is waited for
+            await asyncio.sleep(0)
+        talker.say(meanwhile)
+        as_it_is = loop.time
+        monkeypatch.setattr(loop, "time", lambda: as_it_is() + 60.0)  # so long did the host nothing else
+        if let_in:
+            assert (await talker.hear())["type"] == "welcome"
+        else:
+            await talker.cut_off()
+            assert not w.hive.hellos
+
+
+@pytest.mark.parametrize(
     "line",
     [
         b'{"type":"report","n":0,"report":{"type":"trouble","note":"x"}}\n',
@@ -203,6 +231,9 @@ async def test_whoever_says_nothing_is_cut_off(tmp_path: Path, monkeypatch: pyte
         b'{"type":"report","n":1,"report":{"type":"turn_over","turn":-1,"outcome":"done"}}\n',
         b'{"type":"report","n":1,"report":{"type":"trouble","note":"\\ud800"}}\n',
         b'{"type":"welcome","agent":"manager","role":"manager"}\n',
+        b'{"type":"pong","id":"x"}\n',
+        b'{"type":"pong","id":01}\n',
+        b'{"type":"pong"}\n',
         b"\n",
         json.dumps(HELLO).encode() + b"\n",
         b"x" * (MAX_LINE + 70_000),
@@ -290,6 +321,57 @@ async def test_a_connection_at_rest_costs_no_task(tmp_path: Path) -> None:
         w.hive.tell(Compact())
         while (await talker.hear())["type"] != "compact":
             pass
+
+
+def test_what_is_said_and_heard_at_rest_is_what_the_wire_says() -> None:
+    assert Ping(id=12).model_dump_json().encode() + b"\n" == session.PING % 12
+    for id in (0, 7, 10, 123_456_789):
+        assert session.PONG.fullmatch(Pong(id=id).model_dump_json().encode() + b"\n")
+
+
+async def test_the_answer_to_a_ping_costs_no_task_and_what_looks_otherwise_is_read_as_ever(
+    tmp_path: Path,
+) -> None:
+    loop, made = asyncio.get_running_loop(), list[str]()
+
+    def make(loop: asyncio.AbstractEventLoop, coroutine: Any) -> asyncio.Task[Any]:
+        made.append(coroutine.__qualname__)
+        return asyncio.Task(coroutine, loop=loop)
+
+    async with wire(tmp_path, session.Beat(ping_every=0.02, at_rest=1)) as w:
+        talker = await w.greeted()
+        await talker.hear()
+        loop.set_task_factory(make)
+        for _ in range(4):
+            talker.say(b'{"type":"pong","id":1}\n')
+            for _ in range(5):
+                await asyncio.sleep(0)  # each is read by itself
+            await talker.hear()
+        assert not [name for name in made if "_Door" in name]
+        talker.say(
+            {"id": 1, "type": "pong"},
+            b'{"type":"pong"',
+            b',"id":2}\n',
+            {"type": "report", "n": 1, "report": OVER},
+        )
+        while (await talker.hear())["type"] != "ack":
+            pass
+        assert [name for name in made if "_Door" in name]
+        loop.set_task_factory(None)
+
+
+async def test_pongs_come_no_faster_than_other_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "LINES_AT_ONCE", 10.0)
+    monkeypatch.setattr(session, "LINES_A_SECOND", 400.0)
+    async with wire(tmp_path) as w:
+        talker = await w.greeted()
+        began = asyncio.get_running_loop().time()
+        for _ in range(100):
+            talker.say(b'{"type":"pong","id":1}\n')
+            await asyncio.sleep(0)
+        talker.say({"type": "report", "n": 1, "report": OVER})
+        assert await talker.hear() == {"type": "ack", "n": 1}
+        assert asyncio.get_running_loop().time() - began > 0.2
 
 
 async def test_a_line_comes_whole_however_it_is_cut_and_what_follows_it_waits(tmp_path: Path) -> None:
