@@ -32,7 +32,7 @@ from hyperhive.errors import Broken, HiveError, Refused
 from hyperhive.ground import Ground
 from hyperhive.hive import Hive
 from hyperhive.home import Claim, check_room, check_run, load_secret, raise_open_files
-from hyperhive.memory import keep_little
+from hyperhive.memory import share_arena
 from hyperhive.mode import Mode, live, remember_port, wanted_port
 from hyperhive.rehearsal.keys import Keys
 from hyperhive.rehearsal.standby import Standby
@@ -68,7 +68,7 @@ def run(settings: Settings, *, open_browser: bool = False) -> int:
         The exit status: 0, or 1 with one line on stderr when it could not start or go on.
     """
     logs.set_up(settings.log_level)
-    keep_little()
+    share_arena()
     dump = Dump()
     dump.start()
     os.umask(0o077)

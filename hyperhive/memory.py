@@ -4,17 +4,8 @@ import _sqlite3
 import ctypes
 import sys
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
-"""Of glibc's ``mallopt``."""
-_SETTINGS = (
-    # All threads take from two places instead of one each, which all keep holes of their own. Python allocates
-    # under its interpreter's lock, so threads hardly ever wait for one another there.
-    (_ARENA_MAX, 2),
-    # What is large is a mapping of its own, and goes back whole. Left to itself, the C library puts the next one as
-    # large among the small ones, which then keep its place. More than asyncio reads at once: that is freed at once.
-    (_MMAP_THRESHOLD, 512 * 1024),
-    (_TRIM_THRESHOLD, 2 * 1024 * 1024),
-)
+_ARENA_MAX = -8
+"""``M_ARENA_MAX`` of glibc's ``mallopt``."""
 _C = ctypes.CDLL(None)
 _SQLITE = ctypes.CDLL(getattr(_sqlite3, "__file__", None))
 
@@ -31,14 +22,15 @@ class _MallInfo(ctypes.Structure):
     ]
 
 
-def keep_little() -> None:
-    """Have the C library give back what is freed. Call it before threads are started.
+def share_arena() -> None:
+    """Let all threads take memory from one place instead of one each. Call it before they are started.
 
-    Nothing happens with a C library that knows no such settings.
+    Each place keeps holes of its own, and only of the first is the end given back by ``tidy``. Python allocates
+    under its interpreter's lock, so threads hardly ever wait for one another there. Nothing happens with a C library
+    that knows no arenas.
     """
     if (mallopt := getattr(_C, "mallopt", None)) is not None:
-        for setting, value in _SETTINGS:
-            mallopt(setting, value)
+        mallopt(_ARENA_MAX, 1)
 
 
 def tidy() -> None:

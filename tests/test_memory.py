@@ -12,9 +12,9 @@ from hyperhive.memory import held
 
 _THREADS = """
 import ctypes, sys, threading
-from hyperhive.memory import keep_little
+from hyperhive.memory import share_arena
 if "shared" in sys.argv:
-    keep_little()
+    share_arena()
 everybody = threading.Barrier(8)
 def allocate():
     everybody.wait()
@@ -28,19 +28,6 @@ for thread in threads:
 ctypes.CDLL(None).malloc_stats()
 """
 
-_LARGE = """
-import sys
-from hyperhive.memory import _C, _MallInfo, keep_little
-if "little" in sys.argv:
-    keep_little()
-_C.mallinfo2.restype = _MallInfo
-for _ in range(2):
-    large = bytearray(1024 * 1024)
-    mappings = _C.mallinfo2().hblks
-    del large
-print(mappings - _C.mallinfo2().hblks)
-"""
-
 
 def _arenas(*words: str) -> int:
     done = subprocess.run(
@@ -49,26 +36,13 @@ def _arenas(*words: str) -> int:
     return done.stderr.count("Arena ")
 
 
-def _mappings(*words: str) -> int:
-    done = subprocess.run(
-        [sys.executable, "-c", _LARGE, *words], capture_output=True, text=True, timeout=60, check=True
-    )
-    return int(done.stdout)
-
-
-glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has arenas and thresholds")
+glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has arenas")
 
 
 @glibc
-def test_threads_share_two_places_of_memory_instead_of_one_each() -> None:
-    assert _arenas("shared") == 2
+def test_threads_share_one_place_of_memory_instead_of_one_each() -> None:
+    assert _arenas("shared") == 1
     assert _arenas() > 2
-
-
-@glibc
-def test_what_is_large_goes_back_whole_also_the_second_time() -> None:
-    assert _mappings("little") == 1
-    assert _mappings() == 0
 
 
 def test_it_tells_what_is_held_and_how_much_of_it_the_database_holds() -> None:
