@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import random
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.routing import BaseRoute
 
 from hyperhive import __version__
 from hyperhive.actors.board import Board
@@ -18,10 +20,11 @@ from hyperhive.actors.desk import Desk
 from hyperhive.actors.environments import Environments
 from hyperhive.actors.observer import Credentials, own_revision
 from hyperhive.actors.operations import Operations, Places
+from hyperhive.actors.retention import KEPT, Retained
 from hyperhive.actors.tree import Services, Tree
 from hyperhive.ground import Ground
 from hyperhive.link.link import Link
-from hyperhive.mcp.http import McpHttp
+from hyperhive.mcp.http import IDLE_TIMEOUT, McpHttp
 from hyperhive.mcp.sockets import McpSockets
 from hyperhive.repos.repositories import Repositories
 from hyperhive.running.doors import LoopDoors
@@ -46,6 +49,27 @@ class Faces:
         self.mcp.stop()
 
 
+def _as_ever(shared: Shared) -> Shared:
+    return shared
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What no operator sets: a hive under soak lives faster and keeps less.
+
+    Args:
+        kept: how much of the record is kept.
+        mcp_idle: see ``McpHttp``.
+        package: what a generation gets its copy of hyperhive from.
+        agents: what the agents' actors are given, out of what they are given as a rule.
+    """
+
+    kept: Retained = KEPT
+    mcp_idle: float = IDLE_TIMEOUT
+    package: Path = Path(__file__).resolve().parent
+    agents: Callable[[Shared], Shared] = _as_ever
+
+
 class Assembly:
     """Makes the parts and starts the actors.
 
@@ -53,8 +77,8 @@ class Assembly:
         board: the one that is shown already; ``None``: nothing is.
     """
 
-    def __init__(self, ground: Ground, board: Board | None) -> None:
-        self._ground = ground
+    def __init__(self, ground: Ground, board: Board | None, *, pace: Pace | None = None) -> None:
+        self._ground, self._pace = ground, pace or Pace()
         self._repos, self._clerk = Repositories(home=ground.settings.home), Clerk()
         self._doors = LoopDoors(bridge=ground.bridge)
         self._desk = Desk(
@@ -71,7 +95,8 @@ class Assembly:
             repos=self._repos,
             clerk=self._clerk,
             desk=self._desk,
-            shared=self._shared,
+            shared=lambda services: self._pace.agents(self._shared(services)),
+            kept=self._pace.kept,
         )
         self.hive = RunningHive(
             tree=self.tree,
@@ -92,25 +117,24 @@ class Assembly:
         stack.push_async_callback(sockets.aclose)
         stack.push_async_callback(link.aclose)
 
-    def faces(self, security: Security) -> Faces:
-        """The doors to it, each with its own checks."""
-        mcp = McpHttp(hive=self.hive)
+    def faces(self, security: Security, *, more: Sequence[BaseRoute] = ()) -> Faces:
+        """The doors to it, each with its own checks; ``more`` is for the command line's."""
+        mcp = McpHttp(hive=self.hive, idle=self._pace.mcp_idle)
         operator = build(hive=self.hive, security=security, mcp_app=mcp.app)
         inside = host_routes(inside=self.hive, claude=self._ground.claude)
         browsers = operator.state.streams
-        host = build_host(hive=self.hive, security=security, browsers=browsers, more=inside)
+        host = build_host(hive=self.hive, security=security, browsers=browsers, more=[*inside, *more])
         return Faces(operator, host, mcp)
 
     def _make_operations(self) -> Operations:
         ground, settings = self._ground, self._ground.settings
-        package = Path(__file__).resolve().parent
         builder = Builder(
             layout=ground.layout,
             runtime=ground.runtime,
             repos=self._repos,
             environments=Environments(folder=ground.layout.environments),
-            own=own_revision(package, __version__),
-            package=package,
+            own=own_revision(self._pace.package, __version__),
+            package=self._pace.package,
             claude=ground.claude,
             turn_deadline=settings.turn_deadline,
             warm=settings.warm,
