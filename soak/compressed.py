@@ -210,9 +210,8 @@ async def _at_rest(world: World) -> bool:
 
 
 async def _idle(world: World, agent: dict[str, Any]) -> bool:
-    if (
-        agent["paused"] or agent["quarantined"]
-    ):  # also in the midst of an operation: who was about it has failed
+    # Also in the midst of an operation: who was about it has failed.
+    if agent["paused"] or agent["quarantined"]:
         await world.ask("POST", f"/api/agents/{agent['name']}/resume")
         return False
     if agent["transient"]:

@@ -43,6 +43,8 @@ _HEARTS = {"#store": "_run", "#hub": "_publish"}
 """What of a service fails, behind what it does to answer who waits."""
 PATIENT = 3600.0
 """Seconds of the clock on the wall for what waits for real work: a job, a harness that comes back."""
+_WEEK = 604_800.0
+"""The most that can be set."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class SoakedHive:
         self._place = place
         self._clock = Clock(place.speed)
         self._runtime = Fleet(place.told)
-        self._patient = PATIENT * place.speed
+        self._patient = min(PATIENT * place.speed, _WEEK)
 
     async def main(self) -> None:
         """Start everything in order; stop it in reverse."""
