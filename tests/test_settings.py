@@ -68,3 +68,50 @@ def test_a_default_is_looked_at_like_any_other_value(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     with pytest.raises(BadSettings, match="home"):
         Settings()
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ({"port": "65535"}, 65_535),
+        ({"port": 0}, 0),
+        ({"builds": 2.0}, 2),
+        ({"tick": "0.5"}, 0.5),
+        ({"warm": 0}, 0.0),
+        ({"public": "Yes"}, True),
+        ({"rehearse": "0"}, False),
+        ({"claude": "bin/claude"}, Path("bin/claude")),
+    ],
+)
+def test_a_value_is_read_from_text_as_it_is_from_a_file(
+    home: Path, given: dict[str, object], found: object
+) -> None:
+    (name,) = given
+    value = getattr(Settings(home=home, **given), name)
+    assert (value, type(value)) == (found, type(found))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        *({"port": bad} for bad in (-1, 65_536, "", "7e9", 1.5, True, None, [7])),
+        *({"tick": bad} for bad in (0, -1, "nan", "inf", 3601, "1e400")),
+        *({"rehearse": bad} for bad in ("perhaps", 2, None)),
+        *({"name": bad} for bad in ("x" * 65, 3)),
+        *({"runtime": bad} for bad in ("docker", ["auto"])),
+        {"scenario": 3},
+        {"colour": "blue"},
+    ],
+    ids=str,
+)
+def test_a_value_that_is_none_is_told_by_its_name(home: Path, given: dict[str, object]) -> None:
+    (name,) = given
+    with pytest.raises(BadSettings, match=f"Setting '{name}': .+; see docs/operate.md") as refused:
+        Settings(home=home, **given)
+    assert [*refused.value.reasons] == [name]
+
+
+def test_all_that_is_wrong_is_told_at_once(home: Path) -> None:
+    with pytest.raises(BadSettings) as refused:
+        Settings(home=home, port=-1, colour="blue")
+    assert {*refused.value.reasons} == {"port", "colour"}

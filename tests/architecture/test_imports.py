@@ -60,7 +60,7 @@ def test_the_harness_knows_only_domain_and_errors() -> None:
         ("hyperhive.cli.read", ("pydantic", "asyncio", "hyperhive.settings")),
         ("hyperhive.cli.act", ("pydantic", "asyncio", "hyperhive.settings")),
         ("hyperhive.web.app", ("mcp.server", "mcp.types", "claude_agent_sdk", "pykka")),
-        ("hyperhive.daemon", ("mcp.server", "mcp.types", "claude_agent_sdk")),
+        ("hyperhive.daemon", ("mcp.server", "mcp.types", "claude_agent_sdk", "pydantic", "pydantic_core")),
         (
             "hyperhive.daemon",
             ("hyperhive.assembly", "hyperhive.actors.agent", "hyperhive.web.agents_api", "pykka"),

@@ -1,0 +1,65 @@
+"""Plain values: their one form as JSON, which a model reads and describes as it would its own."""
+
+import json
+from dataclasses import FrozenInstanceError
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from hyperhive.domain.messages import Message
+from hyperhive.domain.plain import Plain, as_json, as_plain
+from hyperhive.domain.turns import TurnItem, TurnUsage
+from hyperhive.domain.views import MessageView
+from tests.fakes.samples import NOON, busy_snapshot, generation_view
+
+ODD = ["plain", 'o"dd\\\n\x00\x7f</script>', "ü\u2028\u0085😀"]
+MOMENT = datetime(2026, 1, 31, 12, 0, 0, 7999, tzinfo=UTC)
+
+
+def told() -> list[Plain]:
+    message: dict[str, Any] = {"id": 7, "sender": "bob", "to": "operator", "ts": MOMENT}
+    return [
+        busy_snapshot(12),
+        generation_view(3),
+        *(MessageView(body=body, state="unread", **message) for body in ODD),
+        Message(body="Hi", turn=3, **message),
+        TurnItem(turn=3, ts=NOON, type="tool_use", data={"tool": "Bash", "rounds": [1, None, 2.5]}),
+        TurnUsage(input_tokens=2**40, cost_usd=0.1),
+    ]
+
+
+@pytest.mark.parametrize("value", told(), ids=lambda value: type(value).__name__)
+def test_what_is_told_is_what_a_model_would_tell_and_reads(value: Plain) -> None:
+    adapter = TypeAdapter(type(value))
+    assert as_plain(value) == adapter.dump_python(value, mode="json", by_alias=True)
+    assert list(as_plain(value)) == list(adapter.dump_python(value, mode="json", by_alias=True))
+    assert adapter.validate_json(as_json(value)) == value
+
+
+@pytest.mark.parametrize("odd", [*ODD, "\ud800"])
+def test_it_is_one_line_of_ascii_whatever_stands_in_it(odd: str) -> None:
+    text = as_json({"messages": (MessageView(id=1, sender="a", to="b", body=odd, ts=NOON, state="read"),)})
+    assert text.isascii()
+    assert text.isprintable()
+    (message,) = json.loads(text)["messages"]
+    assert (message["from"], message["body"], message["ts"]) == ("a", odd, "2026-01-31T12:00:00Z")
+
+
+def test_a_model_refuses_a_field_that_it_does_not_have() -> None:
+    given = as_plain(MessageView(id=1, sender="a", to="b", body="", ts=NOON, state="read"))
+    with pytest.raises(ValidationError, match="more"):
+        TypeAdapter(MessageView).validate_python({**given, "more": 1})
+
+
+def test_it_stays_as_it_was_made() -> None:
+    usage = TurnUsage()
+    with pytest.raises(FrozenInstanceError):
+        usage.input_tokens = 1  # type: ignore[misc]
+    assert not hasattr(usage, "__dict__")
+
+
+def test_what_is_no_value_is_not_told() -> None:
+    with pytest.raises(TypeError, match="set is nothing that is told"):
+        as_json({"names": {"a"}})
