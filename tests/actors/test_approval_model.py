@@ -181,7 +181,7 @@ class Life(RuleBasedStateMachine):
         together = threading.Barrier(len(said))
 
         def say(word: Said, reply: Waiter[ApprovalView]) -> None:
-            together.wait(10)
+            together.wait(60)
             message = (
                 Withdraw(id, "manager", "mcp", reply)
                 if word == "withdraw"
@@ -193,7 +193,7 @@ class Life(RuleBasedStateMachine):
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(10)
+            thread.join(60)
         return replies
 
     # -- what happens meanwhile

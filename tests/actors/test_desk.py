@@ -76,18 +76,18 @@ def test_of_many_who_ask_at_once_one_does_it_for_all(rig: Rig, monkeypatch: pyte
     def share(folder: Path, handle: object, shares: object) -> None:
         times.append(1)
         begun.set()
-        gate.wait(10)
+        gate.wait(60)
 
     monkeypatch.setattr(runtime, "share", share)
     threads = [threading.Thread(target=desk.refresh) for _ in range(20)]
     threads[0].start()
-    assert begun.wait(10)
+    assert begun.wait(60)
     for thread in threads[1:]:
         thread.start()
     eventually(lambda: desk._asked == 20)
     gate.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert len(times) == 2
     desk.soon()
     eventually(lambda: len(times) == 3)

@@ -464,10 +464,10 @@ def slow_disk(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     def hold(tx: Tx) -> None:
         held.set()
-        gate.wait(20)
+        gate.wait(60)
 
     rig.tree.services.store.tell(Write(hold))
-    assert held.wait(10)
+    assert held.wait(60)
     try:
         with pytest.raises(Deadline):
             yield

@@ -102,7 +102,7 @@ class ServedHive:
 
     def run(self, work: Callable[[FakeHive], Coroutine[Any, Any, T]]) -> T:
         """Ask something of the hive, on its thread, and wait for the answer."""
-        return asyncio.run_coroutine_threadsafe(work(self.hive), self._loop).result(5)
+        return asyncio.run_coroutine_threadsafe(work(self.hive), self._loop).result(40)
 
     def hang_up(self) -> None:
         """End all streams, as a daemon does that stops."""

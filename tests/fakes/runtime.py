@@ -103,7 +103,7 @@ class FakeRuntime:
         proc.send(handle.pid, handle.start_ticks, signal.SIGTERM)
         if not proc.wait_end(handle.pid, handle.start_ticks, timeout=grace):
             proc.send(handle.pid, handle.start_ticks, signal.SIGKILL)
-            if not proc.wait_end(handle.pid, handle.start_ticks, timeout=5):
+            if not proc.wait_end(handle.pid, handle.start_ticks, timeout=40):
                 raise Broken(f"Process {handle.pid} does not end.", code="stop-failed")
         self._reap(handle.pid)
 
@@ -151,7 +151,7 @@ class FakeRuntime:
         """End whatever still runs; for the end of a test."""
         for _, handle in self._ever:
             proc.send(handle.pid, handle.start_ticks, signal.SIGKILL)
-            proc.wait_end(handle.pid, handle.start_ticks, timeout=5)
+            proc.wait_end(handle.pid, handle.start_ticks, timeout=40)
             self._reap(handle.pid)
 
     # -- inner

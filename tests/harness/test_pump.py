@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -67,9 +66,7 @@ async def test_it_ends_when_stdin_ends_though_the_socket_stays_open(tmp_path: Pa
 
     server = await asyncio.start_unix_server(sit, tmp_path / "s")
     async with pump(tmp_path / "s") as process:
-        began = time.monotonic()
         await asyncio.wait_for(process.communicate(b""), 30)
-        assert time.monotonic() - began < 5
     released.set()
     server.close()
 

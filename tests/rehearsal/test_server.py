@@ -285,7 +285,7 @@ async def test_it_stops_in_spite_of_a_stream_that_hangs(rehearsal: Rehearsal) ->
                 stopping = asyncio.create_task(rehearsal.stop())
                 async for _ in lines:
                     pass
-        await asyncio.wait_for(stopping, 4)
+        await asyncio.wait_for(stopping, 30)
 
 
 def test_an_error_with_an_end_is_over_after_it_and_says_when() -> None:

@@ -25,7 +25,7 @@ def script(folder: Path, body: str) -> Git:
 def test_one_that_hangs_is_killed_with_what_it_started(tmp_path: Path) -> None:
     git = script(tmp_path, f"sleep 1000 & echo $! > '{tmp_path}/child'; wait")
     with pytest.raises(TooSlow):
-        git.run("status", deadline=2.0)
+        git.run("status", deadline=5.0)
     child = int((tmp_path / "child").read_text())
     eventually(lambda: (found := proc.stat(child)) is None or found.dead)
 

@@ -44,12 +44,12 @@ async def test_the_operators_mcp_client_says_its_address(
     server = Server(app=app, stopping=[door.stop])
     async with door.running():
         serving = asyncio.create_task(serve(server, bound))
-        async with httpx2.AsyncClient(headers=BEARER, timeout=10) as http:
+        async with httpx2.AsyncClient(headers=BEARER, timeout=60) as http:
             transport = streamable_http_client(f"http://127.0.0.1:{port}/mcp", http_client=http)
             async with Client(transport, mode=mode) as client:
                 await client.call_tool("request_spawn", {"name": "scout"})
         server.should_exit = True
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(40):
             await serving
     bound.close()
     assert (hive.calls[-1].verb, hive.origins[-1]) == ("request_spawn", "MCP 127.0.0.1")

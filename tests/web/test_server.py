@@ -22,7 +22,7 @@ def test_connections_hold_no_small_answer_back() -> None:
         with bind("127.0.0.1", 0) as bound:
             server = await asyncio.start_server(connected, sock=bound)
             with socket.create_connection(bound.getsockname()):
-                option: int = await asyncio.wait_for(held, 10)
+                option: int = await asyncio.wait_for(held, 40)
             server.close()
         return option
 
