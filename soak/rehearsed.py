@@ -20,7 +20,7 @@ from hyperhive.running.process import HELD
 from soak.clients import drain, stream
 from soak.vitals import beside, disk, memory
 from tests.e2e.hive import RealHive, hive
-from tests.e2e.processes import family
+from tests.e2e.processes import family, is_python
 from tests.web.prometheus import read
 
 _SCENARIO = Path(__file__).with_name("scenario.toml")
@@ -167,7 +167,7 @@ def _renew(made: RealHive, agents: list[str]) -> None:
 def _held(made: RealHive) -> dict[str, float]:
     assert made.daemon is not None
     proc = Path(f"/proc/{made.daemon.pid}")
-    inside = [each.pid for agent in made.state()["agents"] if agent["pid"] for each in family(agent["pid"])]
+    inside = [each for agent in made.state()["agents"] if agent["pid"] for each in family(agent["pid"])]
     found = {
         "threads": float(sum(1 for _ in (proc / "task").iterdir())),
         "descriptors": float(sum(1 for _ in (proc / "fd").iterdir())),
@@ -178,7 +178,10 @@ def _held(made: RealHive) -> dict[str, float]:
         "seq": float(made.seq),
     }
     with contextlib.suppress(OSError):  # one ended just now: the next round has it
-        found["pss inside"] = sum(memory(pid)["pss"] for pid in inside)
+        ours = [each for each in inside if is_python(each)]
+        found["pss harnesses"] = sum(memory(each.pid)["pss"] for each in ours)
+        # It ends with its agent, in each round, and is the larger the more was said in that: shown, not judged.
+        found["claude pss"] = sum(memory(each.pid)["pss"] for each in inside if each not in ours)
     return found
 
 

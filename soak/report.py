@@ -57,7 +57,9 @@ def table(trends: Iterable[Trend]) -> str:
 
 
 def _shown(name: str, value: float) -> str:
-    if name in ("rss", "pss", "sqlite") or name.startswith(("hive.sqlite", "disk", "malloc", "held", "pss ")):
+    if name in ("rss", "pss", "sqlite") or name.startswith(
+        ("hive.sqlite", "disk", "malloc", "held", "pss ", "claude")
+    ):
         return f"{value / _MIB:.2f} MiB"
     if name.startswith(("p50", "p99")):
         return f"{value:.2f} ms" if "/" not in name else f"{value:.2f} ×"
