@@ -5,10 +5,10 @@ itself and are not checked again: dataclasses, so that the first page of a start
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from datetime import datetime
-from functools import cache
+from json.encoder import encode_basestring_ascii as _quoted
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -34,31 +34,92 @@ class Plain:
     }
 
 
+class ToldOften(Plain):
+    """A plain value that keeps its JSON once it was told: it is in patches and in every snapshot after them."""
+
+    __slots__ = ("_json",)
+    _json: str
+
+
 def as_json(value: object) -> str:
-    """``value`` as JSON: ASCII on one line, so that no reader breaks it, whatever an agent put into a field."""
-    return _encode(value)
+    """``value`` as JSON: ASCII on one line, so that no reader breaks it, whatever an agent put into a field.
+
+    Raises:
+        TypeError: it holds something that is not told.
+    """
+    return _FORMS[type(value)](value)
 
 
 def as_plain(value: object) -> Any:
     """What ``json.loads`` makes of it."""
-    return json.loads(_encode(value))
+    return json.loads(as_json(value))
 
 
-@cache
-def _parts(kind: Any) -> tuple[tuple[str, ...], Callable[[object], tuple[Any, ...]]]:
+_Form = Callable[[Any], str]
+
+
+class _Forms(dict[type, _Form]):
+    """How the values of a class are written; found out when the first of them is."""
+
+    def __missing__(self, kind: type) -> _Form:
+        form = self[kind] = _form_of(kind)
+        return form
+
+
+def _form_of(kind: type) -> _Form:
+    if issubclass(kind, ToldOften):
+        return _kept(_fields_of(kind))
+    if issubclass(kind, Plain):
+        return _fields_of(kind)
+    if issubclass(kind, str):
+        return _quoted
+    raise TypeError(f"{kind.__name__} is nothing that is told")
+
+
+def _fields_of(kind: Any) -> _Form:
     names = [field.name for field in fields(kind)]
-    return tuple(map(spelled, names)), attrgetter(*names)
+    values = attrgetter(*names)
+    shape = f"{{{','.join(f'{_quoted(spelled(name))}:%s' for name in names)}}}"
+    return lambda value: shape % tuple(_each(values(value)))
 
 
-def _told(value: object) -> object:
-    match value:
-        case Plain():
-            kind: Any = type(value)
-            names, values = _parts(kind)
-            return dict(zip(names, values(value), strict=True))
-        case datetime():
-            return value.isoformat().replace("+00:00", "Z")
-    raise TypeError(f"{type(value).__name__} is nothing that is told")
+def _kept(form: _Form) -> _Form:
+    def once(value: ToldOften) -> str:
+        try:
+            return value._json
+        except AttributeError:
+            text = form(value)
+            object.__setattr__(value, "_json", text)
+            return text
+
+    return once
 
 
-_encode = json.JSONEncoder(separators=(",", ":"), default=_told, check_circular=False).encode
+def _each(values: Iterable[object]) -> list[str]:
+    return [_FORMS[type(value)](value) for value in values]
+
+
+def _list(values: Iterable[object]) -> str:
+    return f"[{','.join(_each(values))}]"
+
+
+def _object(entries: dict[str, object]) -> str:
+    return f"{{{','.join(f'{_quoted(key)}:{as_json(value)}' for key, value in entries.items())}}}"
+
+
+def _moment(moment: datetime) -> str:
+    return f'"{moment.isoformat().replace("+00:00", "Z")}"'
+
+
+_FORMS = _Forms(
+    {
+        type(None): lambda none: "null",
+        bool: lambda flag: "true" if flag else "false",
+        int: int.__repr__,
+        float: json.dumps,
+        datetime: _moment,
+        tuple: _list,
+        list: _list,
+        dict: _object,
+    }
+)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from hyperhive.domain.approvals import Kind, State
-from hyperhive.domain.plain import Plain
+from hyperhive.domain.plain import Plain, ToldOften
 from hyperhive.domain.turns import TurnState
 
 
@@ -22,7 +22,7 @@ class TurnView(Plain):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AgentView(Plain):
+class AgentView(ToldOften):
     """An agent in ``/api/state``. ``since``: when its container axis last changed.
 
     ``container`` is ``unknown`` while it cannot be told. ``ready``: its harness is connected.

@@ -1,7 +1,7 @@
 """Plain values: their one form as JSON, which a model reads and describes as it would its own."""
 
 import json
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from hyperhive.domain.messages import Message
 from hyperhive.domain.plain import Plain, as_json, as_plain
 from hyperhive.domain.turns import TurnItem, TurnUsage
 from hyperhive.domain.views import MessageView
-from tests.fakes.samples import NOON, busy_snapshot, generation_view
+from tests.fakes.samples import NOON, agent_view, busy_snapshot, generation_view
 
 ODD = ["plain", 'o"dd\\\n\x00\x7f</script>', "ü\u2028\u0085😀"]
 MOMENT = datetime(2026, 1, 31, 12, 0, 0, 7999, tzinfo=UTC)
@@ -58,6 +58,16 @@ def test_it_stays_as_it_was_made() -> None:
     with pytest.raises(FrozenInstanceError):
         usage.input_tokens = 1  # type: ignore[misc]
     assert not hasattr(usage, "__dict__")
+
+
+def test_what_was_told_is_told_anew_when_it_has_changed() -> None:
+    agent = agent_view("alice")
+    before = as_json(agent)
+    assert as_json(agent) == before
+    later = replace(agent, inbox_depth=3, turn=replace(agent.turn, note="busy"))
+    assert as_plain(later) == {**json.loads(before), "inbox_depth": 3, "turn": as_plain(later.turn)}
+    assert agent_view("alice") == agent
+    assert as_json(agent) == before
 
 
 def test_what_is_no_value_is_not_told() -> None:
