@@ -30,9 +30,10 @@ class Command(NamedTuple):
     @property
     def usage(self) -> str:
         """How it is typed."""
-        typed = [(f"{o.name} {o.value}".rstrip(), o.required) for o in self.options]
+        typed = [(f"{o.name} {o.value}".rstrip(), o.required) for o in self.options if o is not ALL]
         shown = [text if required else f"[{text}]" for text, required in typed]
-        return " ".join(["hyperhive", self.name, *self.args, *shown])
+        names = [f"{name}|{ALL.name}" if ALL in self.options else name for name in self.args]
+        return " ".join(["hyperhive", self.name, *names, *shown])
 
 
 JSON = Option("--json", "print JSON instead of text")

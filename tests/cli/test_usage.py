@@ -43,7 +43,7 @@ def test_a_socket_path_that_is_too_long_is_told(
         (("lst",), "Did you mean 'list'?"),
         (("list", "--jsn"), "Did you mean '--json'?"),
         (("list", "alice"), "Usage: hyperhive list [--json]"),
-        (("start",), "Missing: NAME or --all."),
+        (("start",), "Missing: NAME or --all. Usage: hyperhive start NAME|--all [--no-wait] [--json]"),
         (("start", "alice", "--all"), "exclude each other"),
         (("send", "alice"), "Missing: TEXT."),
         (("send", "alice", "hello", "there"), "Put quotes around"),
