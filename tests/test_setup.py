@@ -40,7 +40,7 @@ def test_without_a_new_enough_python_it_says_what_to_install(tmp_path: Path) -> 
         env={"PATH": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         check=False,
     )
     assert done.returncode == 1
@@ -48,7 +48,7 @@ def test_without_a_new_enough_python_it_says_what_to_install(tmp_path: Path) -> 
 
 
 def test_an_unknown_goal_is_wrong_usage() -> None:
-    done = subprocess.run([ROOT / "scripts/setup", "walk"], capture_output=True, timeout=20, check=False)
+    done = subprocess.run([ROOT / "scripts/setup", "walk"], capture_output=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (2, b"usage: setup.py run|test\n")
 
 

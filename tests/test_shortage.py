@@ -52,6 +52,6 @@ async def test_who_stops_does_not_wait_for_the_next_try() -> None:
         tries += 1
         raise OSError(errno.EMFILE, "none left")
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         assert await persist(work, stop=stop, failed=lambda _: stop.set()) is None
     assert tries == 1

@@ -7,7 +7,7 @@ from collections.abc import Callable
 _STEP = 0.005
 
 
-def eventually(predicate: Callable[[], object], deadline: float = 20.0) -> None:
+def eventually(predicate: Callable[[], object], deadline: float = 60.0) -> None:
     """Return when ``predicate`` holds; fail after ``deadline`` seconds."""
     end = time.monotonic() + deadline
     while not predicate():
@@ -15,7 +15,7 @@ def eventually(predicate: Callable[[], object], deadline: float = 20.0) -> None:
         time.sleep(_STEP)
 
 
-async def eventually_async(predicate: Callable[[], object], deadline: float = 20.0) -> None:
+async def eventually_async(predicate: Callable[[], object], deadline: float = 60.0) -> None:
     """The same on the event loop, which goes on meanwhile."""
     end = time.monotonic() + deadline
     while not predicate():

@@ -21,7 +21,7 @@ def git(rig: Rig, name: str, *arguments: str, where: str = "proposed") -> str:
         check=True,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
     ).stdout.strip()
 
 

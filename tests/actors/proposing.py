@@ -18,7 +18,7 @@ _ENV = {**os.environ, **_WHO, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYS
 
 def git(folder: Path, *args: str) -> str:
     done = subprocess.run(
-        ("git", "-C", str(folder), *args), env=_ENV, check=True, capture_output=True, text=True, timeout=20
+        ("git", "-C", str(folder), *args), env=_ENV, check=True, capture_output=True, text=True, timeout=60
     )
     return done.stdout.strip()
 
@@ -37,7 +37,7 @@ def commit(rig: Rig, name: str, text: str, **more: str) -> str:
 def submit(rig: Rig, name: str, sha: str | None, kind: Kind = Kind.APPLY_COMMIT) -> ApprovalView:
     reply: Waiter[ApprovalView] = Waiter()
     rig.tree.services.gatekeeper.tell(Submit(kind, name, sha, "manager", reply=reply))
-    return reply.get(20)
+    return reply.get(60)
 
 
 def decide(
@@ -45,13 +45,13 @@ def decide(
 ) -> ApprovalView:
     reply: Waiter[ApprovalView] = Waiter()
     rig.tree.services.gatekeeper.tell(Decide(id, decision, note, "operator", "test", reply))
-    return reply.get(20)
+    return reply.get(60)
 
 
 def draft(rig: Rig, name: str) -> DraftView:
     reply: Waiter[DraftView] = Waiter()
     rig.tree.services.gatekeeper.tell(Draft(name, "manager", reply))
-    return reply.get(20)
+    return reply.get(60)
 
 
 def approve(rig: Rig, name: str, text: str, kind: Kind = Kind.APPLY_COMMIT, **more: str) -> ApprovalView:

@@ -265,7 +265,7 @@ class Rig:
         """Spawn an agent and wait until it works."""
         reply: Waiter[AgentRecord] = Waiter()
         self.tree.spawn(name, by="operator", reply=reply)
-        reply.get(20)
+        reply.get(60)
         self.settled(name)
 
     def settled(self, name: str) -> AgentView:
@@ -304,7 +304,7 @@ class Rig:
         done: Waiter[Result] = Waiter()
         accepted: Waiter[Accepted] = Waiter()
         self.address(name).tell(Operate(kind, by, reply=accepted, done=done, **more))
-        accepted.get(20)
+        accepted.get(60)
         return done
 
     def crash_actor(self, name: str, error: BaseException | None = None) -> None:
@@ -334,7 +334,7 @@ class Rig:
             gate.wait(60)
 
         self.address(name).tell(Then(actor._core, hold))
-        assert held.wait(20)
+        assert held.wait(60)
         try:
             yield
         finally:
@@ -366,12 +366,12 @@ class Rig:
     def send(self, sender: str, to: str, body: str = "hello") -> Message:
         reply: Waiter[Message] = Waiter()
         self.tree.services.broker.tell(Send(sender, to, body, reply))
-        return reply.get(20)
+        return reply.get(60)
 
     def write(self, op: Callable[[Any], Any]) -> Any:
         reply: Waiter[Any] = Waiter()
         self.tree.services.store.tell(Write(op, reply))
-        return reply.get(20)
+        return reply.get(60)
 
     def told(self, agent: str, *kinds: str) -> list[str]:
         """The kinds of events told of an agent, in order; with ``kinds`` only those."""

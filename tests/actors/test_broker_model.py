@@ -44,7 +44,7 @@ class Delivery(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         for name in NAMES:
-            while taken := self._recv(name, 32, 0.0).get(20):
+            while taken := self._recv(name, 32, 0.0).get(60):
                 self._arrived(name, taken)
         self._collect()
         for (sender, to), ids in self.sent.items():
@@ -59,14 +59,14 @@ class Delivery(RuleBasedStateMachine):
         reply: Waiter[Message] = Waiter()
         self.rig.tree.services.broker.tell(Send(sender, to, "x", reply))
         try:
-            self.sent.setdefault((sender, to), []).append(reply.get(20).id)
+            self.sent.setdefault((sender, to), []).append(reply.get(60).id)
         except HiveError:
             assert sender == to
         self._collect()
 
     @rule(to=st.sampled_from(NAMES), limit=st.integers(1, 3))
     def peek(self, to: str, limit: int) -> None:
-        self._arrived(to, self._recv(to, limit, 0.0).get(20))
+        self._arrived(to, self._recv(to, limit, 0.0).get(60))
 
     @rule(to=st.sampled_from(NAMES))
     def wait(self, to: str) -> None:
@@ -82,7 +82,7 @@ class Delivery(RuleBasedStateMachine):
             return
         to, token, reply = self.waiting.pop(0)
         self.rig.tree.services.broker.tell(Expire(to, token))
-        taken = reply.get(20)
+        taken = reply.get(60)
         if taken:
             ids = tuple(message.id for message in taken)
             self.rig.tree.services.broker.tell(Undelivered(to, ids))
@@ -111,7 +111,7 @@ class Delivery(RuleBasedStateMachine):
             nobody = next(self.rig.tree.room.tokens)
             done: Waiter[Any] = Waiter()
             self.rig.tree.services.broker.tell(Recv(nobody, "nobody", 1, 0.0, done))
-            done.get(20)
+            done.get(60)
         self._collect()
 
     def _collect(self) -> None:

@@ -122,7 +122,7 @@ def agreeing(rig: Rig, id: int) -> None:
 def die_at(rig: Rig, death: Death, begin: Callable[[], object]) -> None:
     """Begin something and end the daemon as it comes to the step; nothing is up yet."""
     begin()
-    assert death.came.wait(20)
+    assert death.came.wait(60)
     rig.down()
 
 
@@ -223,7 +223,7 @@ def test_two_approved_changes_are_both_carried_out_by_the_next_daemon(
 ) -> None:
     rig.spawn("alice")
     died = death(Step.STARTED)
-    die_at(rig, died, lambda: (approve(rig, "alice", OPUS), died.came.wait(20), approve(rig, "alice", HAIKU)))
+    die_at(rig, died, lambda: (approve(rig, "alice", OPUS), died.came.wait(60), approve(rig, "alice", HAIKU)))
     rig.up()
     assert [ended(rig, id).state for id in (1, 2)] == [State.DEPLOYED, State.DEPLOYED]
     assert rig.settled("alice").model == "haiku"

@@ -21,12 +21,12 @@ def test_who_asked_hears_what_came_of_it() -> None:
 
     clerk.run(lambda: 7, done)
     clerk.run(refuse, refused)
-    assert done.get(20) == 7
+    assert done.get(60) == 7
     with pytest.raises(Refused, match="not this one"):
-        refused.get(20)
+        refused.get(60)
     with Quiet(), pytest.raises(Broken, match="see the daemon's log"):
         clerk.run(lambda: 1 // 0, failed)
-        failed.get(20)
+        failed.get(60)
     clerk.close()
 
 
@@ -43,11 +43,11 @@ def test_what_is_about_one_name_is_done_in_order_and_holds_up_no_other() -> None
         clerk.run(lambda n=number: order.append(n), reply, key="alice")  # type: ignore[misc]  # binds
     other: Waiter[str] = Waiter()
     clerk.run(lambda: "bob", other, key="bob")
-    assert other.get(20) == "bob"
+    assert other.get(60) == "bob"
     assert order == []
     gate.set()
     for reply in replies:
-        reply.get(20)
+        reply.get(60)
     assert order == [1, 2, 3, 4]
     clerk.close()
 
@@ -56,14 +56,14 @@ def test_what_comes_at_once_finds_a_thread_each() -> None:
     clerk, gate = Clerk(threads=2), threading.Event()
     ready: Waiter[None] = Waiter()
     clerk.run(lambda: None, ready)
-    ready.get(20)
+    ready.get(60)
     eventually(lambda: clerk._idle == 1)
     held, done = Waiter[bool](), Waiter[int]()
     clerk.run(lambda: gate.wait(60), held)
     clerk.run(lambda: 2, done)
-    assert done.get(20) == 2
+    assert done.get(60) == 2
     gate.set()
-    assert held.get(20)
+    assert held.get(60)
     clerk.close()
 
 
@@ -77,7 +77,7 @@ def test_the_queue_has_a_bound_and_a_close_answers_who_waits(monkeypatch: pytest
         return gate.wait(60)
 
     clerk.run(hold, held)
-    assert begun.wait(20)
+    assert begun.wait(60)
     waiting = [Waiter[None](), Waiter[None]()]
     for reply in waiting:
         clerk.run(lambda: None, reply)
@@ -87,10 +87,10 @@ def test_the_queue_has_a_bound_and_a_close_answers_who_waits(monkeypatch: pytest
     closing.start()
     for reply in waiting:
         with pytest.raises(Broken, match="nothing was done"):
-            reply.get(20)
+            reply.get(60)
     gate.set()
-    closing.join(20)
-    assert held.get(20)
+    closing.join(60)
+    assert held.get(60)
     with pytest.raises(Broken, match="stopping"):
         clerk.run(lambda: None)
     clerk.close()
@@ -110,5 +110,5 @@ def test_where_no_thread_is_to_be_had_who_asks_is_told_and_the_next_time_it_work
                 clerk.run(lambda: 7)
     assert clerk.waiting == 0
     clerk.run(lambda: 7, done)
-    assert done.get(20) == 7
+    assert done.get(60) == 7
     clerk.close()

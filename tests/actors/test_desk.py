@@ -31,16 +31,16 @@ def test_agents_and_drafts_come_and_go_before_its_eyes(rig: Rig) -> None:
     assert [bind.writable for bind in rig.runtime.shown[-1]] == [True, True, False] * 3
     discard(rig, "bob")
     assert shown(rig) == {"manager", "alice"}
-    rig.operate(Transient.DESTROYING, "alice").get(20)
+    rig.operate(Transient.DESTROYING, "alice").get(60)
     eventually(lambda: shown(rig) == {"manager"})
 
 
 def test_a_manager_that_starts_again_finds_everything(rig: Rig) -> None:
     draft(rig, "bob")
-    rig.operate(Transient.STOPPING, "manager").get(20)
+    rig.operate(Transient.STOPPING, "manager").get(60)
     draft(rig, "carol")
     assert rig.desk.trouble is None
-    rig.operate(Transient.STARTING, "manager").get(20)
+    rig.operate(Transient.STARTING, "manager").get(60)
     eventually(lambda: shown(rig) == {"manager", "bob", "carol"})
     rig.restart()
     eventually(lambda: shown(rig) == {"manager", "bob", "carol"})

@@ -53,7 +53,7 @@ class Slow:
         self._gate.wait(60)
 
     def __enter__(self) -> "Slow":
-        assert self._held.wait(20)
+        assert self._held.wait(60)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -83,7 +83,7 @@ def test_a_stop_is_over_when_what_was_told_before_is_durable(
         monkeypatch.setattr(rig.database, "commit", slow)
         stopping.start()
         eventually(lambda: rig.tree.services.store.depth == 2)
-    stopping.join(20)
+    stopping.join(60)
     assert order == ["durable", "stopped"]
     assert rig.told("last") == ["paused"]
 
@@ -160,7 +160,7 @@ def test_an_operation_whose_end_could_not_be_recorded_is_under_way_until_it_can_
     rig.wait_for(lambda: rig.view("alice").transient is None)
     rig.watcher.advance(12)
     rig.flush()
-    assert stop.get(20).ok
+    assert stop.get(60).ok
     assert rig.told("alice", "stopped", "container_crash") == ["stopped"]
     assert rig.view("alice").container == "stopped"
 
@@ -191,8 +191,8 @@ def test_messages_to_an_actor_that_is_being_brought_back_are_handled_in_order(ri
         stop = _operate(rig, Transient.STOPPING)
         start = _operate(rig, Transient.STARTING)
         eventually(lambda: rig.restarts("alice") == 1)
-    assert stop.get(20).ok
-    assert start.get(20).ok
+    assert stop.get(60).ok
+    assert start.get(60).ok
     rig.settled("alice")
     assert rig.told("alice", "stopped", "started", "container_crash") == ["started", "stopped", "started"]
 

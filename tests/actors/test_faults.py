@@ -76,12 +76,12 @@ def test_an_unplanned_end_is_told_once_with_its_reason_and_answered_by_the_polic
 ) -> None:
     rig.spawn("alice")
     rig.config("alice", f'restart = "{policy}"\n')
-    assert rig.operate(Transient.REBUILDING, "alice").get(20).ok
+    assert rig.operate(Transient.REBUILDING, "alice").get(60).ok
     rig.settled("alice")
     paused: Waiter[Accepted] = Waiter()
     if phase == "paused":
         rig.address("alice").tell(Pause(reply=paused))
-        paused.get(20)
+        paused.get(60)
     message = rig.send("operator", "alice")
     if phase == "in a turn":
         rig.harness("alice").next_work()
@@ -105,7 +105,7 @@ def test_an_unplanned_end_is_told_once_with_its_reason_and_answered_by_the_polic
 def test_a_start_by_hand_while_a_restart_waits_works_at_once_and_starts_one_container(rig: Rig) -> None:
     rig.spawn("alice")
     crash_twice(rig, "alice")
-    assert rig.operate(Transient.STARTING, "alice").get(20).ok
+    assert rig.operate(Transient.STARTING, "alice").get(60).ok
     rig.settled("alice")
     rig.watcher.advance(120)
     rig.flush()
@@ -164,7 +164,7 @@ def test_a_session_folder_that_vanishes_or_is_something_else_needs_a_login_and_i
         (folder / CREDENTIALS).rmdir()
     folder.mkdir(exist_ok=True)  # often with the number that the old one had
     rig.address("alice").tell(Tick())
-    rig.operate(Transient.STARTING, "alice").get(20)  # whatever was told before is dealt with
+    rig.operate(Transient.STARTING, "alice").get(60)  # whatever was told before is dealt with
     rig.log_in("alice", "another")
     eventually(lambda: rig.view("alice").login == "logged-in")
     assert rig.told("alice", "needs_login", "logged_in") == ["logged_in", "needs_login", "logged_in"]
@@ -185,7 +185,7 @@ def test_a_session_folder_made_anew_with_the_number_of_the_old_one_is_watched_ag
             break
     eventually(lambda: rig.view("alice").login == "needs-login")
     rig.address("alice").tell(Tick())  # it may have looked in a moment in which there was none
-    rig.operate(Transient.STARTING, "alice").get(20)  # whatever was told before is dealt with
+    rig.operate(Transient.STARTING, "alice").get(60)  # whatever was told before is dealt with
     rig.log_in("alice", "another")
     eventually(lambda: rig.view("alice").login == "logged-in")
 
@@ -244,11 +244,11 @@ def test_something_else_in_the_place_of_its_folder_is_told_holds_up_no_other_and
 ) -> None:
     rig.spawn("alice")
     folder = getattr(rig.layout.agent("alice"), name)
-    assert rig.operate(Transient.STOPPING, "alice").get(20).ok
+    assert rig.operate(Transient.STOPPING, "alice").get(60).ok
     folder.rename(folder.with_name("aside"))
     folder.symlink_to("nowhere")
     said = f"{folder} is no folder, as it must be; move away what is there, then resume the agent."
-    failed = rig.operate(Transient.STARTING, "alice").get(20)
+    failed = rig.operate(Transient.STARTING, "alice").get(60)
     assert not failed.ok
     assert said in failed.note
     rig.restart()
@@ -264,10 +264,10 @@ def test_something_else_in_the_place_of_its_folder_is_told_holds_up_no_other_and
     done: Waiter[object] = Waiter()
     lifted: Waiter[bool] = Waiter()
     rig.tree.root.address.tell(Release("alice", lifted))
-    lifted.get(20)
+    lifted.get(60)
     rig.address("alice").tell(Resume(by="operator", done=done))
-    done.get(20)
-    assert rig.operate(Transient.STARTING, "alice").get(20).ok
+    done.get(60)
+    assert rig.operate(Transient.STARTING, "alice").get(60).ok
     rig.settled("alice")
 
 
@@ -310,13 +310,13 @@ def test_a_rebuild_that_a_full_disk_ends_leaves_what_ran_and_nothing_half_made_a
         patch.setattr(builder, "_write", writing)
         patch.setattr(builder, "_copy_own", copying)
         patch.setattr(Path, "rename", renaming)
-        result = rig.operate(Transient.REBUILDING, "alice").get(20)
+        result = rig.operate(Transient.REBUILDING, "alice").get(60)
     assert not result.ok
     assert "could not be written: No space left on device" in result.note
     after = rig.settled("alice")
     assert (after.pid, after.revision) == (before.pid, "stale")
     assert names(rig.layout.agent("alice").generations) == ["1"]
-    assert rig.operate(Transient.REBUILDING, "alice").get(20).ok
+    assert rig.operate(Transient.REBUILDING, "alice").get(60).ok
     assert rig.settled("alice").revision == "up-to-date"
 
 
@@ -327,7 +327,7 @@ def test_what_a_build_that_died_left_is_neither_used_nor_in_the_way(rig: Rig) ->
     (folder / "2").mkdir()  # whole, as far as it looks, and recorded nowhere
     (folder / "2" / "launch.json").write_text("{")
     rig.config("alice", 'model = "opus"\n')
-    assert rig.operate(Transient.REBUILDING, "alice").get(20).ok
+    assert rig.operate(Transient.REBUILDING, "alice").get(60).ok
     assert rig.record("alice").generation == 3
     assert names(folder) == ["1", "3"]
 
@@ -348,9 +348,9 @@ def test_a_generation_that_was_damaged_is_built_anew_at_the_next_start(
     rig: Rig, name: str, content: bytes
 ) -> None:
     rig.spawn("alice")
-    assert rig.operate(Transient.STOPPING, "alice").get(20).ok
+    assert rig.operate(Transient.STOPPING, "alice").get(60).ok
     (rig.layout.agent("alice").generation(1) / name).write_bytes(content)
-    assert rig.operate(Transient.STARTING, "alice").get(20).ok
+    assert rig.operate(Transient.STARTING, "alice").get(60).ok
     assert rig.settled("alice").container == "running"
     assert rig.record("alice").generation == 2
 
@@ -372,11 +372,11 @@ def test_a_host_without_room_for_a_thread_fails_that_operation_alone_and_says_wh
 
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", none_left)
-        result = rig.operate(Transient.RESTARTING, "alice").get(20)
+        result = rig.operate(Transient.RESTARTING, "alice").get(60)
     assert not result.ok
     assert "no thread" in result.note
     assert (rig.settled("alice").pid, rig.restarts("alice")) == (pid, 0)
-    assert rig.operate(Transient.RESTARTING, "alice").get(20).ok
+    assert rig.operate(Transient.RESTARTING, "alice").get(60).ok
     assert rig.settled("alice").pid != pid
 
 
@@ -385,18 +385,18 @@ def test_a_host_that_makes_no_process_fails_the_start_and_the_next_one_works(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     rig.spawn("alice")
-    assert rig.operate(Transient.STOPPING, "alice").get(20).ok
+    assert rig.operate(Transient.STOPPING, "alice").get(60).ok
 
     def refuse(*_: object, **__: object) -> int:
         raise OSError(number, os.strerror(number))
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "posix_spawn", refuse)
-        result = rig.operate(Transient.STARTING, "alice").get(20)
+        result = rig.operate(Transient.STARTING, "alice").get(60)
     assert not result.ok
     assert os.strerror(number) in result.note
     assert rig.restarts("alice") == 0
-    assert rig.operate(Transient.STARTING, "alice").get(20).ok
+    assert rig.operate(Transient.STARTING, "alice").get(60).ok
 
 
 # -- time
@@ -446,7 +446,7 @@ def test_a_name_that_comes_back_again_and_again_is_a_new_agent_each_time(rig: Ri
         seen.add(rig.record("alice").id)
         rig.send("operator", "alice", f"turn {turn}")
         assert [m.body for m in rig.harness("alice").next_work().messages] == [f"turn {turn}"]
-        assert rig.operate(Transient.DESTROYING, "alice", purge=True).get(20).ok
+        assert rig.operate(Transient.DESTROYING, "alice", purge=True).get(60).ok
         eventually(lambda: rig.view("alice") is None)
         with pytest.raises(Refused):
             rig.tree.spawn("alice!", by="operator", reply=Waiter())

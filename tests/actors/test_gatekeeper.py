@@ -110,7 +110,7 @@ def test_a_new_agent_from_the_first_config_comes_up_though_nobody_waits(rig: Rig
     decided = 0
     for reply in replies:
         try:
-            reply.get(20)
+            reply.get(60)
             decided += 1
         except Refused as refusal:
             assert "decided already: approved by operator at 2026-" in refusal.message
@@ -359,7 +359,7 @@ def test_a_request_is_looked_at_again_when_it_is_approved(rig: Rig) -> None:
 def test_a_request_for_a_destroyed_agent_is_withdrawn(rig: Rig) -> None:
     rig.spawn("alice")
     view = submit(rig, Kind.APPLY_COMMIT, "alice", commit(rig, "alice", OPUS))
-    rig.operate(Transient.DESTROYING, "alice").get(20)
+    rig.operate(Transient.DESTROYING, "alice").get(60)
     eventually(lambda: shown(rig) == [])
     assert approval(rig, view.id).note == "the agent was destroyed"
     eventually(lambda: tagged(rig, "alice", view.id) == expected(rig, view.id))
@@ -516,7 +516,7 @@ def test_nothing_is_approved_for_an_agent_that_is_being_destroyed(
     real = rig.runtime.stop
 
     def stop(handle: Handle, *, grace: float) -> None:
-        gate.wait(20)
+        gate.wait(60)
         real(handle, grace=grace)
 
     monkeypatch.setattr(rig.runtime, "stop", stop)
@@ -524,7 +524,7 @@ def test_nothing_is_approved_for_an_agent_that_is_being_destroyed(
     with pytest.raises(Refused, match="'alice' is being destroyed"):
         decide(rig, view.id)
     gate.set()
-    assert done.get(20).ok
+    assert done.get(60).ok
     assert state(rig, view.id) is State.WITHDRAWN
 
 
@@ -532,7 +532,7 @@ def test_a_new_agent_does_not_go_on_with_what_was_to_be_revised_of_an_earlier_on
     rig.spawn("alice")
     earlier = submit(rig, Kind.APPLY_COMMIT, "alice", commit(rig, "alice", OPUS))
     decide(rig, earlier.id, "revise", "smaller")
-    assert rig.operate(Transient.DESTROYING, "alice", purge=True).get(20).ok
+    assert rig.operate(Transient.DESTROYING, "alice", purge=True).get(60).ok
     draft(rig, "alice")
     later = submit(rig, Kind.SPAWN_COMMIT, "alice", commit(rig, "alice", HAIKU))
     assert later.thread == later.id
@@ -561,7 +561,7 @@ def test_a_restart_makes_those_tags_of_what_ended_that_are_amiss(
     withdraw(rig, packed.id)
     purged = submit(rig, Kind.APPLY_COMMIT, "bob", commit(rig, "bob", OPUS))
     decide(rig, purged.id, "deny", "no")
-    assert rig.operate(Transient.DESTROYING, "bob", purge=True).get(20).ok
+    assert rig.operate(Transient.DESTROYING, "bob", purge=True).get(60).ok
     rig.spawn("bob")  # another one, that never had the commit
     rig.settled("alice")
     git(rig, "alice", "pack-refs", "--all", where="applied")
@@ -616,7 +616,7 @@ def test_a_kept_name_can_be_thought_out_anew_and_stays_kept_when_that_is_discard
     rig.spawn("alice")
     sha = rig.record("alice").built_commit
     (rig.layout.agent("alice").state / "notes.md").write_text("mine")
-    rig.operate(Transient.DESTROYING, "alice").get(20)
+    rig.operate(Transient.DESTROYING, "alice").get(60)
     eventually(lambda: rig.tree.board.snapshot.kept)
     since = rig.tree.board.snapshot.kept[0].since
     assert draft(rig, "alice").kept
@@ -712,7 +712,7 @@ def test_a_gatekeeper_that_was_brought_back_goes_its_rounds_alone(rig: Rig) -> N
             reply: Waiter[ApprovalView] = Waiter()
             rig.tree.services.gatekeeper.tell(Decide(7_777, "deny", "", "operator", "dashboard", reply))
             with pytest.raises(HiveError):
-                reply.get(20)
+                reply.get(60)
 
     settle()
     before = rounds()

@@ -87,12 +87,12 @@ def test_a_commit_that_does_not_come_up_fails_and_the_old_generation_runs(rig: R
 
 def test_what_is_approved_for_a_stopped_agent_is_built_and_not_started(rig: Rig) -> None:
     rig.spawn("alice")
-    assert rig.operate(Transient.STOPPING, "alice").get(20).ok
+    assert rig.operate(Transient.STOPPING, "alice").get(60).ok
     view = ended(rig, approve(rig, "alice", OPUS).id)
     assert view.state is State.DEPLOYED
     eventually(lambda: rig.view("alice").model == "opus")
     assert rig.view("alice").container == "stopped"
-    assert rig.operate(Transient.STARTING, "alice").get(20).ok
+    assert rig.operate(Transient.STARTING, "alice").get(60).ok
     assert launch(rig, "alice")["model"] == "opus"
 
 
@@ -169,7 +169,7 @@ def test_a_build_that_fails_before_there_is_a_folder_says_why(
     rig.config("alice", OPUS)
     monkeypatch.setattr(type(rig.layout.agent("alice")), "create", _no_room)
     remove_tree(rig.layout.agent("alice").generations)
-    result = rig.operate(Transient.REBUILDING, "alice").get(20)
+    result = rig.operate(Transient.REBUILDING, "alice").get(60)
     assert (result.ok, result.note) == (False, "OSError: [Errno 28] No space left on device")
 
 
@@ -188,7 +188,7 @@ def test_an_edit_by_hand_shows_as_stale_and_update_commits_it_as_the_operators(r
     rig.spawn("alice")
     rig.config("alice", OPUS)
     eventually(lambda: rig.view("alice").revision == "stale")
-    assert rig.operate(Transient.REBUILDING, "alice").get(20).ok
+    assert rig.operate(Transient.REBUILDING, "alice").get(60).ok
     assert rig.settled("alice").revision == "up-to-date"
     (last,) = rig.repos.log("alice", limit=1)
     assert (last.author, last.summary, last.sha) == ("operator", "Edited by hand", rig.view("alice").commit)
@@ -201,7 +201,7 @@ def test_a_commit_by_hand_on_main_is_built_by_the_next_update(rig: Rig) -> None:
     applied = rig.layout.agent("alice").applied
     (applied / "agent.toml").write_text(HAIKU)
     git(applied, "commit", "--quiet", "--all", "--message", "Mine")
-    assert rig.operate(Transient.REBUILDING, "alice").get(20).ok
+    assert rig.operate(Transient.REBUILDING, "alice").get(60).ok
     shown = rig.settled("alice")
     assert (shown.model, shown.commit) == ("haiku", git(applied, "rev-parse", "HEAD"))
 
@@ -226,7 +226,7 @@ def test_an_update_that_changes_nothing_runs_no_git(rig: Rig, monkeypatch: pytes
         raise AssertionError("git runs")
 
     monkeypatch.setattr(Git, "run", refuse)
-    assert rig.operate(Transient.REBUILDING, "alice").get(20).note == "nothing to change"
+    assert rig.operate(Transient.REBUILDING, "alice").get(60).note == "nothing to change"
 
 
 def test_agents_are_spawned_by_the_operator_without_a_git_process_each(
@@ -255,13 +255,13 @@ def test_an_agent_whose_repository_is_damaged_runs_on_and_its_build_says_what_is
     rig.up()
     eventually(lambda: rig.view("alice").container == "running")
     assert rig.view("alice").model == "opus"
-    assert rig.operate(Transient.RESTARTING, "alice").get(20).ok
-    result = rig.operate(Transient.REBUILDING, "alice").get(20)
+    assert rig.operate(Transient.RESTARTING, "alice").get(60).ok
+    result = rig.operate(Transient.REBUILDING, "alice").get(60)
     assert not result.ok
     assert "holds no commit; restore it" in result.note
     assert rig.restarts("alice") == 0
     main.write_text(commit)
-    rig.operate(Transient.REBUILDING, "alice").get(20)
+    rig.operate(Transient.REBUILDING, "alice").get(60)
     eventually(lambda: rig.view("alice").revision == "up-to-date")
 
 
@@ -277,7 +277,7 @@ def _deploy(rig: Rig, *configs: str) -> None:
 def test_an_agent_goes_back_to_an_earlier_generation_as_it_was_built(rig: Rig) -> None:
     rig.spawn("alice")
     _deploy(rig, OPUS, HAIKU)
-    result = rig.operate(Transient.REBUILDING, "alice", generation=2).get(20)
+    result = rig.operate(Transient.REBUILDING, "alice", generation=2).get(60)
     assert (result.ok, result.note) == (True, "went back to generation 2")
     shown = rig.settled("alice")
     assert (shown.generation, shown.model, shown.revision) == (2, "opus", "up-to-date")
@@ -294,7 +294,7 @@ def test_an_earlier_generation_that_does_not_come_up_is_left_again(rig: Rig) -> 
     rig.spawn("alice")
     _deploy(rig, OPUS)
     rig.runtime.fail_next_start = "no such image"
-    result = rig.operate(Transient.REBUILDING, "alice", generation=1).get(20)
+    result = rig.operate(Transient.REBUILDING, "alice", generation=1).get(60)
     assert (result.ok, result.note) == (False, "no such image; went back to generation 2")
     assert rig.settled("alice").generation == 2
     assert rig.repos.main("alice") == approval(rig, 1).sha
@@ -308,7 +308,7 @@ def test_going_back_to_what_lacks_its_environment_ends_nothing(rig: Rig) -> None
     _deploy(rig, OPUS)
     file.unlink()
     pid = rig.settled("alice").pid
-    result = rig.operate(Transient.REBUILDING, "alice", generation=2).get(20)
+    result = rig.operate(Transient.REBUILDING, "alice", generation=2).get(60)
     assert not result.ok
     assert f"there is no {file}" in result.note
     assert "went back" not in result.note
@@ -333,26 +333,26 @@ def test_going_back_joins_no_update_and_waits_for_it(rig: Rig) -> None:
     update = rig.operate(Transient.REBUILDING, "alice")
     back = rig.operate(Transient.REBUILDING, "alice", generation=1)
     gate.set()
-    assert update.get(20).ok
-    assert back.get(20).note == "went back to generation 1"
+    assert update.get(60).ok
+    assert back.get(60).note == "went back to generation 1"
     assert rig.settled("alice").generation == 1
 
 
 def test_a_stopped_agent_goes_back_without_being_started(rig: Rig) -> None:
     rig.spawn("alice")
     _deploy(rig, OPUS)
-    assert rig.operate(Transient.STOPPING, "alice").get(20).ok
-    assert rig.operate(Transient.REBUILDING, "alice", generation=1).get(20).ok
+    assert rig.operate(Transient.STOPPING, "alice").get(60).ok
+    assert rig.operate(Transient.REBUILDING, "alice", generation=1).get(60).ok
     eventually(lambda: rig.view("alice").generation == 1)
     assert rig.view("alice").container == "stopped"
 
 
 def test_the_newest_generations_are_kept_and_the_one_that_runs(rig: Rig) -> None:
     rig.spawn("alice")
-    rig.operate(Transient.STOPPING, "alice").get(20)
+    rig.operate(Transient.STOPPING, "alice").get(60)
     for number in range(KEPT_GENERATIONS + 2):
         rig.config("alice", f'model = "m{number}"\n')
-        assert rig.operate(Transient.REBUILDING, "alice").get(20).ok
+        assert rig.operate(Transient.REBUILDING, "alice").get(60).ok
     folders = sorted(int(entry.name) for entry in rig.layout.agent("alice").generations.iterdir())
     assert folders == list(range(8 - KEPT_GENERATIONS, 9))[-KEPT_GENERATIONS - 1 :]
     assert len(rig.database.reader().generations.of("alice")) == KEPT_GENERATIONS + 3
@@ -389,9 +389,9 @@ def test_an_environment_file_that_is_gone_since_fails_the_start_with_what_to_do(
     file.touch(mode=0o600)
     ended(rig, approve(rig, "alice", 'environment = "bedrock"\n').id)
     rig.settled("alice")
-    assert rig.operate(Transient.STOPPING, "alice").get(20).ok
+    assert rig.operate(Transient.STOPPING, "alice").get(60).ok
     file.unlink()
-    result = rig.operate(Transient.STARTING, "alice").get(20)
+    result = rig.operate(Transient.STARTING, "alice").get(60)
     assert not result.ok
     assert f"there is no {file}" in result.note
 
@@ -407,7 +407,7 @@ def test_every_agent_commits_in_its_own_name_and_the_manager_is_shown_everybody(
     assert manager.shares
     assert manager.env["HYPERHIVE_AGENTS"] == launch(rig, "manager")["agents"] == str(folder)
     eventually(lambda: (folder / "alice/config/agent.toml").is_file())
-    assert rig.operate(Transient.DESTROYING, "alice").get(20).ok
+    assert rig.operate(Transient.DESTROYING, "alice").get(60).ok
     eventually(lambda: not (folder / "alice").exists())
 
 
@@ -484,7 +484,7 @@ def test_what_a_container_says_is_told_apart_from_what_the_one_before_it_said(tm
 def test_destroying_ends_what_was_asked_for_and_measures_what_is_kept(rig: Rig) -> None:
     rig.spawn("alice")
     waiting = submit(rig, "alice", commit(rig, "alice", OPUS))
-    assert rig.operate(Transient.DESTROYING, "alice").get(20).ok
+    assert rig.operate(Transient.DESTROYING, "alice").get(60).ok
     assert approval(rig, waiting.id).state is State.WITHDRAWN
     eventually(lambda: "withdrawn/1" in tags(rig, "alice"))
     (kept,) = rig.tree.board.snapshot.kept
@@ -494,7 +494,7 @@ def test_destroying_ends_what_was_asked_for_and_measures_what_is_kept(rig: Rig) 
 def test_destroying_with_purge_forgets_the_generations(rig: Rig) -> None:
     rig.spawn("alice")
     _deploy(rig, OPUS)
-    assert rig.operate(Transient.DESTROYING, "alice", purge=True).get(20).ok
+    assert rig.operate(Transient.DESTROYING, "alice", purge=True).get(60).ok
     assert rig.database.reader().generations.of("alice") == []
     rig.spawn("alice")
     assert rig.view("alice").generation == 1
@@ -504,11 +504,11 @@ def test_destroying_with_purge_forgets_the_generations(rig: Rig) -> None:
 def test_a_kept_agent_comes_back_as_it_was_deployed(rig: Rig) -> None:
     rig.spawn("alice")
     _deploy(rig, OPUS)
-    assert rig.operate(Transient.DESTROYING, "alice").get(20).ok
+    assert rig.operate(Transient.DESTROYING, "alice").get(60).ok
     eventually(lambda: rig.tree.roster.get("alice") is None)
     rig.spawn("alice")
     assert (rig.view("alice").model, rig.view("alice").generation) == ("opus", 3)
     accepted: Waiter[Accepted] = Waiter()
     rig.address("alice").tell(Operate(Transient.REBUILDING, "operator", generation=1, reply=accepted))
-    accepted.get(20)
+    accepted.get(60)
     eventually(lambda: rig.view("alice").generation == 1)

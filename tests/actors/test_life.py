@@ -41,14 +41,14 @@ def test_a_spawned_agent_is_told_and_runs(rig: Rig) -> None:
 
 def test_a_planned_stop_is_no_crash_and_stays(rig: Rig) -> None:
     rig.spawn("alice")
-    assert rig.operate(Transient.STOPPING, "alice").get(20).ok
+    assert rig.operate(Transient.STOPPING, "alice").get(60).ok
     assert rig.told("alice", *LIFE)[2:] == ["stopped"]
     rig.restart()
     eventually(lambda: rig.view("alice").container == "stopped")
     rig.flush()
     assert rig.told("alice", *LIFE)[2:] == ["stopped"]
     assert rig.view("alice").transient is None
-    assert rig.operate(Transient.STARTING, "alice").get(20).ok
+    assert rig.operate(Transient.STARTING, "alice").get(60).ok
     assert rig.told("alice", *LIFE)[2:] == ["stopped", "started"]
 
 
@@ -57,7 +57,7 @@ def test_an_operation_that_ends_the_container_tells_no_crash(rig: Rig, kind: Tra
     rig.spawn("alice")
     rig.config("alice", 'model = "opus"\n')
     first = rig.view("alice").pid
-    assert rig.operate(kind, "alice").get(20).ok
+    assert rig.operate(kind, "alice").get(60).ok
     assert "container_crash" not in rig.told("alice")
     assert rig.settled("alice").pid != first
 
@@ -90,7 +90,7 @@ def test_a_crash_is_told_once_and_started_again_with_growing_delay_until_it_is_q
         rig.operate(Transient.STARTING, "alice", by="manager")
     done: Waiter[object] = Waiter()
     rig.address("alice").tell(Resume(by="operator", done=done))
-    done.get(20)
+    done.get(60)
     rig.settled("alice")
     assert rig.view("alice").quarantined is None
 
@@ -100,7 +100,7 @@ def test_an_agent_that_is_never_restarted_stays_down_also_after_its_actor_or_the
 ) -> None:
     rig.spawn("alice")
     rig.config("alice", 'restart = "never"\n')
-    assert rig.operate(Transient.REBUILDING, "alice").get(20).ok
+    assert rig.operate(Transient.REBUILDING, "alice").get(60).ok
     rig.settled("alice")
     rig.runtime.crash("alice")
     eventually(lambda: rig.view("alice").container == "stopped")
@@ -131,7 +131,7 @@ def test_a_rebuild_whose_config_is_refused_leaves_the_container_alone(rig: Rig) 
     rig.spawn("alice")
     pid = rig.view("alice").pid
     rig.config("alice", "modle = 'opus'\n")
-    result = rig.operate(Transient.REBUILDING, "alice").get(20)
+    result = rig.operate(Transient.REBUILDING, "alice").get(60)
     assert (result.ok, result.note) == (False, "agent.toml: modle: unknown key.")
     assert rig.view("alice").pid == pid
     assert rig.told("alice", "rebuilt", "container_crash") == ["rebuilt"]
@@ -141,7 +141,7 @@ def test_a_rebuild_that_does_not_come_up_goes_back(rig: Rig) -> None:
     rig.spawn("alice")
     rig.config("alice", 'model = "opus"\n')
     rig.runtime.fail_next_start = "no such image"
-    result = rig.operate(Transient.REBUILDING, "alice").get(20)
+    result = rig.operate(Transient.REBUILDING, "alice").get(60)
     assert not result.ok
     assert result.note == "no such image; went back to generation 1"
     assert rig.settled("alice").revision == "stale"
@@ -156,8 +156,8 @@ def test_fifty_updates_at_once_are_one_rebuild_with_one_result(rig: Rig) -> None
     rig.runtime.hang_next = gate = threading.Event()
     waiting = [rig.operate(Transient.REBUILDING, "alice") for _ in range(50)]
     gate.set()
-    assert {waiter.get(20) for waiter in waiting} == {waiting[0].get(20)}
-    assert waiting[0].get(20).ok
+    assert {waiter.get(60) for waiter in waiting} == {waiting[0].get(60)}
+    assert waiting[0].get(60).ok
     assert rig.told("alice", "rebuilt") == ["rebuilt"]
     assert rig.settled("alice").model == "opus"
 
@@ -170,8 +170,8 @@ def test_an_update_to_a_newer_target_waits_for_the_one_under_way(rig: Rig) -> No
     rig.config("alice", 'model = "haiku"\n')
     second = rig.operate(Transient.REBUILDING, "alice")
     gate.set()
-    assert first.get(20).ok
-    assert second.get(20).ok
+    assert first.get(60).ok
+    assert second.get(60).ok
     assert rig.told("alice", "rebuilt") == ["rebuilt", "rebuilt"]
     assert rig.settled("alice").model == "haiku"
 
@@ -179,7 +179,7 @@ def test_an_update_to_a_newer_target_waits_for_the_one_under_way(rig: Rig) -> No
 def test_an_update_that_changes_nothing_restarts_nothing(rig: Rig) -> None:
     rig.spawn("alice")
     pid = rig.view("alice").pid
-    assert rig.operate(Transient.REBUILDING, "alice").get(20).note == "nothing to change"
+    assert rig.operate(Transient.REBUILDING, "alice").get(60).note == "nothing to change"
     assert rig.view("alice").pid == pid
 
 
@@ -189,12 +189,12 @@ def test_a_runtime_that_hangs_is_given_up_and_delays_nobody_else(rig: Rig) -> No
     rig.runtime.hang_next = gate = threading.Event()
     stop = rig.operate(Transient.STOPPING, "alice")
     eventually(lambda: rig.runtime.hang_next is None)
-    assert rig.operate(Transient.RESTARTING, "bob").get(20).ok
+    assert rig.operate(Transient.RESTARTING, "bob").get(60).ok
     paused: Waiter[Accepted] = Waiter()
     rig.address("alice").tell(Pause(paused))
-    paused.get(20)
+    paused.get(60)
     rig.watcher.advance(301)
-    result = stop.get(20)
+    result = stop.get(60)
     assert (result.ok, result.note) == (False, "no end after 300 s; given up")
     eventually(lambda: rig.view("alice").transient is None)
     gate.set()
@@ -205,12 +205,12 @@ def test_a_runtime_that_hangs_is_given_up_and_delays_nobody_else(rig: Rig) -> No
 def test_a_start_that_was_given_up_leaves_no_second_container(rig: Rig) -> None:
     others = set(threading.enumerate())
     rig.spawn("alice")
-    assert rig.operate(Transient.STOPPING, "alice").get(20).ok
+    assert rig.operate(Transient.STOPPING, "alice").get(60).ok
     rig.runtime.hang_next = gate = threading.Event()
     start = rig.operate(Transient.STARTING, "alice")
     eventually(lambda: rig.runtime.hang_next is None)
     rig.watcher.advance(301)
-    assert not start.get(20).ok
+    assert not start.get(60).ok
     gate.set()
     view = rig.comes_back("alice")  # after a backoff, if the late one was first and the next was refused
     eventually(lambda: not any(t.name == "job-starting" for t in set(threading.enumerate()) - others))
@@ -223,7 +223,7 @@ def test_a_stop_is_quick_while_a_runtime_hangs(rig: Rig) -> None:
     rig.operate(Transient.STOPPING, "alice")
     done = threading.Thread(target=rig.tree.stop)
     done.start()
-    done.join(20)
+    done.join(60)
     assert not done.is_alive()
     gate.set()
 
@@ -254,7 +254,7 @@ def test_a_container_that_ran_on_is_adopted_and_nothing_is_told(rig: Rig) -> Non
 def test_after_a_reboot_of_the_host_nothing_is_told_and_what_was_meant_to_run_is_started(rig: Rig) -> None:
     rig.spawn("alice")
     rig.spawn("bob")
-    assert rig.operate(Transient.STOPPING, "bob").get(20).ok
+    assert rig.operate(Transient.STOPPING, "bob").get(60).ok
     rig.down()
     rig.runtime.end_all()
     rig.boot = "another-boot"
@@ -268,7 +268,7 @@ def test_after_a_reboot_of_the_host_nothing_is_told_and_what_was_meant_to_run_is
 def test_destroying_what_crashed_sweeps_what_it_left(rig: Rig) -> None:
     rig.spawn("alice")
     rig.config("alice", 'restart = "never"\n')
-    rig.operate(Transient.REBUILDING, "alice").get(20)
+    rig.operate(Transient.REBUILDING, "alice").get(60)
     rig.runtime.crash("alice")
     eventually(lambda: rig.view("alice").container == "stopped")
     swept: list[str] = []
@@ -280,7 +280,7 @@ def test_destroying_what_crashed_sweeps_what_it_left(rig: Rig) -> None:
         real(folder, name)
 
     rig.runtime.sweep = sweep  # type: ignore[method-assign]
-    rig.operate(Transient.DESTROYING, "alice", purge=True).get(20)
+    rig.operate(Transient.DESTROYING, "alice", purge=True).get(60)
     assert swept == ["alice"]
 
 
@@ -326,9 +326,9 @@ def test_an_operation_that_the_daemon_died_in_is_finished_by_the_next(
 
 def test_a_destroyed_agent_is_gone_and_a_new_one_of_its_name_gets_an_actor_and_no_old_mail(rig: Rig) -> None:
     rig.spawn("alice")
-    rig.operate(Transient.STOPPING, "alice").get(20)
+    rig.operate(Transient.STOPPING, "alice").get(60)
     rig.send("operator", "alice", "old")
-    assert rig.operate(Transient.DESTROYING, "alice").get(20).ok
+    assert rig.operate(Transient.DESTROYING, "alice").get(60).ok
     rig.spawn("alice")
     assert rig.view("alice").inbox_depth == 0
     assert rig.harness("alice").work == []
@@ -369,13 +369,13 @@ def test_an_actor_that_keeps_failing_is_quarantined_and_only_the_operator_lifts_
     refused: Waiter[Accepted] = Waiter()
     rig.address("alice").tell(Operate(Transient.STOPPING, "manager", reply=refused))
     with pytest.raises(Refused, match="quarantined"):
-        refused.get(20)
+        refused.get(60)
     for _ in range(3):
         rig.send("operator", "alice")  # mail is kept, whoever cannot take it
     lifted: Waiter[bool] = Waiter()
     rig.tree.root.address.tell(Release("alice", lifted))
-    assert lifted.get(20)
-    assert rig.operate(Transient.STARTING, "alice").get(20).ok
+    assert lifted.get(60)
+    assert rig.operate(Transient.STARTING, "alice").get(60).ok
     eventually(lambda: rig.view("alice").quarantined is None)
     assert "container_crash" not in rig.told("alice")
 
@@ -413,7 +413,7 @@ def test_the_last_word_counts_when_a_start_is_asked_for_behind_a_stop_that_waits
     rig.operate(Transient.STOPPING, "alice")
     last = rig.operate(Transient.STARTING, "alice")
     gate.set()
-    assert last.get(20).ok
+    assert last.get(60).ok
     assert rig.settled("alice").container == "running"
     assert rig.told("alice", "stopped", "started")[-2:] == ["stopped", "started"]
 
@@ -431,7 +431,7 @@ def test_a_stop_that_was_accepted_behind_a_restart_is_not_forgotten_with(rig: Ri
         rig.crash_actor("alice")
     gate.set()
     if what == "its actor":
-        assert stopped.get(20).ok
+        assert stopped.get(60).ok
     eventually(lambda: (v := rig.view("alice")) and v.container == "stopped" and not v.transient)
     assert rig.told("alice", "stopped", "started", "container_crash")[-1] == "stopped"
     assert rig.record("alice").queued == ()
@@ -458,7 +458,7 @@ def test_what_was_refused_behind_a_restart_does_not_happen_after_it(rig: Rig) ->
     finally:
         rig.database.commit = commit  # type: ignore[method-assign]
     gate.set()
-    assert restarted.get(20).ok
+    assert restarted.get(60).ok
     with rig.busy("alice"):  # behind what it goes on with
         rig.flush()
     assert rig.record("alice").intended is Intended.RUNNING
@@ -473,14 +473,14 @@ def test_what_waits_behind_a_destroy_hears_that_the_agent_is_gone(rig: Rig) -> N
     destroyed = rig.operate(Transient.DESTROYING, "alice")
     behind = rig.operate(Transient.STARTING, "alice")
     gate.set()
-    assert destroyed.get(20).ok
+    assert destroyed.get(60).ok
     with pytest.raises(Gone, match="was destroyed"):
-        behind.get(20)
+        behind.get(60)
 
 
 def test_waiting_for_a_place_does_not_count_against_an_operations_deadline(rig: Rig) -> None:
     rig.spawn("alice")
-    assert rig.operate(Transient.STOPPING, "alice").get(20).ok
+    assert rig.operate(Transient.STOPPING, "alice").get(60).ok
     places = rig.tree._shared.operations.places
     for _ in range(4):
         places.acquire()
@@ -492,7 +492,7 @@ def test_waiting_for_a_place_does_not_count_against_an_operations_deadline(rig: 
     eventually(lambda: rig.runtime.hang_next is None)
     rig.watcher.advance(2)
     gate.set()
-    assert start.get(20).ok
+    assert start.get(60).ok
     for _ in range(3):
         places.release()
 
@@ -510,7 +510,7 @@ def test_an_operation_whose_end_its_actor_failed_on_is_not_waited_for(
         done(life, message)
 
     monkeypatch.setattr(Lifecycle, "done", failing)
-    assert rig.operate(Transient.STOPPING, "alice").get(20).ok
+    assert rig.operate(Transient.STOPPING, "alice").get(60).ok
     assert rig.told("alice", "stopped", "agent_recovered") == ["agent_recovered", "stopped"]
 
 
@@ -549,7 +549,7 @@ def test_an_actor_that_begins_without_descriptors_waits_for_them_and_tells_nothi
     with monkeypatch.context() as patch:
         patch.setattr(proc, "stat", refuse)
         rig.crash_actor("alice")
-        assert asked.wait(20)
+        assert asked.wait(60)
         eventually(lambda: AGAIN in rig.watcher.waits())
     rig.watcher.advance(AGAIN)
     eventually(lambda: "agent_recovered" in rig.told("alice"))

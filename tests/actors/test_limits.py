@@ -22,7 +22,7 @@ from tests.waiting import eventually
 def asks(rig: Rig, question: str = "Which?", options: tuple[str, ...] = ()) -> Any:
     reply: Waiter[Any] = Waiter()
     rig.tree.services.gatekeeper.tell(Ask("manager", question, options, False, None, reply))
-    return reply.get(20)
+    return reply.get(60)
 
 
 def test_a_full_inbox_takes_nothing_until_it_is_read(rig: Rig) -> None:
@@ -49,7 +49,7 @@ def test_only_so_many_calls_wait_on_one_inbox(rig: Rig) -> None:
     eventually(lambda: len(rig.tree.room.waiting.get("operator", ())) == MAX_WAITERS)
     rig.tree.services.broker.tell(Recv(-1000, "operator", 1, 100.0, waits))
     with pytest.raises(Refused, match=f"{MAX_WAITERS} calls already wait on this inbox; end one first"):
-        waits.get(20)
+        waits.get(60)
 
 
 def test_an_agent_has_so_many_open_questions(rig: Rig) -> None:
@@ -60,7 +60,7 @@ def test_an_agent_has_so_many_open_questions(rig: Rig) -> None:
         asks(rig)
     closed: Waiter[Any] = Waiter()
     rig.tree.services.gatekeeper.tell(Close(first.id, "this", "operator", closed))
-    closed.get(20)
+    closed.get(60)
     asks(rig)
 
 
@@ -83,7 +83,7 @@ def test_a_hive_holds_so_many_agents(rig: Rig, monkeypatch: pytest.MonkeyPatch) 
     reply: Waiter[Any] = Waiter()
     rig.tree.spawn("bob", by="operator", reply=reply)
     with pytest.raises(Refused, match="A hive holds 2 agents at most; destroy one first") as refusal:
-        reply.get(20)
+        reply.get(60)
     assert refusal.value.code == "too-many-agents"
 
 

@@ -19,7 +19,7 @@ def alice(rig: Rig) -> Rig:
     """A hive with an agent that has an MCP server of its own."""
     rig.spawn("alice")
     rig.config("alice", CONFIG)
-    assert rig.operate(Transient.REBUILDING, "alice").get(20).ok
+    assert rig.operate(Transient.REBUILDING, "alice").get(60).ok
     return rig
 
 

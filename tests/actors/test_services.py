@@ -34,7 +34,7 @@ def ask(rig: Rig, ttl: float | None = None, question: str = "Which?") -> Any:
 def _gate(rig: Rig, make: Any) -> Any:
     reply: Waiter[Any] = Waiter()
     rig.tree.services.gatekeeper.tell(make(reply))
-    return reply.get(20)
+    return reply.get(60)
 
 
 def test_writes_that_wait_together_are_one_commit_and_one_that_fails_fails_alone(rig: Rig) -> None:
@@ -46,7 +46,7 @@ def test_writes_that_wait_together_are_one_commit_and_one_that_fails_fails_alone
         gate.wait(60)
 
     rig.tree.services.store.tell(Write(hold))
-    assert held.wait(20)
+    assert held.wait(60)
     before, replies = store.commits, [Waiter[int]() for _ in range(100)]
     for number, reply in enumerate(replies):
 
@@ -63,9 +63,9 @@ def test_writes_that_wait_together_are_one_commit_and_one_that_fails_fails_alone
     for number, reply in enumerate(replies):
         if number in (50, 51):
             with pytest.raises((Refused, ZeroDivisionError)):
-                reply.get(20)
+                reply.get(60)
         else:
-            assert reply.get(20) == number
+            assert reply.get(60) == number
     assert store.commits - before <= 2
     paused = rig.database.reader().events.after(0, 1000, frozenset({"paused"}))
     assert [event.agent for event in paused] == [f"n{n}" for n in range(100) if n not in (50, 51)]
@@ -158,7 +158,7 @@ def test_who_waits_is_served_in_the_senders_own_commit(rig: Rig) -> None:
     eventually(lambda: rig.tree.room.waiting.get("alice"))
     commits = rig.tree.services.store.actor.commits  # type: ignore[union-attr]
     rig.send("operator", "alice", "quick")
-    assert [m.body for m in taken.get(20)] == ["quick"]
+    assert [m.body for m in taken.get(60)] == ["quick"]
     assert rig.tree.services.store.actor.commits == commits + 1  # type: ignore[union-attr]
     assert not rig.tree.room.serving
 
@@ -169,7 +169,7 @@ def test_two_hundred_senders_at_once_are_all_served(rig: Rig) -> None:
     replies = [Waiter[Message]() for _ in range(200)]
     for number, reply in enumerate(replies):
         rig.tree.services.broker.tell(Send("operator", "alice", f"{number}", reply))
-    assert [reply.get(20).body for reply in replies] == [str(number) for number in range(200)]
+    assert [reply.get(60).body for reply in replies] == [str(number) for number in range(200)]
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_an_agent_whose_end_the_hub_failed_on_is_shown_no_more(
         publish(events, parts)
 
     monkeypatch.setattr(hub, "_publish", failing)
-    assert rig.operate(Transient.DESTROYING, "alice").get(20).ok
+    assert rig.operate(Transient.DESTROYING, "alice").get(60).ok
     eventually(lambda: rig.tree.services.hub.actor not in (hub, None))
     eventually(lambda: rig.tree.board.agent("alice") is None)
     assert rig.told("alice")[-2:] == ["destroyed", "transient_cleared"]
@@ -222,7 +222,7 @@ def test_an_agent_that_shows_itself_while_its_end_is_being_recorded_is_no_ghost(
         core.show()  # as when its harness hangs up in this moment
 
     monkeypatch.setattr(core, "remove", removing)
-    assert rig.operate(Transient.DESTROYING, "alice").get(20).ok
+    assert rig.operate(Transient.DESTROYING, "alice").get(60).ok
     rig.flush()
     assert rig.tree.board.agent("alice") is None
 
@@ -300,6 +300,6 @@ def test_what_a_destroyed_agent_asked_waits_no_longer(rig: Rig) -> None:
     rig.spawn("alice")
     asked = _gate(rig, lambda reply: Ask("alice", "Shall I?", (), False, None, reply))
     assert [view.id for view in rig.tree.board.snapshot.questions] == [asked.id]
-    assert rig.operate(Transient.DESTROYING, "alice").get(20).ok
+    assert rig.operate(Transient.DESTROYING, "alice").get(60).ok
     assert rig.tree.board.snapshot.questions == ()
     assert rig.told("alice", "question_answered") == ["question_answered"]

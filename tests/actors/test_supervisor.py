@@ -120,13 +120,13 @@ class Nursery:
     def ask(self, post: Post, what: Callable[[], object]) -> Any:
         reply: Waiter[Any] = Waiter()
         post.address.tell(Do(what, reply))
-        return reply.get(20)
+        return reply.get(60)
 
     def supervised(self) -> None:
         """Return when the supervisor has dealt with what it was told."""
         reply: Waiter[None] = Waiter()
         self.root.address.tell(Remove("#nobody", reply=reply))
-        reply.get(20)
+        reply.get(60)
 
 
 @pytest.fixture(params=["threads", "crew"])
@@ -224,7 +224,7 @@ def test_backoff_doubles_and_the_fifth_failure_in_a_minute_quarantines_until_it_
     assert post.address.actor is None
     lifted: Waiter[bool] = Waiter()
     nursery.root.address.tell(Release("child", lifted))
-    assert lifted.get(20)
+    assert lifted.get(60)
     assert nursery.ask(post, lambda: "back") == "back"
     assert post.address.depth == 0
 
@@ -331,7 +331,7 @@ def test_what_an_actor_that_hangs_still_takes_is_not_waited_for(nursery: Nursery
     child, gate, held = nursery.made[0], threading.Event(), threading.Event()
     post.address.tell(Tell(held.set))
     post.address.tell(Tell(lambda: gate.wait(60)))
-    assert held.wait(20)
+    assert held.wait(60)
     for number in range(100):
         post.address.tell(Tell(lambda n=number: seen.append(n)))  # type: ignore[misc]  # n is bound
     taking = threading.Thread(target=lambda: [child.actor_inbox.take() for _ in range(50)], daemon=True)
@@ -339,7 +339,7 @@ def test_what_an_actor_that_hangs_still_takes_is_not_waited_for(nursery: Nursery
     detached = threading.Thread(target=post.address.detach, args=(child,), daemon=True)
     detached.start()
     for thread in (taking, detached):
-        thread.join(20)
+        thread.join(60)
         assert not thread.is_alive()
     assert child.actor_inbox.empty()
     assert post.address.depth >= 50
@@ -354,7 +354,7 @@ def test_who_asks_an_actor_that_is_removed_meanwhile_hears_that_it_is_gone(nurse
     post.address.tell(Do(lambda: None, late))
     nursery.root.address.tell(Remove("child"))
     with pytest.raises(Gone, match="gone"):
-        late.get(20)
+        late.get(60)
     gate.set()
 
 

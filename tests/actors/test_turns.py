@@ -189,7 +189,7 @@ def test_a_login_that_is_no_file_of_a_login_is_none(rig: Rig, hostile: object) -
 def test_a_changed_config_or_a_newer_hyperhive_makes_stale_once_and_a_rebuild_current(alice: Rig) -> None:
     alice.config("alice", 'model = "opus"\n')
     eventually(lambda: alice.view("alice").revision == "stale")  # by the file watch: no tick was due
-    assert alice.operate(Transient.REBUILDING, "alice").get(20).ok
+    assert alice.operate(Transient.REBUILDING, "alice").get(60).ok
     assert alice.settled("alice").revision == "up-to-date"
     alice.down()
     alice.own = "2.0+bbbb"
@@ -202,7 +202,7 @@ def test_a_paused_agent_takes_no_mail_until_it_is_resumed(alice: Rig) -> None:
     for _ in range(2):
         paused: Waiter[object] = Waiter()
         alice.address("alice").tell(Pause(paused))
-        paused.get(20)
+        paused.get(60)
     alice.send("operator", "alice")
     alice.watcher.advance(30)
     alice.flush()
@@ -227,7 +227,7 @@ def test_a_planned_stop_in_a_turn_costs_its_message_no_attempt(alice: Rig) -> No
     alice.send("operator", "alice", "work")
     for start in range(MAX_ATTEMPTS + 1):
         alice.harness("alice").next_work()
-        assert alice.operate(Transient.RESTARTING, "alice").get(20).ok, start
+        assert alice.operate(Transient.RESTARTING, "alice").get(60).ok, start
         alice.settled("alice")
     assert alice.harness("alice").next_work().messages[0].body == "work"
 
@@ -288,7 +288,7 @@ def test_what_an_agent_takes_in_a_turn_is_put_back_with_it(alice: Rig) -> None:
     alice.send("operator", "alice", "second")
     taken: Waiter[object] = Waiter()
     alice.tree.services.broker.tell(Recv(next(alice.tree.room.tokens), "alice", 5, 0.0, taken))
-    assert len(taken.get(20)) == 1  # type: ignore[arg-type]  # a tuple of messages
+    assert len(taken.get(60)) == 1  # type: ignore[arg-type]  # a tuple of messages
     harness.over(Outcome.FAILED)
     eventually(lambda: "turn_ended" in alice.told("alice"))
     alice.watcher.advance(6)

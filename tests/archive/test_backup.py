@@ -329,7 +329,7 @@ def test_every_message_that_was_acknowledged_before_a_backup_began_is_in_it(
         finally:
             stop.set()
             for thread in threads:
-                thread.join(20)
+                thread.join(60)
     finally:
         rig.down()
         rig.runtime.end_all()

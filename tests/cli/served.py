@@ -53,7 +53,7 @@ class Server:
 
     def __exit__(self, *_: object) -> None:
         self._server.should_exit = True
-        self._thread.join(20)
+        self._thread.join(60)
         assert not self._thread.is_alive()
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -98,7 +98,7 @@ class ServedHive:
                 done.set_result(None)
 
         self._loop.call_soon_threadsafe(there)
-        done.result(20)
+        done.result(60)
 
     def run(self, work: Callable[[FakeHive], Coroutine[Any, Any, T]]) -> T:
         """Ask something of the hive, on its thread, and wait for the answer."""

@@ -1,6 +1,7 @@
 """Commands that need this machine: up, login, shell, open, completion."""
 
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -85,6 +86,22 @@ def test_a_login_that_nobody_sees_does_not_wait_for_ever(
     monkeypatch.setattr(credentials, "UNATTENDED", 0.2)
     said = type_("login", "alice")
     assert (said.code, "run this in a terminal" in said.err) == (1, True)
+    assert not (tmp_path / ".credentials.json").exists()
+
+
+def test_a_login_whose_terminal_is_closed_leaves_no_credentials_behind(
+    served: ServedHive, type_: Type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "claude").write_text(
+        '#!/bin/sh\necho token > "$CLAUDE_CONFIG_DIR/.credentials.json"\nkill -HUP $PPID\nexec sleep 600\n'
+    )
+    (tmp_path / "claude").chmod(0o755)
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    with pytest.raises(SystemExit) as caught:
+        type_("login", "alice")
+    assert caught.value.code == 128 + signal.SIGHUP
+    assert list((tmp_path / "temporary").iterdir()) == []
     assert not (tmp_path / ".credentials.json").exists()
 
 

@@ -35,7 +35,7 @@ class Speaker:
         """End the connection and the listener."""
         self._hang_up.set()
         if self._thread is not None:
-            self._thread.join(20)
+            self._thread.join(60)
         self._listener.close()
 
     def _serve(self, answer: bytes, hold: bool) -> None:
@@ -44,7 +44,7 @@ class Speaker:
             self.heard = connection.recv(65_536)
             connection.sendall(answer)
             if hold:
-                self._hang_up.wait(20)
+                self._hang_up.wait(60)
 
 
 @pytest.fixture

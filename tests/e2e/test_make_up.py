@@ -91,4 +91,4 @@ def test_one_command_leads_from_a_clone_to_the_managers_report(cloned: Cloned) -
     cloned.shows("alice", ready=True)
     assert cloned.leader("alice") == leader
     cloned.cli("stop", "--all")
-    eventually(lambda: not leader.alive, 20)
+    eventually(lambda: not leader.alive, 60)

@@ -43,7 +43,7 @@ def test_it_answers_soon_after_its_start(real: RealHive) -> None:
         except httpx.TransportError:
             return False
 
-    eventually(answers, 20)
+    eventually(answers, 60)
     assert httpx.get(f"http://127.0.0.1:{port}/", trust_env=False).headers["location"].startswith("/login")
 
 
@@ -181,11 +181,11 @@ def test_it_ends_at_once_with_open_streams_and_its_agents_run_on(real: RealHive)
     readers = [threading.Thread(target=read, args=(path,)) for path in _STREAMS]
     for reader in readers:
         reader.start()
-    eventually(lambda: "hyperhive_http_streams 3" in real.http.get("/metrics").text, 20)
+    eventually(lambda: "hyperhive_http_streams 3" in real.http.get("/metrics").text, 60)
     real.down()
     assert "graceful shutdown exceeded" not in real.complaints()  # as it says when it waited for readers
     for reader in readers:
-        reader.join(20)
+        reader.join(60)
         assert not reader.is_alive()
     assert leader.alive
     assert "Traceback" not in real.complaints()
@@ -203,11 +203,11 @@ def messages_api() -> Iterator[str]:
     thread.start()
     api = Rehearsal(scenario=load(SCENARIO), keys=lambda key: "manager" if key == "sk-live" else None)
     try:
-        yield asyncio.run_coroutine_threadsafe(api.start(), loop).result(20)
+        yield asyncio.run_coroutine_threadsafe(api.start(), loop).result(60)
     finally:
-        asyncio.run_coroutine_threadsafe(api.stop(), loop).result(20)
+        asyncio.run_coroutine_threadsafe(api.stop(), loop).result(60)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(20)
+        thread.join(60)
         loop.close()
 
 

@@ -103,7 +103,7 @@ class Rig:
 
     async def connected(self) -> None:
         """Wait until a harness said hello."""
-        await eventually_async(lambda: self.hive.session is not None, 20)
+        await eventually_async(lambda: self.hive.session is not None, 60)
 
     async def ended(self, turn: int, deadline: float = 30) -> None:
         """Wait until ``turn`` is over."""

@@ -158,7 +158,7 @@ async def test_an_older_claude_code_works_alike(tmp_path: Path) -> None:
             assert over is not None and over.outcome is outcome, over
         assert r.mcp.calls == ["whoami"]
         r.hive.work(4, "hi")
-        await eventually_async(lambda: len(r.api.requests) == 6, 20)
+        await eventually_async(lambda: len(r.api.requests) == 6, 60)
         r.hive.tell(Interrupt(turn=4))
         await r.ended(4)
         over = r.host.over(4)

@@ -121,7 +121,7 @@ async def bench(folder: Path, *turns: list[Any], **settings: Any) -> AsyncIterat
         yield made
     finally:
         made.loop.end()
-        await asyncio.wait_for(task, 20)
+        await asyncio.wait_for(task, 60)
 
 
 @pytest.fixture(autouse=True)
@@ -141,7 +141,7 @@ async def test_a_turn_that_is_done_is_told_with_session_and_usage(tmp_path: Path
 async def test_turns_share_a_process_that_is_let_go_when_idle(tmp_path: Path) -> None:
     async with bench(tmp_path, warm=0.05) as b:
         await b.turn(1)
-        await asyncio.wait_for(b.script.closed.wait(), 20)
+        await asyncio.wait_for(b.script.closed.wait(), 60)
         await b.turn(2)
         assert [session for session, _ in b.script.starts] == [None, "s1"]
 
@@ -297,7 +297,7 @@ async def test_a_host_that_comes_back_brings_its_tools_with_it(tmp_path: Path) -
         b.loop.receive(work(1, "hi"))
         await b.script.asked.wait()
         b.welcome(turn=1)
-        await asyncio.wait_for(b.script.reconnected.wait(), 20)
+        await asyncio.wait_for(b.script.reconnected.wait(), 60)
 
 
 async def test_states_are_told_when_they_change(tmp_path: Path) -> None:

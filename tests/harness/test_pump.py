@@ -38,7 +38,7 @@ async def test_bytes_pass_both_ways_unchanged_and_the_end_of_one_side_is_the_end
     server = await asyncio.start_unix_server(echo, tmp_path / "s")
     blob = os.urandom(3_000_000)
     async with pump(tmp_path / "s") as process:
-        out, err = await asyncio.wait_for(process.communicate(blob), 20)
+        out, err = await asyncio.wait_for(process.communicate(blob), 60)
         assert (out, err, process.returncode) == (blob + b"bye", b"", 0)
     server.close()
 

@@ -20,12 +20,12 @@ async def test_a_turn_goes_on_while_the_host_is_away_and_is_told_once_when_it_is
         r.api.script = [Use("Bash", {"command": wait}), Say("done")]
         await r.start()
         r.hive.work(1, "hi")
-        await eventually_async(lambda: r.host.said("tool_use"), 20)
+        await eventually_async(lambda: r.host.said("tool_use"), 60)
         r.api.arrived.clear()
         await r.down()
         gate.touch()
         await r.api.arrived.wait()
-        await eventually_async(lambda: "turn 1 ended" in (tmp_path / "log").read_text(), 20)
+        await eventually_async(lambda: "turn 1 ended" in (tmp_path / "log").read_text(), 60)
         await r.up()
         await r.ended(1)
         overs = [report for report in r.host.reports if isinstance(report, TurnOver)]
@@ -45,7 +45,7 @@ async def test_the_hives_tools_work_again_in_the_same_turn_after_the_host_was_aw
         ]
         await r.start()
         r.hive.work(1, "hi")
-        await eventually_async(lambda: len(r.host.said("tool_use")) == 2, 20)
+        await eventually_async(lambda: len(r.host.said("tool_use")) == 2, 60)
         assert r.mcp.connections == 1
         await r.down()
         await r.up()
@@ -63,7 +63,7 @@ async def test_the_session_is_compacted_when_the_host_says_so(tmp_path: Path) ->
         r.hive.work(1, "hi")
         await r.ended(1)
         r.hive.tell(Compact())
-        await eventually_async(lambda: r.host.states() == ["compacting", "idle"], 20)
+        await eventually_async(lambda: r.host.states() == ["compacting", "idle"], 60)
         await eventually_async(lambda: r.host.said("compact"))
         assert r.host.troubles() == []
         r.hive.work(2, "again")

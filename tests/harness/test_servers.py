@@ -37,7 +37,7 @@ class Watched:
         self.watch.look(claude)
         task = self.watch._task
         assert task is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await task
 
 

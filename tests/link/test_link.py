@@ -36,13 +36,13 @@ class Talker:
             self.writer.write(raw)
 
     async def hear(self) -> dict[str, Any]:
-        line = await asyncio.wait_for(self.reader.readline(), 20)
+        line = await asyncio.wait_for(self.reader.readline(), 60)
         return json.loads(line) if line else {}
 
     async def cut_off(self) -> None:
         """Wait until the host closes the connection."""
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while await self.reader.read(65536):
                     pass
         except ConnectionError:

@@ -66,14 +66,14 @@ class Line:
         self.writer.write(line + b"\n")
 
     async def hear(self) -> dict[str, Any]:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             line = await self.reader.readline()
         assert line, "the connection was closed"
         heard: dict[str, Any] = json.loads(line)
         return heard
 
     async def closed(self) -> bool:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             try:
                 return await self.reader.read() == b""
             except ConnectionError:

@@ -38,7 +38,7 @@ class Ears:
             self.heard.put_nowait(str(message.params.uri))
 
     async def next(self) -> str:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return await self.heard.get()
 
 
@@ -108,7 +108,7 @@ async def test_subscribers_are_told_of_changes(
             async with client.listen(resource_subscriptions=["hive://agents/bob"]) as changes:
                 hive.replace(agent_view("alice", paused=True))
                 hive.replace(agent_view("bob", paused=True))
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     assert (await anext(changes)).uri == "hive://agents/bob"  # type: ignore[union-attr]
         assert (await read(client, "hive://agents/bob"))["paused"] is (mode == "auto")
 
@@ -121,11 +121,11 @@ async def test_a_burst_of_changes_is_told_once(hive: FakeHive) -> None:
     ):
         for n in range(100):
             hive.replace(agent_view("bob", inbox_depth=n))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             heard = [(await anext(told)).uri for _ in watched]  # type: ignore[union-attr]
         assert sorted(heard) == sorted(watched)
         hive.replace(agent_view("alice", inbox_depth=1))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             assert {(await anext(told)).uri for _ in range(2)} == {"hive://agents", "hive://events"}  # type: ignore[union-attr]
 
 
@@ -137,7 +137,7 @@ async def test_an_agent_is_not_told_of_others(hive: FakeHive) -> None:
     ):
         hive.replace(agent_view("bob", paused=True))
         hive.replace(agent_view("alice", paused=True))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             assert (await anext(told)).uri == "hive://agents/alice"  # type: ignore[union-attr]
 
 

@@ -36,7 +36,7 @@ async def served(running: RunningHive) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(base_url=url, timeout=60) as client:
         yield client
     server.should_exit = True
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await task
 
 

@@ -61,7 +61,7 @@ async def test_an_odd_string_leaves_stream_state_and_pages_whole(hive: Running, 
     raw = b"".join([await anext(stream), await anext(stream)])
     await asyncio.to_thread(show, rig, odd)
     while b"event: rebuilt" not in raw:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             raw += await anext(stream)
     await stream.aclose()  # type: ignore[attr-defined]
     told = parsed(raw)

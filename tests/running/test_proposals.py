@@ -144,12 +144,12 @@ async def test_a_build_is_followed_to_its_end(hive: Running) -> None:
         return [line async for line in running.follow_build("alice")]
 
     # Asked for at once, before it has begun: the log of the build before is not its.
-    lines = await asyncio.wait_for(follow(), 20)
+    lines = await asyncio.wait_for(follow(), 60)
     assert "rendering" in "".join(lines)
     assert "] done" in lines[-1]
     assert lines == (await running.build_log("alice")).splitlines()
     await _runs(rig, "alice", 2)
-    again = await asyncio.wait_for(follow(), 20)
+    again = await asyncio.wait_for(follow(), 60)
     assert again == lines, "one that has ended is told whole, and that is all"
     with pytest.raises(Unknown):
         await running.build_log("ghost")

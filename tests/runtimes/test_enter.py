@@ -84,7 +84,7 @@ def test_the_callers_terminal_is_not_to_be_had_inside(walled: Lab, desks: list[D
 
     eventually(lambda: desk.shows("end"))
     assert not desk.shows(f"has {own.st_dev}:{own.st_ino}.")
-    assert desk.process.wait(20) == 0
+    assert desk.process.wait(60) == 0
 
 
 @pytest.mark.skipif(
@@ -98,7 +98,7 @@ def test_what_is_inside_cannot_type_for_the_caller(walled: Lab, desks: list[Desk
     desks.append(desk)
 
     eventually(lambda: desk.shows("tried"))
-    desk.process.wait(20)
+    desk.process.wait(60)
     waiting = fcntl.ioctl(desk.terminal, termios.FIONREAD, bytes(4))
     assert struct.unpack("i", waiting) == (0,)
 
@@ -117,7 +117,7 @@ def test_a_shell_inside_works_as_on_the_callers_terminal(walled: Lab, desks: lis
     desk.types(b"\x03")
     desk.types(b"echo a$((1+1))b; exit 7\r")
     eventually(lambda: desk.shows("a2b"))
-    assert desk.process.wait(20) == 7
+    assert desk.process.wait(60) == 7
     assert termios.tcgetattr(desk.terminal) == desk.before
 
 
@@ -127,7 +127,7 @@ def test_it_ends_with_its_command_whatever_that_left_running(walled: Lab, desks:
     desk = Desk(walled.runtime.enter(handle, ("/bin/sh", "-c", script)))
     desks.append(desk)
 
-    assert desk.process.wait(20) == 3
+    assert desk.process.wait(60) == 3
     eventually(lambda: desk.shows("left"))
 
 

@@ -304,7 +304,7 @@ def test_one_whose_start_was_cut_short_before_its_status_is_found_by_its_mark(re
 def test_a_command_can_be_run_inside(real: Lab) -> None:
     handle = real.start(real.spec(IDLE))
     command = real.runtime.enter(handle, ("/bin/sh", "-c", "pwd; touch from-outside; exit 5"))
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
     assert done.returncode == 5, done.stderr
     assert done.stdout.strip() == str(real.runtime.inside(real.binds, real.state))

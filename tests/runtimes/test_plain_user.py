@@ -56,7 +56,7 @@ def test_a_plain_user_starts_finds_enters_and_stops(name: str, open_folder: Path
         assert runtime.find(spec.folder, None) == handle
         (spec.folder / "kept").rename(spec.folder / "status")
         command = runtime.enter(handle, ("/bin/sh", "-c", "touch entered; exit 4"))
-        assert subprocess.run(command, timeout=20, check=False).returncode == 4
+        assert subprocess.run(command, timeout=60, check=False).returncode == 4
         assert (lab.state / "entered").stat().st_uid == NOBODY
         runtime.stop(handle, grace=5)
         assert not runtime.alive(handle)
@@ -81,7 +81,7 @@ def test_a_plain_users_agent_does_not_reach_that_users_files(open_folder: Path) 
         assert "secret" not in lab.log(spec)
         assert lab.log(spec).count("No such file") == 4
         command = runtime.enter(handle, ("/bin/sh", "-c", f"test -e {token} || unshare -Ur true || exit 9"))
-        assert subprocess.run(command, timeout=20, check=False).returncode == 9
+        assert subprocess.run(command, timeout=60, check=False).returncode == 9
         runtime.stop(handle, grace=5)
         lab.close()
 
@@ -106,12 +106,12 @@ def test_a_plain_users_container_is_shown_folders_while_it_runs(name: str, open_
         runtime.share(spec.folder, handle, binds)
         script = f"echo x > {place}/bob/config/mine; touch {place}/bob/applied/x || touch {place}/x || exit 7"
         command = runtime.enter(handle, ("/bin/sh", "-c", script))
-        done = subprocess.run(command, capture_output=True, timeout=20, check=False)
+        done = subprocess.run(command, capture_output=True, timeout=60, check=False)
         assert done.returncode == (7 if runtime.confined else 0), done.stderr
         assert (lab.root / "config" / "mine").stat().st_uid == NOBODY
         runtime.share(spec.folder, handle, ())
         command = runtime.enter(handle, ("/bin/sh", "-c", f"ls -A {place}"))
-        assert subprocess.run(command, capture_output=True, timeout=20, check=True).stdout == b""
+        assert subprocess.run(command, capture_output=True, timeout=60, check=True).stdout == b""
         runtime.stop(handle, grace=5)
         lab.close()
 
@@ -140,7 +140,7 @@ def test_a_plain_users_containers_have_each_their_own_number_of_tasks(open_folde
         ]
         handles = [lab.start(spec) for spec in specs]
         for spec in specs:
-            eventually(partial(_says, lab, spec, "had"), 20)
+            eventually(partial(_says, lab, spec, "had"), 60)
             assert lab.log(spec).split() == ["refused", "11", "had", "30"]
         for handle in handles:
             runtime.stop(handle, grace=0)

@@ -34,7 +34,7 @@ def test_a_zombie_is_not_alive(child: subprocess.Popen[bytes]) -> None:
     ticks = _ticks(child.pid)
     child.kill()
 
-    assert proc.wait_end(child.pid, ticks, timeout=20)
+    assert proc.wait_end(child.pid, ticks, timeout=60)
     found = proc.stat(child.pid)
     assert found is not None
     assert found.state == "Z"
@@ -51,7 +51,7 @@ def test_a_signal_reaches_only_the_process_that_is_meant(child: subprocess.Popen
     assert not proc.send(child.pid, ticks + 1, signal.SIGKILL)
     assert proc.is_alive(child.pid, ticks)
     assert proc.send(child.pid, ticks, signal.SIGKILL)
-    assert proc.wait_end(child.pid, ticks, timeout=20)
+    assert proc.wait_end(child.pid, ticks, timeout=60)
 
 
 def test_a_command_with_brackets_and_blanks_in_its_name_is_read() -> None:

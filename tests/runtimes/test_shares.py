@@ -92,7 +92,7 @@ def test_it_can_write_where_it_may_and_change_nothing_else(walled: Lab) -> None:
     wait = "import os, time\nwhile not os.path.exists('/agents/bob/applied'): time.sleep(0.02)\n"
     spec = walled.python(wait + _ATTEMPTS)
     _shown(walled, spec)
-    eventually((walled.state / "found").exists, 20)
+    eventually((walled.state / "found").exists, 60)
     found: dict[str, str] = json.loads((walled.state / "found").read_text())
 
     done = {what for what, result in found.items() if result == "DONE"}

@@ -190,7 +190,7 @@ def test_who_enters_has_no_rights_either_and_a_clean_environment(
     handle = walled.start(walled.spec(IDLE, env={"TOKEN": "x"}))
     script = "id -u; grep -E 'Cap(Prm|Eff|Bnd)|NoNew' /proc/self/status; env; ls /proc/$$/fd | wc -l"
     done = subprocess.run(
-        walled.runtime.enter(handle, ("/bin/sh", "-c", script)), capture_output=True, text=True, timeout=20
+        walled.runtime.enter(handle, ("/bin/sh", "-c", script)), capture_output=True, text=True, timeout=60
     )
 
     assert done.stdout.startswith("1000\n"), done.stderr
@@ -204,7 +204,7 @@ def test_who_enters_has_no_rights_either_and_a_clean_environment(
 def test_entering_what_has_ended_is_told(walled: Lab) -> None:
     handle = walled.start(walled.spec(IDLE))
     command = walled.runtime.enter(replace(handle, start_ticks=handle.start_ticks + 1), ("true",))
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
 
     assert done.returncode == 127
     assert "has ended" in done.stderr

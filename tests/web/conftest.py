@@ -107,14 +107,14 @@ class Served:
         return f"http://127.0.0.1:{self.port}"
 
     def client(self, **headers: str) -> httpx.AsyncClient:
-        return httpx.AsyncClient(base_url=self.url, headers=BEARER | headers, timeout=20)
+        return httpx.AsyncClient(base_url=self.url, headers=BEARER | headers, timeout=60)
 
     async def raw(self, request: bytes) -> bytes:
         """The whole answer to bytes on a connection of their own."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
             writer.write(request)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 return await reader.read()
         finally:
             writer.close()
@@ -143,7 +143,7 @@ async def serving(
         yield Served(hive, security, streams, server, task, port)
     finally:
         server.should_exit = True
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await task
         bound.close()
 

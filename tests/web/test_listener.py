@@ -39,7 +39,7 @@ async def test_who_comes_when_no_descriptor_is_free_waits_and_is_served_when_one
 
 
 async def _health(url: str) -> int:
-    async with httpx.AsyncClient(timeout=20) as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         return (await client.get(f"{url}/healthz")).status_code
 
 

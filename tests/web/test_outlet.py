@@ -35,7 +35,7 @@ class Reader:
 
     async def more(self) -> bytes:
         """The next bytes; none at the end."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             data = await self._reader.read(65536)
         self.got += data
         until = self.got.rfind(b"\n") + 1
@@ -305,7 +305,7 @@ async def test_a_server_that_stops_ends_all_at_once_and_waits_for_no_reader(
         await live(hive, 55)
         served.server.config.timeout_graceful_shutdown = 600  # nobody waits for it
         served.server.should_exit = True
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await served.task
         assert hive.broadcast.readers == 0
         for reader in awake:
@@ -333,13 +333,13 @@ async def test_a_session_lives_by_its_stream_and_takes_it_along(hive: LiveHive) 
                     await anext(lines)
             assert served.streams.count == 2
             clock.now += ABSOLUTE
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 assert [line async for line in lines if not line.startswith(":") and line] == []
         await browser.get(served.security.entry_link())
         async with browser.stream("GET", "/api/events") as answer:
             await live(hive, 2)
             assert (await browser.post("/logout")).status_code == 303
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await answer.aread()
         last = publish(hive, 1)
         await other.until(last)
@@ -360,7 +360,7 @@ async def test_a_unix_socket_streams_the_same_way(hive: LiveHive, tmp_path: Path
     server.should_exit = True
     await reader.rest()
     assert reader.got.endswith(END)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await task
     reader.writer.close()
     bound.close()
@@ -387,6 +387,6 @@ async def test_a_server_that_hands_nothing_over_streams_all_the_same(hive: LiveH
     last = publish(hive, 2)
     await eventually_async(lambda: b"id: %d\n" % last in b"".join(sent))
     leave.set()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await task
     assert served.streams.count == 0

@@ -144,7 +144,7 @@ async def _command_line(hive: FakeHive, path: Path) -> AsyncIterator[None]:
             yield
         finally:
             server.should_exit = True
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await task
 
 
@@ -169,6 +169,12 @@ class _Hasty(BoundedProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.timeout_keep_alive = 1
+
+
+class _Patient(BoundedProtocol):
+    """Waits for the end of a head for longer than any test."""
+
+    head_deadline = 600.0
 
 
 def _statuses(answer: bytes) -> list[int]:
@@ -241,16 +247,17 @@ async def test_what_stands_behind_a_body_is_no_header(served: Served) -> None:
     ],
     ids=["trailers", "a trailer", "a chunk's extension", "a header", "a header's name", "a target"],
 )
-async def test_what_grows_without_end_is_cut_off_while_it_is_small(served: Served, endless: bytes) -> None:
+async def test_what_grows_without_end_is_cut_off_while_it_is_small(hive: FakeHive, endless: bytes) -> None:
     """Well before its deadline: a stranger may send a gigabyte until then."""
-    own = f"127.0.0.1:{served.port}".encode()
-    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
-    writer.write(endless.replace(b"{own}", own))
-    async with asyncio.timeout(10):
-        with contextlib.suppress(ConnectionError):
-            await reader.read()
-    writer.transport.abort()
-    await eventually_async(lambda: not served.server.server_state.connections)
+    async with serving(hive, protocol=_Patient) as served:
+        own = f"127.0.0.1:{served.port}".encode()
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        writer.write(endless.replace(b"{own}", own))
+        async with asyncio.timeout(60):
+            with contextlib.suppress(ConnectionError):
+                await reader.read()
+        writer.transport.abort()
+        await eventually_async(lambda: not served.server.server_state.connections)
 
 
 @pytest.mark.parametrize(
@@ -360,7 +367,7 @@ async def test_strangers_take_places_from_each_other_alone(hive: FakeHive) -> No
             crowd.append(await asyncio.open_connection("127.0.0.1", served.port))
             await eventually_async(lambda n=n: strangers.count == min(n + 1, 3))  # type: ignore[misc]
         for reader, _ in crowd[:2]:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 with contextlib.suppress(ConnectionError):
                     assert await reader.read() == b""
         late, known_still = crowd[-1], known
