@@ -5,7 +5,9 @@ import random
 import pytest
 
 from soak.report import judge, table
+from soak.retained import FULL
 from soak.verdict import Allowed, trend
+from soak.vitals import beside
 
 ALLOWED = Allowed(0.05, 2)
 
@@ -67,3 +69,15 @@ def test_what_fills_up_to_a_bound_may_grow_until_there() -> None:
     rounds = [{"rows events": 1000.0 * n, "rows turns": 1000.0 * n} for n in range(9)]
     found = judge(rounds, {"rows events": 8000, "rows turns": 5000})
     assert [one.name for one in found if one.grew] == ["rows turns"]
+
+
+def test_a_cache_that_fills_up_is_told_from_a_leak_and_from_a_cache_without_end() -> None:
+    def found(cache: float, leak: float) -> list[str]:
+        rounds = [
+            beside({"malloc held": 3e7 + (cache + leak) * n, "sqlite": 2e6 + cache * n}) for n in range(9)
+        ]
+        return [one.name for one in judge(rounds, FULL) if one.grew]
+
+    assert found(cache=1e6, leak=0) == []
+    assert found(cache=0, leak=1e6) == ["held beside sqlite"]
+    assert found(cache=2e6, leak=0) == ["sqlite"]
