@@ -1,13 +1,12 @@
 """Backup and restore: both work on the home's files, with or without a daemon."""
 
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from hyperhive.cli.ending import tidy
 from hyperhive.cli.errors import CommandError, Usage
 from hyperhive.cli.hive import print_json
 from hyperhive.cli.parse import Args
@@ -103,29 +102,12 @@ def _done(work: Callable[[], T]) -> T:
     from hyperhive.errors import HiveError
 
     try:
-        with _tidy():
+        with tidy():
             return work()
     except HiveError as error:
         raise CommandError(error.message) from None
     finally:
         _clear()
-
-
-@contextmanager
-def _tidy() -> Iterator[None]:
-    """Who is asked to end removes what is half made first, as with Ctrl-C."""
-    asked = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) == signal.SIG_DFL]
-    try:
-        for number in asked:
-            signal.signal(number, _end)
-        yield
-    finally:
-        for number in asked:
-            signal.signal(number, signal.SIG_DFL)
-
-
-def _end(number: int, frame: object) -> None:
-    raise SystemExit(128 + number)
 
 
 def _progress(text: str) -> None:

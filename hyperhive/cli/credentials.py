@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 
+from hyperhive.cli.ending import tidy
 from hyperhive.cli.errors import CommandError
 
 NAME = ".credentials.json"
@@ -31,7 +32,7 @@ def log_in(claude: str, folder: str) -> int:
             ``folder`` cannot take them.
     """
     env = {key: value for key, value in os.environ.items() if key not in _ELSEWHERE}
-    with tempfile.TemporaryDirectory(prefix="hyperhive-login-") as fresh:
+    with tidy(), tempfile.TemporaryDirectory(prefix="hyperhive-login-") as fresh:
         try:
             code = subprocess.call(
                 [claude, "auth", "login"],
