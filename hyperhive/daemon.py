@@ -10,7 +10,6 @@ import signal
 import socket
 import sys
 import threading
-import webbrowser
 from collections.abc import Callable, Sequence
 from dataclasses import astuple
 from datetime import UTC, datetime
@@ -286,6 +285,8 @@ class _Daemon:
             "daemon, its agents run on."
         )
         if self._open_browser:
+            import webbrowser  # hardly a start needs it
+
             threading.Thread(target=webbrowser.open, args=(link,), daemon=True).start()
 
     def _asked_to_stop(self) -> None:
