@@ -164,13 +164,12 @@ class Broker(CrewActor):
     def _send(self, send: Send) -> None:
         check_body(send.body)
         if send.to in (SYSTEM, send.sender):
-            raise Invalid(f"'{send.to}' cannot be sent to from here; name another agent or 'operator'.")
+            others = "an agent" if send.sender == OPERATOR else "another agent or 'operator'"
+            raise Invalid(f"'{send.to}' cannot be sent to from here; name {others}.")
         self._check_pace(send)
         self._room.gathered.append(send)
-        if waiting := self._room.waiting.get(
-            send.to
-        ):  # served in the sender's own commit: one fsync for both
-            self._take(waiting.pop(0))
+        if waiting := self._room.waiting.get(send.to):
+            self._take(waiting.pop(0))  # served in the sender's own commit: one fsync for both
 
     def _check_pace(self, send: Send) -> None:
         if send.sender == OPERATOR:

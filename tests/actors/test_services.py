@@ -202,8 +202,8 @@ def test_two_hundred_senders_at_once_are_all_served(rig: Rig) -> None:
         ("alice", "\0", "NUL"),
         ("alice", "\ud800", "surrogate"),
         ("alice", "x" * 70_000, "65536 are allowed"),
-        ("system", "x", "cannot be sent to"),
-        ("operator", "x", "cannot be sent to"),
+        ("system", "x", "cannot be sent to from here; name an agent."),
+        ("operator", "x", "cannot be sent to from here; name an agent."),
     ],
 )
 def test_what_cannot_be_sent_is_refused_with_the_reason(rig: Rig, to: str, body: str, why: str) -> None:
