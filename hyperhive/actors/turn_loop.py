@@ -134,6 +134,13 @@ class TurnLoop:
             memory.session, memory.away_since = None, self._core.shared.clock()
             self._core.show()
 
+    def greet_again(self) -> None:
+        """Have the harness connect anew: what it was told, and which of its reports are known, may not be stored."""
+        session = self._core.memory.session
+        if session is not None:
+            session.close()
+            self.disconnected(session)
+
     def mail(self) -> None:
         """There is unread mail."""
         if "wake" not in self._core.memory.timers:

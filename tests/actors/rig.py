@@ -1,6 +1,7 @@
 """A whole tree on a real database, over real tiny processes; harnesses are played, and time is turned."""
 
 import logging
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -339,6 +340,21 @@ class Rig:
             yield
         finally:
             gate.set()
+
+    @contextmanager
+    def failing(self, error: str) -> Iterator[None]:
+        """No commit succeeds."""
+        commit = self.database.commit
+
+        def refuse() -> None:
+            self.database.rollback()
+            raise sqlite3.OperationalError(error)
+
+        self.database.commit = refuse  # type: ignore[method-assign]  # the seam for faults
+        try:
+            yield
+        finally:
+            self.database.commit = commit  # type: ignore[method-assign]
 
     def config(self, name: str, text: str) -> None:
         path = self.layout.agent(name).config

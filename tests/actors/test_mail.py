@@ -63,22 +63,6 @@ def held(rig: Rig) -> Iterator[None]:
         gate.set()
 
 
-@contextmanager
-def failing(rig: Rig, error: str) -> Iterator[None]:
-    """No commit succeeds."""
-    commit = rig.database.commit
-
-    def refuse() -> None:
-        rig.database.rollback()
-        raise sqlite3.OperationalError(error)
-
-    rig.database.commit = refuse  # type: ignore[method-assign]  # the seam for faults
-    try:
-        yield
-    finally:
-        rig.database.commit = commit  # type: ignore[method-assign]
-
-
 def test_what_was_handed_over_comes_again_when_the_store_dies_before_that_was_written(ann: Rig) -> None:
     sent = send(ann, "one").get(30)
     assert bodies(recv(ann)) == ["one"]
@@ -140,7 +124,7 @@ def test_a_flush_that_is_due_just_then_comes_behind_what_it_is_to_write(
 
 def test_a_message_that_is_not_durable_yet_is_handed_to_nobody(ann: Rig) -> None:
     """Else a commit that fails would have delivered what its sender hears was not sent."""
-    with failing(ann, "disk I/O error"):
+    with ann.failing("disk I/O error"):
         with held(ann):
             sent = send(ann, "lost")
             taken = recv(ann)
@@ -157,7 +141,7 @@ def test_a_message_that_is_not_durable_yet_is_handed_to_nobody(ann: Rig) -> None
 )
 def test_a_commit_that_fails_is_heard_by_all_its_senders_and_the_next_one_works(ann: Rig, error: str) -> None:
     waiting = recv(ann, wait=100.0)
-    with failing(ann, error):
+    with ann.failing(error):
         lost = [send(ann, "lost", sender=sender) for sender in (OPERATOR, "manager") * 20]
         for reply in lost:
             with pytest.raises(Broken, match=error):

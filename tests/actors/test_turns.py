@@ -1,6 +1,7 @@
 """Mail becomes turns: one wake-up a burst, acknowledged or put back, held while there is reason to."""
 
 import os
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from hyperhive.domain.axes import Transient
 from hyperhive.domain.messages import MAX_ATTEMPTS
 from hyperhive.domain.turns import Outcome, TurnState
 from hyperhive.domain.wire import StateChanged, TurnBegan, TurnOver
-from tests.actors.rig import Rig
+from hyperhive.errors import Broken
+from tests.actors.rig import Harness, Rig
 from tests.waiting import eventually
 
 
@@ -313,3 +315,24 @@ def test_a_clock_that_is_set_back_holds_no_retry_up(alice: Rig) -> None:
     alice.back = timedelta(hours=1)
     alice.watcher.advance(6)
     assert harness.next_work(2).messages
+
+
+def test_a_harness_that_greeted_while_nothing_could_be_stored_greets_again_and_is_heard(alice: Rig) -> None:
+    """Else its reports would be numbered below those of the harness before it, and be taken for known."""
+    before = alice.harness("alice")
+    for _ in range(3):
+        before.report(StateChanged(state=TurnState.THINKING))
+    eventually(lambda: before.acked == 3)
+
+    harness = Harness(alice, "alice", boot="another")
+    with alice.failing("disk I/O error"):
+        harness.connect()
+        with alice.busy("alice"), suppress(Broken):
+            alice.flush()  # what it was about to store has failed by now
+    alice.wait_for(lambda: harness.closed)
+    harness.connect()
+    alice.send("operator", "alice", "work")
+    harness.next_work()
+    harness.over()
+    eventually(lambda: "turn_ended" in alice.told("alice"))
+    assert states(alice) == ["read"]
