@@ -318,7 +318,6 @@ class AgentActor(CrewActor):
         self._turns.deliver()
 
     def _lost(self) -> None:
-        self._turns.greet_again()
         self._core.later("tick", 1.0, self._look_again)
 
     def _look_again(self) -> None:

@@ -125,7 +125,8 @@ class TurnLoop:
         )
         if memory.job is not None:
             memory.job.harness_ready()
-        core.commit(record)
+        # What it was told may rest on what was not stored: it connects again, and hears what is recorded.
+        core.commit(record, failed=lambda _: message.session.close())
 
     def disconnected(self, session: Outbound) -> None:
         """A connection ended; the container may well run on."""
@@ -133,13 +134,6 @@ class TurnLoop:
         if memory.session is session:
             memory.session, memory.away_since = None, self._core.shared.clock()
             self._core.show()
-
-    def greet_again(self) -> None:
-        """Have the harness connect anew: what it was told, and which of its reports are known, may not be stored."""
-        session = self._core.memory.session
-        if session is not None:
-            session.close()
-            self.disconnected(session)
 
     def mail(self) -> None:
         """There is unread mail."""
