@@ -91,14 +91,14 @@ def check_host(settings: Settings) -> None:
     Raises:
         Refused: with the flag that asks for it.
     """
-    reach = "is reachable from other machines"
+    what = "is"
     try:
         loopback = settings.host == "localhost" or ipaddress.ip_address(settings.host).is_loopback
     except ValueError:
-        loopback, reach = False, f"is a name, no address as 127.0.0.1, and perhaps {reach[3:]}"
+        loopback, what = False, "is a name, no address as 127.0.0.1, and perhaps"
     if not loopback and not settings.public:
         raise Refused(
-            f"{settings.host} {reach}; add --public if that is meant "
+            f"{settings.host} {what} reachable from other machines; add --public if that is meant "
             "(the dashboard then wants TLS in front of it).",
             code="not-loopback",
         )
