@@ -83,7 +83,7 @@ def _place(value: object) -> Path:
 
 def _host(value: object) -> str:
     """An address or a host's name: on what can be neither the resolver fails with what is no OSError."""
-    text = str(value)
+    text = value if isinstance(value, str) else ""  # a bare number would be an address, by the resolver
     with suppress(ValueError):
         ipaddress.ip_address(text)
         return text
@@ -104,7 +104,7 @@ def _names(value: object) -> tuple[str, ...]:
     if isinstance(value, str):
         try:
             value = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ValueError('it is no JSON; write a list, e.g. ["hive.lan"]') from None
     if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
         raise ValueError('give a list of names, e.g. ["hive.lan"]')
@@ -122,6 +122,10 @@ def _text(most: int) -> Callable[[object], str]:
     def read(value: object) -> str:
         if not isinstance(value, str) or len(value) > most:
             raise ValueError(f"give a text of at most {most} characters")
+        try:
+            value.encode()  # each page shows it
+        except UnicodeEncodeError:
+            raise ValueError("it is no UTF-8; write it anew") from None
         return value
 
     return read

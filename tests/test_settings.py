@@ -97,12 +97,14 @@ def test_a_value_is_read_from_text_as_it_is_from_a_file(
         *({"port": bad} for bad in (-1, 65_536, "", "7e9", 1.5, True, None, [7])),
         *({"tick": bad} for bad in (0, -1, "nan", "inf", 3601, "1e400")),
         *({"rehearse": bad} for bad in ("perhaps", 2, None)),
-        *({"name": bad} for bad in ("x" * 65, 3)),
+        *({"name": bad} for bad in ("x" * 65, 3, "\udcff")),
+        *({"host": bad} for bad in (7000, True, ["127.0.0.1"], "\udcff")),
+        *({"allowed_hosts": bad} for bad in ("[" * 100_000, None)),
         *({"runtime": bad} for bad in ("docker", ["auto"])),
         {"scenario": 3},
         {"colour": "blue"},
     ],
-    ids=str,
+    ids=lambda given: ascii(given)[:60],
 )
 def test_a_value_that_is_none_is_told_by_its_name(home: Path, given: dict[str, object]) -> None:
     (name,) = given
