@@ -29,6 +29,8 @@ from hyperhive.runtimes.base import Runtime
 from hyperhive.shortage import AGAIN
 from hyperhive.store.database import Database, Tx
 
+_Failed = Callable[[BaseException], None] | None
+
 
 @dataclass(frozen=True, slots=True)
 class Shared:
@@ -123,7 +125,7 @@ class Core:
         self.on_stuck: Callable[[], None] = lambda: None
         self._epoch = 0
         self._spoiled = -1
-        self._failures: list[tuple[BaseException, Callable[[BaseException], None] | None]] = []
+        self._failures: list[tuple[BaseException, _Failed]] = []
 
     @property
     def name(self) -> str:
@@ -172,8 +174,7 @@ class Core:
             return result
 
         def lost(error: BaseException) -> None:
-            self._spoiled = max(self._spoiled, epoch)
-            self.address.tell(Then(self, lambda: self._lost(error, failed)))
+            self._spoil(epoch, error, failed)
 
         def stored(value: Any) -> None:
             if then is not None:
@@ -207,7 +208,7 @@ class Core:
             then(value)
 
         def lost(error: BaseException) -> None:
-            self.address.tell(Then(self, lambda: self._lost(error, failed)))
+            self._spoil(epoch, error, failed)
 
         self.shared.store.tell(Write(run, Call(removed, lost)))
 
@@ -221,7 +222,15 @@ class Core:
         if live is None or live.id != self.record.id:
             raise Gone(f"The agent '{self.name}' was destroyed.", code="destroyed")
 
-    def _lost(self, error: BaseException, failed: Callable[[BaseException], None] | None) -> None:
+    def _spoil(self, epoch: int, error: BaseException, failed: _Failed) -> None:
+        """In the Store's thread: nothing of ``epoch`` is stored any more, so that what is read behind it is all."""
+        self._spoiled = max(self._spoiled, epoch)
+        self.address.tell(Then(self, lambda: self._lost(epoch, error, failed)))
+
+    def _lost(self, epoch: int, error: BaseException, failed: _Failed) -> None:
+        if epoch < self._epoch:  # read again already; once more would undo what was changed and stored since
+            self._tell(error, failed)
+            return
         self._failures.append((error, failed))
         if len(self._failures) == 1:
             self._read_again()
@@ -244,12 +253,15 @@ class Core:
         else:
             self.record, self.open_turn = live, open_turn
         for error, failed in failures:
-            if failed is not None:
-                failed(error)
-            elif not self.void and not isinstance(error, HiveError):
-                raise error
+            self._tell(error, failed)
         if not self.void:
             self.on_lost()
+
+    def _tell(self, error: BaseException, failed: _Failed) -> None:
+        if failed is not None:
+            failed(error)
+        elif not self.void and not isinstance(error, HiveError):
+            raise error
 
     def show(self) -> None:
         """Show what changed only in memory; through the Store, so that no older view comes after it."""
