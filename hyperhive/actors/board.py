@@ -104,7 +104,7 @@ class _Draft:
             case Drafts(drafts):
                 self._section("drafts", drafts)
             case HiveView():
-                self.hive = part
+                self.hive = replace(part, trouble=tuple(map(clean, part.trouble)))  # as in _whole
                 self.touched.add("hive")
 
     def _own_agents(self) -> dict[str, AgentView]:

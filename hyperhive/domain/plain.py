@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import fields
 from datetime import datetime
 from json.encoder import encode_basestring_ascii as _quoted
+from math import isfinite
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -71,8 +72,9 @@ def _form_of(kind: type) -> _Form:
         return _kept(_fields_of(kind))
     if issubclass(kind, Plain):
         return _fields_of(kind)
-    if issubclass(kind, str):
-        return _quoted
+    for known in (str, int, float, datetime, tuple, list, dict):  # enums, for one, and named tuples
+        if issubclass(kind, known):
+            return _FORMS[known]
     raise TypeError(f"{kind.__name__} is nothing that is told")
 
 
@@ -107,6 +109,11 @@ def _object(entries: dict[str, object]) -> str:
     return f"{{{','.join(f'{_quoted(key)}:{as_json(value)}' for key, value in entries.items())}}}"
 
 
+def _float(number: float) -> str:
+    # JSON has no word for what is not finite, and no page could be read that has Python's; a model says null too.
+    return float.__repr__(number) if isfinite(number) else "null"
+
+
 def _moment(moment: datetime) -> str:
     return f'"{moment.isoformat().replace("+00:00", "Z")}"'
 
@@ -116,7 +123,8 @@ _FORMS = _Forms(
         type(None): lambda none: "null",
         bool: lambda flag: "true" if flag else "false",
         int: int.__repr__,
-        float: json.dumps,
+        float: _float,
+        str: _quoted,
         datetime: _moment,
         tuple: _list,
         list: _list,

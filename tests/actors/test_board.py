@@ -56,6 +56,11 @@ def test_names_stand_in_their_order_whoever_comes_changes_and_goes(board: Board)
     assert " ".join(board.names) == "manager a9 alice bob"
 
 
+def test_trouble_that_quotes_the_name_of_any_file_can_be_shown_on_a_page(board: Board) -> None:
+    board.apply((), (replace(HIVE, trouble=("/h/\udcff: denied", "ü \U0001f600")),))
+    assert board.snapshot.hive.trouble == ("/h/\ufffd: denied", "ü \U0001f600")
+
+
 def test_an_agent_that_is_gone_and_back_has_no_mail_of_the_one_before(board: Board) -> None:
     board.apply((), (InboxDepth("alice", 3),))
     board.apply((), (AgentGone("alice"), AgentShown(agent_view("alice", inbox_depth=9))))
@@ -73,4 +78,5 @@ def test_a_patch_is_one_line_of_ascii_that_says_what_the_views_say(board: Board,
     assert patch.isascii()
     assert "\n" not in patch
     expected = {"agents": [plain(view)], "gone": ["bob"], "inbox": [plain(message)], "kept": [plain(kept)]}
-    assert json.loads(patch) == expected | {"hive": plain(hive)}
+    shown = replace(hive, trouble=(odd.replace("\ud800", "\ufffd"),))
+    assert json.loads(patch) == expected | {"hive": plain(shown)}

@@ -1,21 +1,33 @@
 """Plain values: their one form as JSON, which a model reads and describes as it would its own."""
 
 import json
+import pickle
+from collections import OrderedDict
+from copy import copy, deepcopy
 from dataclasses import FrozenInstanceError, replace
 from datetime import UTC, datetime
-from typing import Any
+from math import isfinite
+from signal import Signals
+from typing import Any, NamedTuple
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from hyperhive.domain.messages import Message
 from hyperhive.domain.plain import Plain, as_json, as_plain
-from hyperhive.domain.turns import TurnItem, TurnUsage
+from hyperhive.domain.turns import TurnItem, TurnState, TurnUsage
 from hyperhive.domain.views import MessageView
 from tests.fakes.samples import NOON, agent_view, busy_snapshot, generation_view
 
 ODD = ["plain", 'o"dd\\\n\x00\x7f</script>', "ü\u2028\u0085😀"]
 MOMENT = datetime(2026, 1, 31, 12, 0, 0, 7999, tzinfo=UTC)
+
+
+class Sample(NamedTuple):
+    """A tuple with names, which is a list as JSON."""
+
+    name: str
+    size: int
 
 
 def told() -> list[Plain]:
@@ -68,6 +80,26 @@ def test_what_was_told_is_told_anew_when_it_has_changed() -> None:
     assert as_plain(later) == {**json.loads(before), "inbox_depth": 3, "turn": as_plain(later.turn)}
     assert agent_view("alice") == agent
     assert as_json(agent) == before
+
+
+@pytest.mark.parametrize("number", [0.1, -0.0, 1e22, 5e-324, float("nan"), float("inf"), float("-inf")])
+def test_a_number_is_one_that_every_reader_of_json_reads(number: float) -> None:
+    usage = TurnUsage(cost_usd=number)
+    told = json.loads(as_json(usage), parse_constant=pytest.fail)["cost_usd"]
+    assert told == (number if isfinite(number) else None)
+    assert told == json.loads(TypeAdapter(TurnUsage).dump_json(usage))["cost_usd"]
+
+
+def test_a_kind_of_a_plain_type_is_told_as_that_type() -> None:
+    told: list[object] = [Signals.SIGTERM, TurnState.IDLE, Sample("a", 1), OrderedDict(a=True)]
+    assert as_plain(told) == [15, "idle", ["a", 1], {"a": True}]
+
+
+def test_a_value_is_copied_without_the_text_that_it_was_told_as() -> None:
+    agent = agent_view("alice")
+    text = as_json(agent)
+    for other in (copy(agent), deepcopy(agent), pickle.loads(pickle.dumps(agent))):
+        assert (other, as_json(other), hash(other), repr(other)) == (agent, text, hash(agent), repr(agent))
 
 
 def test_what_is_no_value_is_not_told() -> None:
