@@ -2,7 +2,6 @@
 
 import errno
 import os
-import shutil
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from hyperhive.actors.removal import remove_tree
 from hyperhive.archive.check import Examined, Metered, examine, kind, members, reading
 from hyperhive.archive.manifest import DATABASE, Manifest
 from hyperhive.errors import Broken, HiveError, Refused
@@ -93,10 +93,7 @@ def _place(
         draft.rmdir()
     except BaseException as error:
         for path in (*placed, draft):  # the draft last: it tells that the rest is half made
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+            remove_tree(path)  # with the modes that agents gave their folders
         if isinstance(error, HiveError):
             raise type(error)(f"{file} cannot be restored: {error.message}", code=error.code) from None
         raise

@@ -7,6 +7,7 @@ import sqlite3
 import tarfile
 import tempfile
 import tracemalloc
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -313,20 +314,48 @@ def test_a_database_of_a_newer_version_is_refused(tmp_path: Path, home: Path) ->
     assert "was written by a newer hyperhive (schema 99, this one knows" in refusal(tmp_path / "x", home)
 
 
-def test_a_restore_that_is_refused_removes_folders_that_an_agent_had_made_read_only() -> None:
-    def task() -> None:
-        old = made(place / "old", "alice")
-        (old / "agents" / "alice" / "state" / "cache").mkdir()
-        (old / "agents" / "alice" / "state" / "cache" / "module").touch()
-        (old / "agents" / "alice" / "state" / "cache").chmod(0o500)
+def without_rights(task: Callable[[Path], None], file: Path, home: Path) -> None:
+    """Run ``task`` in a folder, as nobody if this is root, who may remove whatever it likes."""
+    restore(file, home)  # what is imported late is by now, for nobody may be unable to read it
+    with tempfile.TemporaryDirectory(prefix="hive-restore-") as folder:
+        Path(folder).chmod(0o777)
+        as_nobody(lambda: task(Path(folder))) if os.geteuid() == 0 else task(Path(folder))
+
+
+def with_read_only_folder(home: Path) -> Path:
+    old = made(home, "alice")
+    (old / "agents" / "alice" / "state" / "cache").mkdir()
+    (old / "agents" / "alice" / "state" / "cache" / "module").touch()
+    (old / "agents" / "alice" / "state" / "cache").chmod(0o500)
+    return old
+
+
+def test_a_restore_that_is_refused_removes_folders_that_an_agent_had_made_read_only(
+    file: Path, home: Path
+) -> None:
+    def task(place: Path) -> None:
+        old = with_read_only_folder(place / "old")
         _schema(old / "hive.sqlite", 99)
         back_up(old, place / "x")
         assert "was written by a newer hyperhive" in refusal(place / "x", place / "home")
 
-    with tempfile.TemporaryDirectory(prefix="hive-restore-") as folder:
-        place = Path(folder)
-        place.chmod(0o777)
-        as_nobody(task) if os.geteuid() == 0 else task()  # root may remove whatever it likes
+    without_rights(task, file, home)
+
+
+def test_who_is_interrupted_while_the_disk_writes_removes_folders_that_are_read_only_again(
+    file: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    def task(place: Path) -> None:
+        back_up(with_read_only_folder(place / "old"), place / "x")
+        monkeypatch.setattr(os, "sync", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            restore(place / "x", place / "home")
+        assert [entry.name for entry in (place / "home").iterdir()] == ["daemon.lock"]
+
+    without_rights(task, file, home)
 
 
 def test_a_database_of_an_older_version_is_migrated_at_the_start(tmp_path: Path, home: Path) -> None:
