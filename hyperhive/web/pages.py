@@ -198,9 +198,9 @@ def size(count: int) -> str:
 
 
 def _page(template: str, values: Mapping[str, Any], status: int = 200) -> HTMLResponse:
-    return HTMLResponse(
-        _environment().get_template(template).render(**values), status, headers={"Cache-Control": "no-store"}
-    )
+    text = _environment().get_template(template).render(**values)
+    # One character that UTF-8 cannot say, in whatever is quoted, would else be the end of every page.
+    return HTMLResponse(text.encode(errors="replace"), status, headers={"Cache-Control": "no-store"})
 
 
 def _live(snapshot: HiveSnapshot, messages: tuple[MessageView, ...]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from hyperhive.domain.approvals import Kind
 from hyperhive.domain.turns import TurnState
-from hyperhive.domain.views import AgentView, MessageView, TurnView
+from hyperhive.domain.views import AgentView, MessageView, QuestionView, TurnView
 from hyperhive.errors import Broken
 from hyperhive.hive import Action
 from hyperhive.web import pages, standing
@@ -39,6 +39,16 @@ async def test_the_page_carries_the_snapshot() -> None:
     hive = FakeHive(busy_snapshot(12))
     page = await get(hive)
     assert carried(page.text, "snapshot") == json.loads(hive.snapshot_json())
+
+
+async def test_half_a_character_is_shown_as_one_that_is_not_known_and_does_not_end_the_page() -> None:
+    question = QuestionView(id=1, agent="manager", question="caf\udce9?", options=("\ud800",), asked=NOON)
+    page = await get(FakeHive(snapshot(agents=(agent_view("manager"),), questions=(question,))))
+    assert page.status_code == 200
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert "caf??" in page.text
+    shown = carried(page.text, "snapshot")["questions"][0]  # type: ignore[index]
+    assert (shown["question"], shown["options"]) == ("caf\udce9?", ["\ud800"])
 
 
 async def test_no_text_can_end_the_script_element_it_stands_in() -> None:
