@@ -62,6 +62,7 @@ class Nemesis:
         self._hive, self._gate, self._clock, self._vault = hive, gate, clock, vault
         self._plan, self._random = random.Random(f"{seed} plan"), random.Random(f"{seed} nemesis")
         self.kills: list[Kill] = []
+        self._lives: set[tuple[int | None, int | None]] = set()
         self.done: list[str] = []
         self._weights: dict[Action, int] = {
             self.kill_daemon: 4,
@@ -176,7 +177,7 @@ class Nemesis:
         """kill -9 of a harness: its container ends with it."""
         for agent in self._victims(1):
             for harness in self._harness(agent):
-                self.kills.append(Kill(agent.name, time.time()))
+                self._hit(agent)
                 harness.kill()
 
     def halt_harness(self) -> None:
@@ -199,7 +200,7 @@ class Nemesis:
         """SIGTERM to a harness, which ends in order: its container ends with it, and nobody planned that."""
         for agent in self._victims(1):
             for harness in self._harness(agent):
-                self.kills.append(Kill(agent.name, time.time()))
+                self._hit(agent)
                 proc.send(harness.pid, harness.ticks, signal.SIGTERM)
 
     def imitate_harness(self) -> None:
@@ -281,8 +282,15 @@ class Nemesis:
         assert agent.pid is not None and agent.start is not None
         leader = Process(agent.pid, agent.start)
         if leader.alive:
-            self.kills.append(Kill(agent.name, time.time()))
+            self._hit(agent)
             leader.kill()
+
+    def _hit(self, agent: Agent) -> None:
+        """Note it; one container ends once, however often it is hit while it does."""
+        life = agent.pid, agent.start
+        if life not in self._lives:
+            self._lives.add(life)
+            self.kills.append(Kill(agent.name, time.time()))
 
     def _inside(self, agent: Agent) -> list[Process]:
         return (
