@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,19 +64,31 @@ async def door(hive: Running) -> AsyncIterator[Door]:
     running, rig = hive
     mcp, bound = McpHttp(hive=running), bind("127.0.0.1", 0)
     port = bound.getsockname()[1]
-    for name in ("web", "mcp"):  # what the fuzzing looks for; the rig silences all of it
-        logging.getLogger(f"hyperhive.{name}").setLevel(logging.ERROR)
     app = build(hive=running, security=Security(token=TOKEN, port=port), mcp_app=mcp.app)
     server = Server(app=app, stopping=[app.state.streams.close, mcp.stop])
     async with mcp.running():
         task = asyncio.create_task(serve(server, bound))
         await running.spawn("alice", by="operator")
         await asyncio.to_thread(rig.settled, "alice")
-        yield Door(f"http://127.0.0.1:{port}", ("manager", "alice"))
+        with _heard():
+            yield Door(f"http://127.0.0.1:{port}", ("manager", "alice"))
         server.should_exit = True
         async with asyncio.timeout(60):
             await task
     bound.close()
+
+
+@contextlib.contextmanager
+def _heard() -> Iterator[None]:
+    """Have the doors' errors logged: the fuzzing looks for them, and the rig silences all of it."""
+    doors = [logging.getLogger(f"hyperhive.{name}") for name in ("web", "mcp")]
+    for door in doors:
+        door.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for door in doors:
+            door.setLevel(logging.NOTSET)
 
 
 def _operations() -> list[APIOperation[Any, Any, Any, Any]]:
