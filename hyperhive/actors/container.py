@@ -96,8 +96,9 @@ class ContainerWatch:
         core, shared = self._core, self._core.shared
         current = shared.builder.current(core.name, record)
         job = core.memory.job
-        if job is not None and current in job.aims:
-            # It becomes what is recorded when the job ends; until then there is nothing to tell.
+        if job is not None and (current in job.aims or job.approval is not None or job.back is not None):
+            # It becomes what is recorded when the job ends; until then there is nothing to tell. Nor of what a job
+            # moves main to: its files follow the commit, and look like an edit of it between.
             current = None
         seen = Observation(
             login=shared.credentials.login(core.name, core.paths, record.rejected_login),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from hyperhive.actors.agent import Tick
 from hyperhive.actors.build_log import BuildLog, Step
 from hyperhive.actors.builder import Generation
 from hyperhive.domain.approvals import Kind, State
@@ -14,6 +15,7 @@ from hyperhive.domain.approvals import tags as tags_of
 from hyperhive.domain.axes import Transient
 from hyperhive.repos.repositories import Repositories
 from hyperhive.repos.values import Tag
+from hyperhive.repos.worktree import WorkTree
 from tests.actors.proposing import approval, approve, draft, ended, tags
 from tests.actors.rig import Rig
 from tests.waiting import eventually
@@ -249,3 +251,21 @@ def test_a_generation_that_could_not_be_recorded_is_recorded_once_it_can_be(
     whole(rig, 2)
     agreeing(rig, view.id)
     assert rig.told("alice", "rebuilt") == ["rebuilt"]
+
+
+def test_a_change_that_is_half_way_into_its_folder_is_told_as_nothing_else(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``main`` is at its commit then, and the files are still those of the one before: it looks like an edit."""
+    bring = WorkTree.bring
+
+    def looked_at(tree: WorkTree, sha: str) -> None:
+        rig.address("alice").tell(Tick())
+        with rig.busy("alice"):  # it has looked
+            bring(tree, sha)
+
+    rig.spawn("alice")
+    monkeypatch.setattr(WorkTree, "bring", looked_at)
+    ended(rig, approve(rig, "alice", HAIKU).id)
+    assert rig.settled("alice").model == "haiku"
+    assert rig.told("alice", "needs_update", "config_applied") == ["config_applied"]
