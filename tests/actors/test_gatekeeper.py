@@ -258,8 +258,7 @@ def test_a_deadline_holds_also_over_a_restart(rig: Rig) -> None:
     other = submit(rig, Kind.SPAWN, "bob", ttl=6000)
     rig.restart()
     assert state(rig, view.id) is State.PENDING
-    rig.watcher.advance(61)
-    eventually(lambda: state(rig, view.id) is State.EXPIRED)
+    rig.wait_for(lambda: state(rig, view.id) is State.EXPIRED)
     assert approval(rig, view.id).by == "system"
     eventually(lambda: tagged(rig, "alice", view.id) == expected(rig, view.id))
     rig.tree.services.gatekeeper.tell(Sweep())
