@@ -243,8 +243,8 @@ class Arena:
         wrong = [*record.faults, *self._complaints()]
         for reader in self.readers:
             reader.reached(record.newest["events"], 60)
-            began, told = reader.drain(record.newest["events"])
-            wrong += checker.readers_saw_the_record(reader.name, began, told, record.texts)
+            behind, told = reader.drain(record.newest["events"])
+            wrong += checker.readers_saw_the_record(reader.name, behind, told, record.texts)
             if reader.resyncs:
                 wrong.append(f"{reader.name} was told to resync")
         wrong += checker.events_are_gapless(record.events)
@@ -252,9 +252,9 @@ class Arena:
         wrong += checker.questions_are_answered_once(ops, record)
         wrong += checker.answers_reach_who_asked(record)
         wrong += lives.operations_end_once(record)
-        stretches = self.clock.stretches if self.clock is not None else clock.MACHINE
-        wrong += clock.times_follow_the_clock(record.events, stretches, began, time.time())
-        wrong += lives.crashes_are_told_once(kills, clock.straightened(record.events, stretches))
+        stretches, ended = self.clock.stretches if self.clock is not None else clock.MACHINE, time.time()
+        wrong += clock.times_follow_the_clock(record.events, stretches, began, ended)
+        wrong += lives.crashes_are_told_once(kills, clock.straightened(record.events, stretches, ended))
         wrong += lives.axes_alternate(record.events)
         wrong += lives.last_words_count(ops, record.agents)
         harsh = not {"fill_disk", "take_descriptors"}.isdisjoint(self.done)

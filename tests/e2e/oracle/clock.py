@@ -76,10 +76,15 @@ class Clock:
         self.stretches.append(Stretch(time.time(), ahead, behind))
 
 
-def true_moment(event: Event, stretches: Sequence[Stretch]) -> float | None:
-    """When an event was told, by the machine's clock; ``None``: the daemon's never said what it says."""
+def true_moment(event: Event, stretches: Sequence[Stretch], ended: float) -> float | None:
+    """When an event was told, by the machine's clock; ``None``: the daemon's never said what it says.
+
+    Args:
+        ended: by that clock, when the event was there: a reading that lies behind it is none. One that was stamped
+            before the clock was set back and stored after would else be read as of later.
+    """
     told, found = at(event), list[tuple[int, float]]()
-    ends = [*(later.since for later in stretches[1:]), float("inf")]
+    ends = [*(later.since for later in stretches[1:]), ended]
     for number, (stretch, end) in enumerate(zip(stretches, ends, strict=True)):
         moment = told - stretch.ahead
         if stretch.since - NEAR <= moment <= end + NEAR:
@@ -89,12 +94,12 @@ def true_moment(event: Event, stretches: Sequence[Stretch]) -> float | None:
     return min(found, key=lambda one: abs(one[0] - due))[1] if found else None
 
 
-def straightened(events: Iterable[Event], stretches: Sequence[Stretch]) -> tuple[Event, ...]:
+def straightened(events: Iterable[Event], stretches: Sequence[Stretch], ended: float) -> tuple[Event, ...]:
     """The events with the times that the machine's clock would have given them."""
     return tuple(
         event if moment is None else event | {"ts": datetime.fromtimestamp(moment, UTC).isoformat()}
         for event in events
-        for moment in [true_moment(event, stretches)]
+        for moment in [true_moment(event, stretches, ended)]
     )
 
 
@@ -104,7 +109,7 @@ def times_follow_the_clock(
     """Each event bears a time that the daemon's clock said between these two moments of the machine's."""
     wrong = []
     for event in events:
-        moment = true_moment(event, stretches)
-        if moment is None or not began - NEAR <= moment <= ended + NEAR:
+        moment = true_moment(event, stretches, ended)
+        if moment is None or moment < began - NEAR:
             wrong.append(f"event {event['seq']} bears {event['ts']}, which no clock said in this round")
     return wrong

@@ -78,8 +78,8 @@ def test_the_time_an_event_bears_is_read_as_the_clock_was_set_then(
     seq: int, told: float, moment: float
 ) -> None:
     one = event(seq, BEGAN + told)
-    assert clock.true_moment(one, SET) == pytest.approx(BEGAN + moment)
-    (straight,) = clock.straightened([one], SET)
+    assert clock.true_moment(one, SET, BEGAN + 400) == pytest.approx(BEGAN + moment)
+    (straight,) = clock.straightened([one], SET, BEGAN + 400)
     assert at(straight) == pytest.approx(BEGAN + moment)
     assert clock.times_follow_the_clock([one], SET, BEGAN, BEGAN + 400) == []
 
@@ -96,4 +96,10 @@ def test_the_time_an_event_bears_is_read_as_the_clock_was_set_then(
 def test_a_time_that_no_clock_said_is_seen(fault: str, one: Event) -> None:
     (found,) = clock.times_follow_the_clock([one], SET, BEGAN, BEGAN + 400)
     assert "which no clock said" in found, fault
-    assert len(clock.straightened([one], SET)) == 1
+    assert len(clock.straightened([one], SET, BEGAN + 400)) == 1
+
+
+def test_what_was_stamped_before_the_clock_was_set_back_and_stored_after_is_read_as_of_before() -> None:
+    back = (*clock.MACHINE, Stretch(BEGAN + 100, -30.0, behind=20))
+    one = event(21, BEGAN + 99)
+    assert clock.times_follow_the_clock([one], back, BEGAN + 90, BEGAN + 101) == []
