@@ -117,9 +117,8 @@ class Rounds(Actor):
         # Behind all glances: the threads that look would take the interpreter in turns with this one.
         for name in look:
             if (post := self._roster.get(name)) is not None:
-                answer(
-                    post.address.tell, Tick()
-                )  # one that takes no messages must not keep it from the others
+                # One that takes no messages must not keep it from the others.
+                answer(post.address.tell, Tick())
         if now - self._tidied >= _TIDY:
             self._tidied = now
             tidy()

@@ -43,6 +43,11 @@ class ByHand:
         self.rig.tree.services.store.tell(self.writes.kept.pop(0))
         self.rig.flush()
 
+    def store_all(self) -> None:
+        """Run every write."""
+        while self.writes.kept:
+            self.store()
+
     def go_on(self) -> None:
         """Have the actor deal with all that it was told."""
         while self.actor.kept:
@@ -75,8 +80,7 @@ def test_a_change_that_is_refused_late_undoes_none_that_was_built_on_what_was_re
     by_hand.store()
     by_hand.go_on()
     core.commit(replace(core.record, last_error="stored"))
-    while by_hand.writes.kept:
-        by_hand.store()
+    by_hand.store_all()
     by_hand.go_on()
 
     assert len(failed) == 1
@@ -90,8 +94,7 @@ def test_a_removal_that_fails_leaves_what_is_changed_behind_it_as_it_is_recorded
     by_hand.store()
     by_hand.go_on()
     core.commit(replace(core.record, last_error="behind it"))
-    while by_hand.writes.kept:
-        by_hand.store()
+    by_hand.store_all()
     by_hand.go_on()
     while by_hand.writes.kept:
         by_hand.store()

@@ -10,7 +10,7 @@ import pytest
 
 from hyperhive.actors import broker
 from hyperhive.actors.broker import Recv, Send
-from hyperhive.actors.gatekeeper import Ask, Close, Sweep
+from hyperhive.actors.gatekeeper import Ask, Close
 from hyperhive.actors.hub import EventHub
 from hyperhive.actors.reply import Waiter
 from hyperhive.actors.retention import Retained
@@ -277,11 +277,9 @@ def test_an_answer_arrives_as_a_message_and_a_second_one_is_told_who_was_first(r
 
 
 def test_a_deadline_holds_also_over_a_restart(rig: Rig) -> None:
-    view, other = ask(rig, ttl=60), ask(rig, ttl=600)
+    view, other = ask(rig, ttl=60), ask(rig, ttl=6000)
     rig.restart()
-    rig.watcher.advance(61)
-    rig.tree.services.gatekeeper.tell(Sweep())
-    eventually(lambda: rig.told("manager", "question_answered"))
+    rig.wait_for(lambda: rig.told("manager", "question_answered"))
     found = rig.database.reader().questions.get(view.id)
     assert found is not None
     assert (found.state, found.by) == ("expired", "system")
@@ -300,8 +298,7 @@ def test_the_record_is_kept_within_bounds(rig: Rig) -> None:
     for number in range(50):
         rig.write(lambda tx, n=number: tx.emit(Paused(agent=f"n{n}")))  # type: ignore[misc]  # binds
     newest = rig.database.reader().events.newest()
-    rig.watcher.advance(61)
-    eventually(lambda: rig.database.reader().events.oldest() == newest - 9)
+    rig.wait_for(lambda: rig.database.reader().events.oldest() == newest - 9)
     assert rig.database.reader().events.newest() == newest
 
 

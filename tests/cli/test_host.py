@@ -23,17 +23,24 @@ from tests.fakes.samples import NOON
 HYPERHIVE = [sys.executable, "-c", "import sys; from hyperhive.cli import main; sys.exit(main())"]
 
 
+def put_claude(folder: Path, *lines: str) -> None:
+    """Have these lines of shell be Claude Code."""
+    script = folder / "claude"
+    script.write_text("\n".join(("#!/bin/sh", *lines, "")))
+    script.chmod(0o755)
+
+
 @pytest.fixture
 def claude(tmp_path: Path) -> Callable[[int], None]:
     """A Claude Code that writes down how it was called, leaves credentials and ends with a code."""
 
     def put(code: int) -> None:
-        script = tmp_path / "claude"
-        script.write_text(
-            f'#!/bin/sh\necho "$@ ${{ANTHROPIC_API_KEY-none}} $(ls -A "$CLAUDE_CONFIG_DIR")" > {tmp_path}/called\n'
-            f'echo token > "$CLAUDE_CONFIG_DIR/.credentials.json"\nexit {code}\n'
+        put_claude(
+            tmp_path,
+            f'echo "$@ ${{ANTHROPIC_API_KEY-none}} $(ls -A "$CLAUDE_CONFIG_DIR")" > {tmp_path}/called',
+            'echo token > "$CLAUDE_CONFIG_DIR/.credentials.json"',
+            f"exit {code}",
         )
-        script.chmod(script.stat().st_mode | stat.S_IXUSR)
 
     return put
 
@@ -81,8 +88,7 @@ def test_a_login_that_is_not_completed_is_a_failure(
 def test_a_login_that_nobody_sees_does_not_wait_for_ever(
     served: ServedHive, type_: Type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "claude").write_text("#!/bin/sh\nexec sleep 600\n")
-    (tmp_path / "claude").chmod(0o755)
+    put_claude(tmp_path, "exec sleep 600")
     monkeypatch.setattr(credentials, "UNATTENDED", 0.2)
     said = type_("login", "alice")
     assert (said.code, "run this in a terminal" in said.err) == (1, True)
@@ -92,10 +98,9 @@ def test_a_login_that_nobody_sees_does_not_wait_for_ever(
 def test_a_login_whose_terminal_is_closed_leaves_no_credentials_behind(
     served: ServedHive, type_: Type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "claude").write_text(
-        '#!/bin/sh\necho token > "$CLAUDE_CONFIG_DIR/.credentials.json"\nkill -HUP $PPID\nexec sleep 600\n'
+    put_claude(
+        tmp_path, 'echo token > "$CLAUDE_CONFIG_DIR/.credentials.json"', "kill -HUP $PPID", "exec sleep 600"
     )
-    (tmp_path / "claude").chmod(0o755)
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     with pytest.raises(SystemExit) as caught:

@@ -360,9 +360,15 @@ async def test_the_answer_to_a_ping_costs_no_task_and_what_looks_otherwise_is_re
         loop.set_task_factory(None)
 
 
-async def test_pongs_come_no_faster_than_other_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def few_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a hundred lines of a harness take a quarter of a second."""
     monkeypatch.setattr(session, "LINES_AT_ONCE", 10.0)
     monkeypatch.setattr(session, "LINES_A_SECOND", 400.0)
+
+
+@pytest.mark.usefixtures("few_lines")
+async def test_pongs_come_no_faster_than_other_lines(tmp_path: Path) -> None:
     async with wire(tmp_path) as w:
         talker = await w.greeted()
         began = asyncio.get_running_loop().time()
@@ -433,9 +439,8 @@ async def test_strangers_are_few_and_do_not_push_the_harness_out(tmp_path: Path)
         assert await talker.hear() == {"type": "compact"}
 
 
-async def test_a_flood_waits_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "LINES_AT_ONCE", 10.0)
-    monkeypatch.setattr(session, "LINES_A_SECOND", 400.0)
+@pytest.mark.usefixtures("few_lines")
+async def test_a_flood_waits_and_loses_nothing(tmp_path: Path) -> None:
     async with wire(tmp_path) as w:
         talker = await w.greeted()
         began = asyncio.get_running_loop().time()
