@@ -1,9 +1,9 @@
 """The ground a hive stands on: what is checked and opened before its actors are made."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from hyperhive.actors.board import Board
 from hyperhive.actors.layout import Layout
@@ -18,8 +18,7 @@ from hyperhive.settings import Settings
 from hyperhive.store.database import Database
 
 
-@dataclass(frozen=True, slots=True)
-class Ground:
+class Ground(NamedTuple):
     """All of it.
 
     Args:

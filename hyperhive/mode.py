@@ -2,9 +2,8 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from hyperhive.actors.observer import CREDENTIALS, stored_token
 from hyperhive.errors import Broken
@@ -15,8 +14,7 @@ PASSED_ON = (*LIVE_KEYS, "ANTHROPIC_BASE_URL")
 """What of the daemon's environment reaches Claude."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mode:
+class Mode(NamedTuple):
     """How Claude is reached. ``env``: the environment that an agent's Claude gets."""
 
     name: Literal["rehearsal", "live"]

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.daemon import check_host, together
+from hyperhive.composition import together
+from hyperhive.daemon import check_host
 from hyperhive.errors import Broken, Refused
 from hyperhive.settings import Settings
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from hyperhive.actors.address import Address
@@ -286,8 +286,8 @@ class AgentActor(CrewActor):
             self._life.container.leader_ended(record.handle, planned=planned)
         elif record.axes.container is not Container.STOPPED or self._core.open_turn is not None:
             seen = Observation(container=Container.STOPPED, boot=self._shared.boot)
-            axes, events = step(self._name, replace(record.axes, container=None), seen, None)
-            self._turns.end(replace(record, axes=axes), Outcome.INTERRUPTED, events=events)
+            axes, events = step(self._name, record.axes._replace(container=None), seen, None)
+            self._turns.end(record._replace(axes=axes), Outcome.INTERRUPTED, events=events)
         if memory.restart_at is not None:
             self._life.recovery.await_restart()
         elif memory.job is None:
@@ -340,7 +340,7 @@ class AgentActor(CrewActor):
             core.commit(core.record, then=lambda _: reply.set(already), failed=reply.fail)  # by now durably
             return
         core.commit(
-            replace(core.record, paused=True),
+            core.record._replace(paused=True),
             Paused(agent=core.name),
             then=lambda _: reply.set(Accepted(None)),
             failed=reply.fail,
@@ -349,7 +349,7 @@ class AgentActor(CrewActor):
     def _resume(self, message: Resume) -> None:
         core, memory = self._core, self._memory
         memory.failures, memory.turn_failures, memory.hold_until = Failures(), 0, None
-        record = replace(core.record, paused=False, quarantined=None, rejected_login=None, parked_until=None)
+        record = core.record._replace(paused=False, quarantined=None, rejected_login=None, parked_until=None)
 
         def resumed(_: object) -> None:
             self._turns.released()

@@ -1,7 +1,6 @@
 """What is seen of an agent's container: it runs, it ended, planned or not; and the axes beside that."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from hyperhive.actors.core import Core
 from hyperhive.actors.job import Ended, Launched
@@ -38,7 +37,7 @@ class ContainerWatch:
         seen = Observation(container=Container.RUNNING, boot=core.shared.boot)
         axes, events = step(core.name, core.record.axes, seen, self.under(None))
         moment = core.shared.now() if since else core.record.since
-        core.commit(replace(core.record, handle=handle, axes=axes, since=moment), *events)
+        core.commit(core.record._replace(handle=handle, axes=axes, since=moment), *events)
         self.watch(handle)
 
     def watch(self, handle: Handle) -> None:
@@ -73,11 +72,11 @@ class ContainerWatch:
         seen = Observation(container=Container.STOPPED, boot=core.shared.boot, exit=exit_note)
         axes, events = step(core.name, core.record.axes, seen, under)
         crashed = bool(events)
-        record = replace(core.record, handle=None, axes=axes, since=core.shared.now())
+        record = core.record._replace(handle=None, axes=axes, since=core.shared.now())
         if crashed:
-            record = replace(record, last_error=f"container ended: {exit_note or 'cause unknown'}")
+            record = record._replace(last_error=f"container ended: {exit_note or 'cause unknown'}")
             if core.config.restart == "never" and job is None:
-                record = replace(record, intended=Intended.STOPPED)
+                record = record._replace(intended=Intended.STOPPED)
         core.memory.unknown = False
         result = Outcome.LOST if crashed else Outcome.INTERRUPTED
         self._turns.end(record, result, note="the container ended", events=events)
@@ -122,7 +121,7 @@ class ContainerWatch:
         unknown, core.memory.unknown = core.memory.unknown, False
         axes, events = self.look_at(core.record)
         if axes != core.record.axes or events:
-            core.commit(replace(core.record, axes=axes), *events, then=lambda _: self._turns.deliver())
+            core.commit(core.record._replace(axes=axes), *events, then=lambda _: self._turns.deliver())
         elif unknown:
             core.show()
         self._recovery.look_for_harness()

@@ -1,7 +1,5 @@
 """How an agent enters the hive: its row, in a transaction."""
 
-from dataclasses import replace
-
 from hyperhive.actors.approving import check_target, resolve
 from hyperhive.actors.layout import Layout
 from hyperhive.actors.observer import with_logins
@@ -29,8 +27,7 @@ def insert_agent(tx: Tx, name: str, *, by: str, layout: Layout) -> AgentRecord:
         raise Refused(f"A hive holds {MAX_AGENTS} agents at most; destroy one first.", code="too-many-agents")
     for view in tx.approvals.pending_for(name):
         resolve(tx, view.id, State.SUPERSEDED, by=by, note="spawned without waiting for this")
-    record = replace(
-        tx.agents.insert(name, role_of(name), Intended.RUNNING),
+    record = tx.agents.insert(name, role_of(name), Intended.RUNNING)._replace(
         transient=Transient.SPAWNING,
         transient_since=tx.now,
         transient_by=by,

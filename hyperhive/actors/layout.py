@@ -1,14 +1,13 @@
 """Where an agent's folders are, on the host and inside its container."""
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from hyperhive.domain.names import check_name
 from hyperhive.errors import Broken
 
 
-@dataclass(frozen=True, slots=True)
-class AgentPaths:
+class AgentPaths(NamedTuple):
     """The folders of one agent, all 0700 and all below the hive's home; sockets below its run folder."""
 
     root: Path

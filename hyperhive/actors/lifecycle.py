@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import replace
 
 from hyperhive.actors.approving import withdraw_all
 from hyperhive.actors.container import ContainerWatch
@@ -108,7 +107,7 @@ class Lifecycle:
             message.reply.set(Accepted(None, note))
             message.done.set(Result(True, note))
 
-        record = replace(core.record, quarantined=None, intended=Intended.RUNNING)
+        record = core.record._replace(quarantined=None, intended=Intended.RUNNING)
         core.commit(record, then=lifted, failed=message.reply.fail)
 
     def _joins(self, job: Job, message: Operate) -> bool:
@@ -125,8 +124,7 @@ class Lifecycle:
         job.waiting, job.accepted = queued.waiting, reply
         memory.job, memory.restart_at = job, None
         core.cancel("restart")
-        record = replace(
-            self.line.written(core.record),
+        record = self.line.written(core.record)._replace(
             transient=kind,
             transient_since=core.shared.now(),
             transient_by=ordered.by,
@@ -134,12 +132,12 @@ class Lifecycle:
             transient_generation=ordered.generation,
         )
         if kind in RUNS_AFTER:
-            record = replace(record, intended=Intended.RUNNING, rejected_login=None)
+            record = record._replace(intended=Intended.RUNNING, rejected_login=None)
             if ordered.by != SYSTEM:
-                record = replace(record, quarantined=None)
+                record = record._replace(quarantined=None)
                 memory.failures = Failures()
         elif kind in (Transient.STOPPING, Transient.DESTROYING):
-            record = replace(record, intended=Intended.STOPPED)
+            record = record._replace(intended=Intended.STOPPED)
 
         core.commit(
             record,
@@ -268,7 +266,7 @@ class Lifecycle:
         )
         axes, seen = self.container.look_at(record)
         core.commit(
-            replace(record, axes=axes),
+            record._replace(axes=axes),
             *told,
             *seen,
             op=lambda tx: record_end(tx, core.name, job, ok=ok, note=note, made=made),

@@ -1,7 +1,5 @@
 """The line behind the operation under way: what was accepted is recorded, so that no restart forgets it."""
 
-from dataclasses import replace
-
 from hyperhive.actors.core import Core, Queued
 from hyperhive.actors.reply import Reply, answer
 from hyperhive.actors.requests import Accepted, Operate
@@ -58,7 +56,7 @@ class Line:
 
     def written(self, record: AgentRecord) -> AgentRecord:
         """``record`` with the line as it stands."""
-        return replace(record, queued=tuple(entry.ordered for entry in self._core.memory.queue))
+        return record._replace(queued=tuple(entry.ordered for entry in self._core.memory.queue))
 
     def recall(self) -> None:
         """Stand as it is recorded: after a restart, or when something could not be stored."""

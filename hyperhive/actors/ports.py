@@ -2,8 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from hyperhive.domain.records import Handle
 
@@ -21,8 +20,7 @@ class Frames(Protocol):
         """A short block: what is handed up in it, answers too, is taken up at its end, with one wake-up."""
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One frame of the stream, encoded once. ``at``: when it was committed, by the monotonic clock; 0: not said."""
 
     seq: int | None

@@ -1,7 +1,5 @@
 """What is recorded of an operation, in the transaction in which it begins or ends."""
 
-from dataclasses import replace
-
 from hyperhive.actors.approving import back_to_draft, withdraw_all
 from hyperhive.actors.builder import Generation
 from hyperhive.actors.job import Job
@@ -57,8 +55,7 @@ def record_end(
 def ended(record: AgentRecord, *, ok: bool, note: str, made: Generation | None) -> AgentRecord:
     """The agent's row after an operation, which its transient still names."""
     error = f"{FAILED_BUILD}{note}" if record.transient is Transient.REBUILDING else note
-    record = replace(
-        record,
+    record = record._replace(
         transient=None,
         transient_since=None,
         transient_by=None,
@@ -67,8 +64,7 @@ def ended(record: AgentRecord, *, ok: bool, note: str, made: Generation | None) 
     )
     if made is None:
         return record
-    return replace(
-        record,
+    return record._replace(
         generation=made.number,
         built_revision=made.revision,
         built_config=made.config,

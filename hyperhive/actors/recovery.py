@@ -1,7 +1,6 @@
 """Recovery: what should run and does not is started again, with backoff, until it is given up."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 
 from hyperhive.actors.core import Core, Queued
@@ -53,7 +52,7 @@ class Recovery:
             return
         memory.failures = memory.failures.add(shared.clock(), shared.policy)
         if memory.failures.exhausted(shared.policy):
-            core.commit(replace(record, quarantined=error), AgentQuarantined(agent=core.name, error=error))
+            core.commit(record._replace(quarantined=error), AgentQuarantined(agent=core.name, error=error))
             return
         delay = memory.failures.delay(shared.policy, shared.random())
         memory.restart_at = shared.now() + timedelta(seconds=delay)

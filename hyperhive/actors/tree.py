@@ -320,7 +320,7 @@ class Tree:
             post, record = self.roster.get(name), tx.agents.get(name)
             if record is None or post is None or not post.quarantined:
                 return  # it was lifted while this could not be stored
-            tx.agents.save(replace(record, quarantined=error, last_error=error))
+            tx.agents.save(record._replace(quarantined=error, last_error=error))
             tx.emit(AgentQuarantined(agent=name, error=error))
             if view is not None:
                 tx.show(AgentShown(replace(view, quarantined=error, last_error=error)))

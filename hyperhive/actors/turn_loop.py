@@ -1,7 +1,7 @@
 """The host's side of an agent's turns: wake it when there is mail, and settle what came of it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -110,7 +110,7 @@ class TurnLoop:
         memory.session, memory.away_since = message.session, None
         record = core.record
         if record.acked_boot != message.hello.boot:
-            record = replace(record, acked_boot=message.hello.boot, acked_n=0)
+            record = record._replace(acked_boot=message.hello.boot, acked_n=0)
         message.reply.set(
             Welcome(
                 agent=core.name,
@@ -231,7 +231,7 @@ class TurnLoop:
         if message.n <= core.record.acked_n:
             session.send(Ack(n=core.record.acked_n))
             return
-        record = replace(core.record, acked_n=message.n)
+        record = core.record._replace(acked_n=message.n)
 
         def ack(_: Any) -> None:
             session.send(Ack(n=message.n))
@@ -245,11 +245,11 @@ class TurnLoop:
                 self._over(record, over, ack, unheard)
                 return
             case TurnBegan(session=claude) if claude is not None:
-                record = replace(record, session=claude)
+                record = record._replace(session=claude)
             case StateChanged(state=state, note=note) if core.open_turn is not None:
                 core.turn(state, turn=core.open_turn, note=note or None)
             case Trouble(note=note):
-                record = replace(record, last_error=note)
+                record = record._replace(last_error=note)
             case McpServers(failed=servers):
                 record, events = self._servers(record, servers)
         core.commit(record, *events, then=ack, failed=unheard)
@@ -261,7 +261,7 @@ class TurnLoop:
         events = tuple(
             McpServerFailed(agent=record.name, server=name, error=why) for name, why in news.items()
         )
-        return replace(record, warnings=warnings), events
+        return record._replace(warnings=warnings), events
 
     def _over(
         self,
@@ -270,15 +270,15 @@ class TurnLoop:
         ack: Callable[[Any], None],
         unheard: Callable[[BaseException], None],
     ) -> None:
-        record = replace(record, session=over.session or record.session)
+        record = record._replace(session=over.session or record.session)
         if over.outcome is Outcome.DONE:
             self._core.memory.turn_failures = 0
             if not (record.last_error or "").startswith(
                 FAILED_BUILD
             ):  # a turn of what still runs mends no build
-                record = replace(record, last_error=None)
+                record = record._replace(last_error=None)
         elif over.note:
-            record = replace(record, last_error=over.note)
+            record = record._replace(last_error=over.note)
         events: tuple[HelperEvent, ...] = ()
         if over.outcome is Outcome.LOGIN:
             record, events = self._rejected(record)
@@ -297,7 +297,7 @@ class TurnLoop:
         core = self._core
         print_ = core.shared.credentials.fingerprint(core.name, core.paths)
         axes, events = step(core.name, record.axes, Observation(login=Login.NEEDS_LOGIN), None)
-        return replace(record, axes=axes, rejected_login=print_), events
+        return record._replace(axes=axes, rejected_login=print_), events
 
     def end(
         self,
@@ -320,7 +320,7 @@ class TurnLoop:
         core.cancel("overdue")
         self._settle_state(outcome, note, until)
         parked = core.memory.hold_until if outcome is Outcome.RATE_LIMITED else None
-        record = replace(record, parked_until=parked)
+        record = record._replace(parked_until=parked)
         over = TurnEnded(agent=name, turn=turn, ok=outcome is Outcome.DONE, note=note)
 
         def close(tx: Tx) -> None:

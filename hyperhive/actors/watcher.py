@@ -1,6 +1,7 @@
 """The watcher thread: waits on pidfds, file watches and timers, and tells who asked. Nothing is polled."""
 
 import contextlib
+import ctypes
 import errno
 import heapq
 import itertools
@@ -11,12 +12,16 @@ import threading
 import time
 from collections.abc import Callable
 
+import inotify_simple
 from inotify_simple import INotify, flags
 
 from hyperhive.domain.records import Handle
 from hyperhive.runtimes.proc import is_alive
 
 log = logging.getLogger(__name__)
+
+# It would start a program to find the C library, which this process has; it does where this says nothing to it.
+inotify_simple._libc = ctypes.CDLL(None, use_errno=True)
 
 _FILE_EVENTS = (
     flags.CLOSE_WRITE | flags.MOVED_TO | flags.MOVED_FROM | flags.DELETE | flags.DELETE_SELF | flags.ONLYDIR

@@ -1,7 +1,7 @@
 """The three independent facts about an agent, what is under way with it, and one look at it."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Container(StrEnum):
@@ -36,8 +36,7 @@ class Transient(StrEnum):
     DESTROYING = "destroying"
 
 
-@dataclass(frozen=True, slots=True)
-class Axes:
+class Axes(NamedTuple):
     """What was last recorded of an agent. ``None``: never seen yet.
 
     ``boot`` is the host's boot id that the container axis was seen under.
@@ -58,8 +57,7 @@ class Axes:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(NamedTuple):
     """One look at an agent. ``None``: could not be told this time; that changes nothing.
 
     Args:
@@ -81,8 +79,7 @@ class Observation:
         return Axes(self.container, self.login, self.revision, self.boot)
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(NamedTuple):
     """What is under way with an agent while it is looked at.
 
     ``ending`` is set exactly while the operation itself ends the container: an end seen then was planned. A

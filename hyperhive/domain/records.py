@@ -1,8 +1,8 @@
 """What is recorded of an agent, so that actor and daemon go on where they were."""
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from hyperhive.domain.axes import Axes, Transient
 
@@ -21,8 +21,7 @@ class Intended(StrEnum):
     STOPPED = "stopped"
 
 
-@dataclass(frozen=True, slots=True)
-class Handle:
+class Handle(NamedTuple):
     """A container that runs or ran. Pid and start time together name a process; the boot id makes it unique.
 
     Args:
@@ -37,8 +36,7 @@ class Handle:
     boot: str
 
 
-@dataclass(frozen=True, slots=True)
-class Ordered:
+class Ordered(NamedTuple):
     """An operation that was accepted.
 
     Args:
@@ -53,8 +51,7 @@ class Ordered:
     generation: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AgentRecord:
+class AgentRecord(NamedTuple):
     """One agent's row.
 
     Args:
@@ -77,7 +74,7 @@ class AgentRecord:
     created: datetime
     since: datetime
     intended: Intended = Intended.STOPPED
-    axes: Axes = field(default_factory=Axes)
+    axes: Axes = Axes()
     transient: Transient | None = None
     transient_since: datetime | None = None
     transient_by: str | None = None

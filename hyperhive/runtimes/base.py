@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from hyperhive.domain.records import Handle
 
@@ -10,8 +10,7 @@ if TYPE_CHECKING:  # who makes a container has them; a start waits for what it i
     from hyperhive.domain.limits import Limits
 
 
-@dataclass(frozen=True, slots=True)
-class Bind:
+class Bind(NamedTuple):
     """A folder or file of the host that the container sees. Without walls ``inside`` is not used."""
 
     host: Path
@@ -47,8 +46,7 @@ class LaunchSpec:
     shares: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(NamedTuple):
     """Whether a runtime works here. ``reason``: why not; ``fix``: what to type."""
 
     works: bool

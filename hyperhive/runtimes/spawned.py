@@ -9,8 +9,8 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from hyperhive.domain.records import CONTAINER_MARK, Handle
 from hyperhive.errors import Broken, Deadline, HiveError, Refused
@@ -26,8 +26,7 @@ _STATUS = "status"
 _LOG = "log"
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(NamedTuple):
     """What is written down before a container's first process starts.
 
     Args:
@@ -45,8 +44,7 @@ class Note:
         return f"{MARK}={self.id}".encode()
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(NamedTuple):
     """What the status file says: the leader's pid, and how the payload ended."""
 
     leader: int | None = None
@@ -57,7 +55,7 @@ def write_note(folder: Path, note: Note) -> None:
     """Write the note, whole or not at all, and forget the last container's status."""
     (folder / _STATUS).unlink(missing_ok=True)
     fresh = folder / f"{_NOTE}.new"
-    fresh.write_text(json.dumps(asdict(note)))
+    fresh.write_text(json.dumps(note._asdict()))
     fresh.replace(folder / _NOTE)
 
 

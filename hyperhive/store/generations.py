@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from hyperhive.domain.views import GenerationView
 from hyperhive.store.sql import Connection, Reading, Row, from_micros, to_micros
@@ -14,8 +14,7 @@ MAX_GENERATIONS = 200
 _COLUMNS = "agent, number, made, made_by, revision, git_commit, summary, config, model, warnings, approval"
 
 
-@dataclass(frozen=True, slots=True)
-class GenerationRow:
+class GenerationRow(NamedTuple):
     """One generation as it is recorded.
 
     Args:

@@ -2,8 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -55,8 +54,7 @@ TRAIL: dict[str, tuple[str, frozenset[str] | None]] = {
 """Filters of the trail: what the address says, what the screen says, which kinds of event."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """What the address asks for. ``bad``: why the name of an agent in it cannot be one."""
 
     view: str

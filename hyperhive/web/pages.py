@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
@@ -31,6 +32,7 @@ RECENT_MESSAGES = 100
 FEW_ROUNDS = 20
 """Approvals whose earlier rounds the first paint tells."""
 VIEWS = ("agents", "messages", "events")
+_FIRST = ("shell.html", "live.html", "parts.html", "hive.html")
 TABS = ("turns", "logs", "messages", "config", "build", "facts")
 
 
@@ -103,9 +105,15 @@ async def history_page(request: Request) -> HTMLResponse:
     )
 
 
-def prepare() -> None:
-    """Load every template and list every file: a daemon goes on with those it began with."""
+def prepare_first() -> None:
+    """Load what ``GET /`` is made of."""
     static_version()
+    for name in _FIRST:
+        _environment().get_template(name)
+
+
+def prepare() -> None:
+    """Load every template: a daemon goes on with those it began with."""
     for name in _environment().list_templates(["html"]):
         _environment().get_template(name)
 
@@ -137,9 +145,11 @@ def safe_next(target: str | None) -> str:
 def static_version() -> str:
     """A hash over all static files: part of their path, so that a changed file is never an old one from a cache."""
     digest = hashlib.sha256()
-    for file in sorted(STATIC.rglob("*")):
-        if file.is_file():
-            digest.update(file.relative_to(STATIC).as_posix().encode() + b"\0" + file.read_bytes())
+    for folder, folders, names in os.walk(STATIC):
+        folders.sort()
+        for name in sorted(names):
+            file = Path(folder, name)
+            digest.update(f"{folder[len(str(STATIC)) :]}/{name}\0".encode() + file.read_bytes())
     return digest.hexdigest()[:12]
 
 

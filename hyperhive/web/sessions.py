@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +37,7 @@ class _Session:
     where: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(NamedTuple):
     """A session as it is listed: ``opened`` and ``used`` in seconds since the epoch, ``where`` it was opened from."""
 
     id: str

@@ -1,9 +1,8 @@
 """How an agent stands, in the screen's words; ``static/js/standing.js`` says the same in the browser."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from hyperhive.domain.approvals import Kind
 from hyperhive.domain.names import OPERATOR, natural
@@ -38,16 +37,14 @@ _ASKED = {
 _BUSY = {TurnState.THINKING, TurnState.COMPACTING}
 
 
-@dataclass(frozen=True, slots=True)
-class Chip:
+class Chip(NamedTuple):
     """A fact that is off, in a word. ``tone``: attention, fault, off."""
 
     tone: str
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """Where an agent belongs and how it shows.
 
     Args:
@@ -67,8 +64,7 @@ class Standing:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(NamedTuple):
     """One thing only the operator can settle. ``agents``: all it is about, where it is the same for several."""
 
     kind: str
@@ -258,7 +254,7 @@ def gathered(items: Iterable[Waiting]) -> list[Waiting]:
             found += same
         else:
             names = tuple(item.agent or "" for item in same)
-            found.append(replace(same[0], agent=None, command=None, item=None, agents=names))
+            found.append(same[0]._replace(agent=None, command=None, item=None, agents=names))
     return found
 
 

@@ -1,9 +1,8 @@
 """Events and decisions as sentences, for pages that read without scripts; ``static/js/events.js`` says the same."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from hyperhive.domain.approvals import Kind, State
 from hyperhive.domain.names import OPERATOR
@@ -13,8 +12,7 @@ Event = Mapping[str, Any]
 _Words = tuple[str, str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(NamedTuple):
     """An event as a line: who, what, and what was said of it. ``tone``: fine, working, attention, fault, off.
 
     ``title``: what the text says in short, whole.

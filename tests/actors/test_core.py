@@ -74,12 +74,12 @@ def test_a_change_that_is_refused_late_undoes_none_that_was_built_on_what_was_re
     core.commit(core.record, op=refuse)
     by_hand.store()
     by_hand.go_on()  # it asks for what is recorded
-    core.commit(replace(core.record, last_error="never stored"), failed=failed.append)
+    core.commit(core.record._replace(last_error="never stored"), failed=failed.append)
     by_hand.store()
     by_hand.go_on()  # it goes on from there, before it hears of the second
     by_hand.store()
     by_hand.go_on()
-    core.commit(replace(core.record, last_error="stored"))
+    core.commit(core.record._replace(last_error="stored"))
     by_hand.store_all()
     by_hand.go_on()
 
@@ -93,7 +93,7 @@ def test_a_removal_that_fails_leaves_what_is_changed_behind_it_as_it_is_recorded
     core.remove(refuse, lambda _: None)
     by_hand.store()
     by_hand.go_on()
-    core.commit(replace(core.record, last_error="behind it"))
+    core.commit(core.record._replace(last_error="behind it"))
     by_hand.store_all()
     by_hand.go_on()
     while by_hand.writes.kept:

@@ -3,7 +3,6 @@
 import errno
 import sqlite3
 import threading
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -292,7 +291,7 @@ def die_in(rig: Rig, kind: Transient, *, purge: bool = False, ended: bool = Fals
     with rig.database.transaction() as tx:
         record = tx.agents.get("alice")
         assert record is not None
-        tx.agents.save(replace(record, transient=kind, transient_by="operator", purge=purge))
+        tx.agents.save(record._replace(transient=kind, transient_by="operator", purge=purge))
     rig.database.close()
     if ended:
         rig.runtime.crash("alice")

@@ -379,11 +379,9 @@ def test_no_container_that_runs_now_is_taken_for_one_of_the_restored_hives(
     database.open()
     here = Handle("process", os.getpid(), 1, boot_id())
     with database.transaction() as tx:
-        from dataclasses import replace
-
         record = tx.agents.get("alice")
         assert record is not None
-        tx.agents.save(replace(record, handle=here))
+        tx.agents.save(record._replace(handle=here))
     database.close()
     back_up(old, tmp_path / "x")
     restore(tmp_path / "x", home)

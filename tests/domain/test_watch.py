@@ -1,7 +1,5 @@
 """The heart, rule by rule, and as a whole: each real transition is told exactly once."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -106,10 +104,10 @@ class Telling(RuleBasedStateMachine):
     def planned_end(self) -> None:
         assert self.under is not None
         self._look({"container"})
-        self.under = replace(self.under, ending=True)
+        self.under = self.under._replace(ending=True)
         self.real["container"], self.planned = STOP, True
         self._look({"container"})
-        self.under = replace(self.under, ending=False)
+        self.under = self.under._replace(ending=False)
 
     @rule()
     def end_operation(self) -> None:

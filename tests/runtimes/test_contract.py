@@ -67,7 +67,7 @@ def test_another_process_with_the_same_number_is_not_mistaken_for_it(lab: Lab) -
     lab.runtime.stop(handle, grace=5)
     ours = proc.start_ticks(os.getpid())
     assert ours is not None
-    recycled = replace(handle, pid=os.getpid(), start_ticks=ours - 1)
+    recycled = handle._replace(pid=os.getpid(), start_ticks=ours - 1)
 
     assert not lab.runtime.alive(recycled)
     assert lab.runtime.find(spec.folder, recycled) is None
@@ -77,7 +77,7 @@ def test_another_process_with_the_same_number_is_not_mistaken_for_it(lab: Lab) -
 def test_a_handle_from_before_a_reboot_names_nothing(lab: Lab) -> None:
     handle = lab.start(lab.spec(IDLE))
 
-    assert not lab.runtime.alive(replace(handle, boot="another"))
+    assert not lab.runtime.alive(handle._replace(boot="another"))
 
 
 def test_starting_it_twice_is_refused(lab: Lab) -> None:

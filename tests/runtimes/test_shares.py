@@ -153,7 +153,7 @@ def test_a_share_changes_between_writable_and_not(walled: Lab) -> None:
     (bind, *_) = _folders(walled)
     answers = []
     for writable in (False, True, False):
-        walled.runtime.share(spec.folder, handle, (replace(bind, writable=writable),))
+        walled.runtime.share(spec.folder, handle, (bind._replace(writable=writable),))
         answers.append(_inside(walled, handle, "touch /agents/bob/config/x").returncode == 0)
 
     assert answers == [False, True, False]

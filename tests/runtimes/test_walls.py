@@ -203,7 +203,7 @@ def test_who_enters_has_no_rights_either_and_a_clean_environment(
 
 def test_entering_what_has_ended_is_told(walled: Lab) -> None:
     handle = walled.start(walled.spec(IDLE))
-    command = walled.runtime.enter(replace(handle, start_ticks=handle.start_ticks + 1), ("true",))
+    command = walled.runtime.enter(handle._replace(start_ticks=handle.start_ticks + 1), ("true",))
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
 
     assert done.returncode == 127

@@ -1,7 +1,5 @@
 """Agents are rows of incarnations; a destroyed one may be kept."""
 
-from dataclasses import replace
-
 import pytest
 
 from hyperhive.domain.axes import Axes, Container, Login, Revision, Transient
@@ -14,8 +12,7 @@ from tests.store.conftest import START, Clock
 def test_an_agent_comes_back_as_it_was_saved(database: Database) -> None:
     with database.transaction() as tx:
         record = tx.agents.insert("alice", "agent", Intended.STOPPED)
-    full = replace(
-        record,
+    full = record._replace(
         intended=Intended.RUNNING,
         axes=Axes(Container.RUNNING, Login.LOGGED_IN, Revision.STALE, "boot-1"),
         transient=Transient.REBUILDING,
@@ -77,5 +74,5 @@ def test_what_is_not_there_cannot_be_removed_or_saved(database: Database) -> Non
         tx.agents.remove("alice", keep=False)
         fresh = tx.agents.insert("alice", "agent", Intended.STOPPED)
         with pytest.raises(Gone, match="'alice' was destroyed"):
-            tx.agents.save(replace(old, model="opus"))
+            tx.agents.save(old._replace(model="opus"))
         assert tx.agents.get("alice") == fresh

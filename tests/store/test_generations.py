@@ -1,7 +1,5 @@
 """Generations are recorded with what they were built from, and their rows are bounded."""
 
-from dataclasses import replace
-
 from hyperhive.domain.records import Intended
 from hyperhive.store.database import Database, Tx
 from hyperhive.store.generations import MAX_GENERATIONS, GenerationRow
@@ -53,7 +51,7 @@ def test_the_one_that_runs_is_marked_and_one_made_again_is_replaced(database: Da
         made(tx, "alice", 2)
         made(tx, "bob", 1)
         made(tx, "alice", 2, commit="other")
-        tx.agents.save(replace(record, generation=1, built_commit="c1", warnings=("a", "b")))
+        tx.agents.save(record._replace(generation=1, built_commit="c1", warnings=("a", "b")))
         views = tx.generations.of("alice")
         assert [(view.number, view.commit, view.current) for view in views] == [
             (2, "other", False),
