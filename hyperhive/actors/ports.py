@@ -1,4 +1,4 @@
-"""The ports through which actors reach what is not an actor. ``daemon.py`` chooses the implementations."""
+"""The ports through which actors reach what is not an actor; the composition root chooses the implementations."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager

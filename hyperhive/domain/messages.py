@@ -20,7 +20,7 @@ MAX_WAIT = 180.0
 """Seconds that one ``recv`` may wait."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Message(Plain):
     """One message. ``id`` orders all messages of a hive."""
 

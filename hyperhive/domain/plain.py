@@ -23,7 +23,11 @@ def spelled(field: str) -> str:
 
 
 class Plain:
-    """Base of plain values. They are frozen; ``dataclasses.replace`` makes another."""
+    """Base of plain values: frozen dataclasses, made with ``eq=False``; ``dataclasses.replace`` makes another.
+
+    That they are equal by their fields is said here, once: what ``dataclass`` would generate for each of them takes
+    more than half of the time that it takes for all the rest.
+    """
 
     __slots__ = ()
     # Where a model holds one, or describes it, it is as strict as a model.
@@ -33,6 +37,15 @@ class Plain:
         "validate_by_name": True,
         "validate_by_alias": True,
     }
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        values = _VALUES[type(self)]
+        return bool(values(self) == values(other))
+
+    def __hash__(self) -> int:
+        return hash((type(self), _VALUES[type(self)](self)))
 
 
 class ToldOften(Plain):
@@ -56,6 +69,15 @@ def as_plain(value: object) -> Any:
     return json.loads(as_json(value))
 
 
+class _Values(dict[type, Callable[[Any], Any]]):
+    """What gives the fields of a plain value; made when the first of its class is asked for them."""
+
+    def __missing__(self, kind: Any) -> Callable[[Any], Any]:
+        getter = self[kind] = attrgetter(*(field.name for field in fields(kind)))
+        return getter
+
+
+_VALUES = _Values()
 _Form = Callable[[Any], str]
 
 
@@ -79,8 +101,7 @@ def _form_of(kind: type) -> _Form:
 
 
 def _fields_of(kind: Any) -> _Form:
-    names = [field.name for field in fields(kind)]
-    values = attrgetter(*names)
+    names, values = [field.name for field in fields(kind)], _VALUES[kind]
     shape = f"{{{','.join(f'{_quoted(spelled(name))}:%s' for name in names)}}}"
     return lambda value: shape % tuple(_each(values(value)))
 

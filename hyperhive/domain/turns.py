@@ -49,7 +49,7 @@ MAX_AGENT_BYTES = 64 * 1024 * 1024
 """Bytes of turn events kept of one agent's finished turns; beyond it those of the oldest go."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TurnItem(Plain):
     """One thing that happened in a turn.
 
@@ -66,7 +66,7 @@ class TurnItem(Plain):
     data: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TurnUsage(Plain):
     """What a turn used: tokens, and US dollars where the model's price is known."""
 

@@ -10,7 +10,7 @@ from hyperhive.domain.plain import Plain, ToldOften
 from hyperhive.domain.turns import TurnState
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TurnView(Plain):
     """The turn loop. ``until``: when a rate limit resets or the next try is due; ``note``: why it waits."""
 
@@ -21,7 +21,7 @@ class TurnView(Plain):
     note: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class AgentView(ToldOften):
     """An agent in ``/api/state``. ``since``: when its container axis last changed.
 
@@ -71,7 +71,7 @@ class AgentView(ToldOften):
         return replace(self, turn=turn, inbox_depth=depth)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class QuestionView(Plain):
     """A question to the operator. ``deadline``: when it is closed unanswered."""
 
@@ -87,7 +87,7 @@ class QuestionView(Plain):
     by: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ApprovalView(Plain):
     """A change that waits, or waited, for the operator.
 
@@ -129,7 +129,7 @@ def taken_from(thread: Iterable[ApprovalView], id: int) -> int | None:
     return older.id if older is not None and older.state is State.SUPERSEDED else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class MessageView(Plain):
     """A message in an inbox or a conversation."""
 
@@ -141,7 +141,7 @@ class MessageView(Plain):
     state: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class KeptView(Plain):
     """An agent that was destroyed and whose folders were kept. ``size``: bytes, ``None``: not measured."""
 
@@ -151,7 +151,7 @@ class KeptView(Plain):
     size: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DraftView(Plain):
     """An agent that is being thought out: a config repository and a state folder, no container.
 
@@ -165,7 +165,7 @@ class DraftView(Plain):
     kept: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class GenerationView(Plain):
     """One generation of an agent: what was built when, from which commit.
 
@@ -183,7 +183,7 @@ class GenerationView(Plain):
     here: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class HiveView(Plain):
     """The hive itself. ``mode``: rehearsal or live."""
 
@@ -196,7 +196,7 @@ class HiveView(Plain):
     trouble: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class HiveSnapshot(Plain):
     """Everything a page shows, as of event ``seq``."""
 

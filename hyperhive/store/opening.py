@@ -3,7 +3,8 @@
 import os
 import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
+from hashlib import sha256
 from importlib import resources
 from pathlib import Path
 
@@ -35,6 +36,7 @@ _SETUP = (
     "PRAGMA journal_size_limit = 67108864",  # what a foreign reader made it grow to is given back
 )
 _SCHEMA = "SELECT name, sql FROM sqlite_master"
+_SEAL = "SELECT value FROM meta WHERE key = 'schema'"
 _COLUMNS = 'SELECT name, "notnull", dflt_value, hidden FROM pragma_table_xinfo(?)'
 
 
@@ -176,6 +178,11 @@ def _check_schema(connection: Connection, path: Path, steps: Sequence[str]) -> N
     be written without it: every statement names the columns it means.
     """
     found: dict[str, str | None] = dict(connection.all(_SCHEMA))
+    # Making a fresh one takes longer than all else of an opening, and what was found whole is hardly ever changed.
+    seal = sha256(repr((sorted(found.items()), steps)).encode()).hexdigest()
+    with suppress(Broken):  # there is no such table, or another's
+        if connection.one(_SEAL) == (seal,):
+            return
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
         for statement in (statement for step in steps for statement in _statements(step)):
             fresh.execute(statement)
@@ -191,6 +198,8 @@ def _check_schema(connection: Connection, path: Path, steps: Sequence[str]) -> N
             " restore it from a backup, or move it away to begin anew.",
             code="damaged",
         )
+    with suppress(Broken):  # then it is compared again
+        connection.run("INSERT OR REPLACE INTO meta (key, value) VALUES ('schema', ?)", seal)
 
 
 def _holds(found: str | None, wanted: str) -> bool:

@@ -246,6 +246,7 @@ def test_a_database_that_another_program_is_writing_is_refused(
     ("statement", "said"),
     [
         ("DROP TABLE meta", "meta is missing or not as it was made"),
+        ("ALTER TABLE meta RENAME COLUMN key TO name", "meta is missing or not as it was made"),
         ("ALTER TABLE agents DROP COLUMN session", "agents is missing or not as it was made"),
         ("DROP TRIGGER events_are_not_edited", "events_are_not_edited is missing"),
         ("UPDATE agents SET intended = 'bogus'", "holds an agent that no hyperhive wrote ('bogus'"),
@@ -258,6 +259,7 @@ def test_a_database_that_somebody_edited_is_refused_where_it_cannot_be_read(
     path: Path, statement: str, said: str
 ) -> None:
     filled(path)
+    made(path)  # it was found whole before
     with sqlite3.connect(path) as raw:
         raw.execute(statement)
     raw.close()
@@ -293,6 +295,23 @@ def test_columns_that_somebody_added_are_no_obstacle(path: Path) -> None:
     database.close()
 
 
+def test_what_was_found_whole_is_compared_again_only_with_another_version(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def noted(step: str) -> list[str]:
+        compared.append(step)
+        return statements(step)
+
+    compared: list[str] = []
+    statements = opening._statements
+    monkeypatch.setattr(opening, "_statements", noted)
+    for _ in range(3):
+        made(path)
+    assert compared == [*opening.migrations()] * 2  # made, compared, believed
+    opening.open_writer(path, (*opening.migrations(), "SELECT 1;")).close()
+    assert len(compared) == 3 * len(opening.migrations()) + 2
+
+
 @pytest.mark.parametrize(
     ("was", "now"),
     [
@@ -305,6 +324,7 @@ def test_columns_that_somebody_added_are_no_obstacle(path: Path) -> None:
 )
 def test_a_table_that_was_made_otherwise_is_refused(path: Path, was: str, now: str) -> None:
     made(path)
+    made(path)  # and was found whole
     with sqlite3.connect(path) as raw:
         (sql,) = raw.execute("SELECT sql FROM sqlite_master WHERE name = 'agents'").fetchone()
         indexes = raw.execute(
