@@ -45,8 +45,8 @@ class Readers:
 
     def close(self) -> None:
         """End them."""
+        assert self._process.stdin and self._process.stdout
         with contextlib.suppress(BrokenPipeError):
-            assert self._process.stdin and self._process.stdout
             self._process.stdin.close()
         self._process.wait(30)
         self._process.stdout.close()

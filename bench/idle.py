@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -145,8 +145,7 @@ def _record(real: RealHive, pids: dict[str, int]) -> None:
             layout.agent(name).config.write_text(sources.source(name, aim.commit).config)
             role = MANAGER if name == MANAGER else "agent"
             record = tx.agents.insert(name, role, Intended.RUNNING)
-            built = replace(
-                record,
+            built = record._replace(
                 axes=axes,
                 handle=Handle("process", pid, ticks, proc.boot_id()),
                 generation=1,

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -55,16 +56,11 @@ def rows() -> Iterator[Row]:
         ours = stack.enter_context(_Ours())
         otp = stack.enter_context(_Otp(escript)) if escript else None
         for name, crowd, times, rounds in (("one crash", 1, 51, 15), ("a storm", STORM, 1, 9)):
-            crash, floor = interleaved(
-                lambda n=crowd, t=times: ours.crash(n, t), lambda n=crowd, t=times: _threads(n, t), 5
-            )
+            of_ours = partial(ours.crash, crowd, times)
+            crash, floor = interleaved(of_ours, partial(_threads, crowd, times), 5)
             yield Row(f"{name} of {crowd} → all answer", crash * 1e6, floor * 1e6, "µs", "bare threads")
             if otp is not None:
-                crash, floor = interleaved(
-                    lambda n=crowd, t=times: ours.crash(n, t),
-                    lambda n=crowd, t=times, otp=otp: otp.crash(n, t),
-                    rounds,
-                )
+                crash, floor = interleaved(of_ours, partial(otp.crash, crowd, times), rounds)
                 yield Row(f"{name} of {crowd} → all answer", crash * 1e6, floor * 1e6, "µs", "OTP", _GOAL)
 
 
