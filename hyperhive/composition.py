@@ -1,11 +1,10 @@
-"""The composition root: the only file that chooses parts. It reads as a list and stops in reverse."""
+"""The composition root's first half: chooses what the first page needs. It reads as a list and stops in reverse."""
 
 import asyncio
 import contextlib
 import gc
 import logging
 import os
-import signal
 import socket
 import sys
 import threading
@@ -24,6 +23,7 @@ from hyperhive.actors.watcher import Watcher
 from hyperhive.bridge import Bridge, on_the_loop
 from hyperhive.domain.views import HiveView
 from hyperhive.dump import Dump, mailbox
+from hyperhive.ending import Ending
 from hyperhive.errors import Broken, HiveError, Refused
 from hyperhive.ground import Ground
 from hyperhive.hive import Hive
@@ -58,17 +58,21 @@ class Composition:
         settings: everything that can be set.
         programs: what was asked of those that a hive stands on.
         dump: is given the mailboxes once there are some.
+        ending: says when to stop.
         open_browser: open the dashboard once it answers.
     """
 
-    def __init__(self, settings: Settings, programs: Programs, dump: Dump, *, open_browser: bool) -> None:
+    def __init__(
+        self, settings: Settings, programs: Programs, dump: Dump, ending: Ending, *, open_browser: bool
+    ) -> None:
         self._settings = settings
         self._programs = programs
         self._dump = dump
+        self._ending = ending
         self._open_browser = open_browser
         self._stop = asyncio.Event()
         self._servers: list[Server] = []
-        self._ending: list[Callable[[], None]] = []
+        self._streams: list[Callable[[], None]] = []
         self._rehearsal: Standby | None = None
 
     async def main(self) -> None:
@@ -112,10 +116,8 @@ class Composition:
         await self._serve(stack, assembly, opening, security)
 
     def _listen(self) -> None:
-        """Stop on SIGTERM and SIGINT. The loop's own way of hearing signals is the dump's."""
-        stop = on_the_loop(self._asked_to_stop)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda number, frame: stop())
+        """Stop when asked to. The loop's own way of hearing signals is the dump's."""
+        self._ending.told_to(on_the_loop(self._asked_to_stop))
         self._dump.nudge = on_the_loop(lambda: None)
 
     # -- parts
@@ -196,7 +198,7 @@ class Composition:
         host_sock = self._settings.run / "host.sock"
         stack.callback(host_sock.unlink, missing_ok=True)
         bound = stack.enter_context(_host_socket(host_sock))
-        self._ending.append(faces.end_streams)
+        self._streams.append(faces.end_streams)
         self._servers.append(host)
         opening.open(faces.operator)
         self._announce(assembly.hive, security)
@@ -205,7 +207,7 @@ class Composition:
             serving.create_task(self._complete(faces.mcp))
 
     def _end_streams(self) -> None:
-        for end in self._ending:
+        for end in self._streams:
             end()
 
     async def _complete(self, mcp: "McpHttp") -> None:

@@ -1,5 +1,6 @@
 """The daemon's process: its limits and its locks, before anything is imported that a hive is made of."""
 
+import asyncio
 import gc
 import ipaddress
 import os
@@ -8,6 +9,7 @@ import sys
 from hyperhive import logs
 from hyperhive.domain.terminal import safe
 from hyperhive.dump import Dump
+from hyperhive.ending import Ending
 from hyperhive.errors import HiveError, Refused
 from hyperhive.home import Claim, check_room, check_run, raise_open_files
 from hyperhive.memory import share_arena
@@ -44,15 +46,14 @@ def run(settings: Settings, *, open_browser: bool = False) -> int:
 
 
 def _serve(settings: Settings, dump: Dump, *, open_browser: bool) -> None:
+    ending = Ending()
     # What takes a while to answer is asked before what takes a while to import.
     from hyperhive.programs import Programs
 
-    programs = Programs(settings)
-    import asyncio
+    with Programs(settings) as programs:
+        from hyperhive.composition import Composition
 
-    from hyperhive.composition import Composition
-
-    asyncio.run(Composition(settings, programs, dump, open_browser=open_browser).main())
+        asyncio.run(Composition(settings, programs, dump, ending, open_browser=open_browser).main())
 
 
 def check_host(settings: Settings) -> None:

@@ -1,6 +1,9 @@
 """What a daemon makes of the end of a part of it."""
 
 import asyncio
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -8,6 +11,7 @@ import pytest
 from hyperhive.composition import together
 from hyperhive.daemon import check_host
 from hyperhive.errors import Broken, Refused
+from hyperhive.home import Claim
 from hyperhive.settings import Settings
 
 
@@ -32,6 +36,34 @@ async def test_what_fails_at_an_end_that_was_asked_for_is_only_logged(
     stop.set()
     await together([asyncio.create_task(_fails(end))], stop, end.set)
     assert [record.getMessage() for record in caplog.records] == ["A server failed."]
+
+
+_ASKED = """
+import os, signal, sys
+from pathlib import Path
+from hyperhive import daemon, programs
+from hyperhive.settings import Settings
+
+class Noted(programs.Programs):
+    def __init__(self, settings):
+        print("hyperhive.composition" in sys.modules)
+        super().__init__(settings)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+programs.Programs = Noted
+home = Path(sys.argv[1])
+sys.exit(daemon.run(Settings(home=home / "home", run=home / "run", port=0, runtime="process", rehearse=True)))
+"""
+
+
+def test_programs_are_asked_before_the_rest_is_imported_and_a_stop_meanwhile_is_heard() -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as place:  # whose path is short enough for sockets
+        done = subprocess.run(
+            [sys.executable, "-c", _ASKED, place], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (0, "False\n", "")
+        with Claim(Path(place, "home")):
+            assert Path(place, "home", "hive.sqlite").exists()
 
 
 @pytest.mark.parametrize(

@@ -94,9 +94,10 @@ def _form_of(kind: type) -> _Form:
         return _kept(_fields_of(kind))
     if issubclass(kind, Plain):
         return _fields_of(kind)
-    for known in (str, int, float, datetime, tuple, list, dict):  # enums, for one, and named tuples
-        if issubclass(kind, known):
-            return _FORMS[known]
+    if not hasattr(kind, "_fields"):  # named tuples are records of ours: nobody meant to tell one
+        for known in (str, int, float, datetime, tuple, list, dict):  # enums, for one
+            if issubclass(kind, known):
+                return _FORMS[known]
     raise TypeError(f"{kind.__name__} is nothing that is told")
 
 

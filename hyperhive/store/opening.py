@@ -8,6 +8,7 @@ from hashlib import sha256
 from importlib import resources
 from pathlib import Path
 
+from hyperhive import __version__
 from hyperhive.errors import Broken
 from hyperhive.store.sql import Connection, failure
 
@@ -178,8 +179,8 @@ def _check_schema(connection: Connection, path: Path, steps: Sequence[str]) -> N
     be written without it: every statement names the columns it means.
     """
     found: dict[str, str | None] = dict(connection.all(_SCHEMA))
-    # Making a fresh one takes longer than all else of an opening, and what was found whole is hardly ever changed.
-    seal = sha256(repr((sorted(found.items()), steps)).encode()).hexdigest()
+    # A fresh one takes longer to make than all else of an opening, and what this version found whole rarely changes.
+    seal = sha256(repr((__version__, sorted(found.items()), steps)).encode()).hexdigest()
     with suppress(Broken):  # there is no such table, or another's
         if connection.one(_SEAL) == (seal,):
             return
@@ -198,7 +199,7 @@ def _check_schema(connection: Connection, path: Path, steps: Sequence[str]) -> N
             " restore it from a backup, or move it away to begin anew.",
             code="damaged",
         )
-    with suppress(Broken):  # then it is compared again
+    with suppress(Broken, sqlite3.IntegrityError):  # somebody's trigger, perhaps; then it is compared again
         connection.run("INSERT OR REPLACE INTO meta (key, value) VALUES ('schema', ?)", seal)
 
 

@@ -113,7 +113,7 @@ def prepare_first() -> None:
 
 
 def prepare() -> None:
-    """Load every template: a daemon goes on with those it began with."""
+    """Load the other templates too: a daemon goes on with those it began with."""
     for name in _environment().list_templates(["html"]):
         _environment().get_template(name)
 
@@ -148,8 +148,8 @@ def static_version() -> str:
     for folder, folders, names in os.walk(STATIC):
         folders.sort()
         for name in sorted(names):
-            file = Path(folder, name)
-            digest.update(f"{folder[len(str(STATIC)) :]}/{name}\0".encode() + file.read_bytes())
+            if (file := Path(folder, name)).is_file():
+                digest.update(f"{folder[len(str(STATIC)) :]}/{name}\0".encode() + file.read_bytes())
     return digest.hexdigest()[:12]
 
 

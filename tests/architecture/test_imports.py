@@ -60,7 +60,8 @@ def test_the_harness_knows_only_domain_and_errors() -> None:
         ("hyperhive.cli.read", ("pydantic", "asyncio", "hyperhive.settings")),
         ("hyperhive.cli.act", ("pydantic", "asyncio", "hyperhive.settings")),
         ("hyperhive.web.app", ("mcp.server", "mcp.types", "claude_agent_sdk", "pykka")),
-        ("hyperhive.daemon", ("sqlite3", "jinja2", "starlette", "uvicorn", "hyperhive.store")),
+        ("hyperhive.daemon", ("sqlite3", "jinja2", "starlette", "uvicorn", "hyperhive.runtimes")),
+        ("hyperhive.programs", ("sqlite3", "jinja2", "starlette", "uvicorn", "hyperhive.store")),
         (
             "hyperhive.composition",
             ("mcp.server", "mcp.types", "claude_agent_sdk", "pydantic", "pydantic_core"),

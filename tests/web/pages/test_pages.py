@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import httpx
 import pytest
+from jinja2 import meta
 from starlette.applications import Starlette
 from starlette.routing import Route
 
@@ -66,6 +67,15 @@ async def test_no_page_has_a_script_or_a_style_of_its_own_in_it() -> None:
         assert not re.search(r"<style|\sstyle=|\son[a-z]+=", page.text)
         for script in re.findall(r"<script[^>]*>", page.text):
             assert 'src="/static/' in script or 'type="application/json"' in script
+
+
+def test_what_is_prepared_first_is_all_that_the_first_page_is_made_of() -> None:
+    def made_of(name: str) -> set[str]:
+        text = (pages.HERE / "templates" / name).read_text()
+        named = meta.find_referenced_templates(pages._environment().parse(text))
+        return {name}.union(*(made_of(part) for part in named if part))
+
+    assert made_of("hive.html") == set(pages._FIRST)
 
 
 async def test_everything_a_page_loads_exists_under_the_current_version() -> None:
