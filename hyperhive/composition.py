@@ -83,7 +83,13 @@ class Composition:
             # What cannot be served is refused before the database or any agent is touched.
             security = self._security(listener)
             pages.prepare_first()
-            ground = self._ground(stack, *await self._programs.answers())
+            try:
+                runtime, claude = await self._programs.answers()
+            except HiveError:
+                if self._stop.is_set():  # a terminal's ^C ended the programs too
+                    return
+                raise
+            ground = self._ground(stack, runtime, claude)
             board = ground.board()
             opening = Opening(None if board is None else _first_page(board, ground.database, security))
             self._servers.append(Server(app=opening, stopping=(self._end_streams, opening.shut)))

@@ -4,14 +4,15 @@ import asyncio
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
 
+from hyperhive import programs
 from hyperhive.composition import together
 from hyperhive.daemon import check_host
 from hyperhive.errors import Broken, Refused
-from hyperhive.home import Claim
 from hyperhive.settings import Settings
 
 
@@ -42,6 +43,7 @@ _ASKED = """
 import os, signal, sys
 from pathlib import Path
 from hyperhive import daemon, programs
+from hyperhive.errors import Broken
 from hyperhive.settings import Settings
 
 class Noted(programs.Programs):
@@ -50,20 +52,44 @@ class Noted(programs.Programs):
         super().__init__(settings)
         os.kill(os.getpid(), signal.SIGTERM)
 
+def killed(*_):
+    raise Broken("It was ended by the same ^C.")
+
 programs.Programs = Noted
+if sys.argv[2:]:
+    programs.choose = killed
 home = Path(sys.argv[1])
 sys.exit(daemon.run(Settings(home=home / "home", run=home / "run", port=0, runtime="process", rehearse=True)))
 """
 
 
-def test_programs_are_asked_before_the_rest_is_imported_and_a_stop_meanwhile_is_heard() -> None:
+@pytest.mark.parametrize("killed", [(), ("killed",)])
+def test_programs_are_asked_before_the_rest_is_imported_and_a_stop_meanwhile_is_heard(
+    killed: tuple[str, ...],
+) -> None:
     with tempfile.TemporaryDirectory(dir="/tmp") as place:  # whose path is short enough for sockets
         done = subprocess.run(
-            [sys.executable, "-c", _ASKED, place], capture_output=True, text=True, timeout=60, check=False
+            [sys.executable, "-c", _ASKED, place, *killed],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         assert (done.returncode, done.stdout, done.stderr) == (0, "False\n", "")
-        with Claim(Path(place, "home")):
-            assert Path(place, "home", "hive.sqlite").exists()
+        assert Path(place, "home", "hive.sqlite").exists() != bool(killed)
+
+
+def test_who_leaves_the_programs_has_waited_for_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+
+    def slow(wanted: str, runtimes: object) -> None:
+        threading.Event().wait(0.2)  # nobody leaves before this is over
+        ended.set()
+
+    monkeypatch.setattr(programs, "choose", slow)
+    with programs.Programs(Settings(home=tmp_path)):
+        pass
+    assert ended.is_set()
 
 
 @pytest.mark.parametrize(

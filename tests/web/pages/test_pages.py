@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import httpx
 import pytest
@@ -76,6 +77,17 @@ def test_what_is_prepared_first_is_all_that_the_first_page_is_made_of() -> None:
         return {name}.union(*(made_of(part) for part in named if part))
 
     assert made_of("hive.html") == set(pages._FIRST)
+
+
+def test_what_is_no_file_has_no_part_in_the_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "js").mkdir()
+    (tmp_path / "js" / "a.js").write_text("1")
+    monkeypatch.setattr(pages, "STATIC", tmp_path)
+    version = pages.static_version.__wrapped__()
+    (tmp_path / "js" / ".#a.js").symlink_to("me@host.1")
+    assert pages.static_version.__wrapped__() == version
+    (tmp_path / "js" / "b.js").write_text("1")
+    assert pages.static_version.__wrapped__() != version
 
 
 async def test_everything_a_page_loads_exists_under_the_current_version() -> None:
