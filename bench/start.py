@@ -12,7 +12,7 @@ from bench.hives import running
 from bench.measure import Goal, Row, interleaved
 from tests.e2e.hive import RealHive
 
-_ROUNDS = 15
+_ROUNDS = 41
 _DEADLINE = 30.0
 _FLOOR = Path(__file__).with_name("page.py")
 
