@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from hyperhive import programs
-from hyperhive.composition import together
-from hyperhive.daemon import check_host
+from hyperhive.daemon import together
 from hyperhive.errors import Broken, Refused
 from hyperhive.settings import Settings
+from hyperhive.start import check_host
 
 
 async def _fails(after: asyncio.Event) -> None:
@@ -42,13 +42,13 @@ async def test_what_fails_at_an_end_that_was_asked_for_is_only_logged(
 _ASKED = """
 import os, signal, sys
 from pathlib import Path
-from hyperhive import daemon, programs
+from hyperhive import programs, start
 from hyperhive.errors import Broken
 from hyperhive.settings import Settings
 
 class Noted(programs.Programs):
     def __init__(self, settings):
-        print("hyperhive.composition" in sys.modules)
+        print("hyperhive.daemon" in sys.modules)
         super().__init__(settings)
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -59,7 +59,7 @@ programs.Programs = Noted
 if sys.argv[2:]:
     programs.choose = killed
 home = Path(sys.argv[1])
-sys.exit(daemon.run(Settings(home=home / "home", run=home / "run", port=0, runtime="process", rehearse=True)))
+sys.exit(start.run(Settings(home=home / "home", run=home / "run", port=0, runtime="process", rehearse=True)))
 """
 
 

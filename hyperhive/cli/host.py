@@ -36,7 +36,7 @@ def up(args: Args) -> int:
         ) from None
     except ValueError as error:  # not TOML, not UTF-8
         raise CommandError(f"The home's hyperhive.toml cannot be read: {error}; correct the file.") from None
-    from hyperhive.daemon import run
+    from hyperhive.start import run
 
     try:
         return int(run(settings, open_browser=_has_display() and not args.on("no_browser")))

@@ -60,18 +60,18 @@ def test_the_harness_knows_only_domain_and_errors() -> None:
         ("hyperhive.cli.read", ("pydantic", "asyncio", "hyperhive.settings")),
         ("hyperhive.cli.act", ("pydantic", "asyncio", "hyperhive.settings")),
         ("hyperhive.web.app", ("mcp.server", "mcp.types", "claude_agent_sdk", "pykka")),
-        ("hyperhive.daemon", ("sqlite3", "jinja2", "starlette", "uvicorn", "hyperhive.runtimes")),
+        ("hyperhive.start", ("sqlite3", "jinja2", "starlette", "uvicorn", "hyperhive.runtimes")),
         ("hyperhive.programs", ("sqlite3", "jinja2", "starlette", "uvicorn", "hyperhive.store")),
         (
-            "hyperhive.composition",
+            "hyperhive.daemon",
             ("mcp.server", "mcp.types", "claude_agent_sdk", "pydantic", "pydantic_core"),
         ),
         (
-            "hyperhive.composition",
+            "hyperhive.daemon",
             ("hyperhive.assembly", "hyperhive.actors.agent", "hyperhive.web.agents_api", "pykka"),
         ),
         (
-            "hyperhive.composition",
+            "hyperhive.daemon",
             ("hyperhive.domain.events", "hyperhive.domain.wire", "hyperhive.domain.agent_config"),
         ),
     ],

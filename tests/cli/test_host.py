@@ -148,7 +148,7 @@ class Daemon(ModuleType):
     """A daemon that notes what it was started with."""
 
     def __init__(self, outcome: int | Exception) -> None:
-        super().__init__("hyperhive.daemon")
+        super().__init__("hyperhive.start")
         self.given: list[tuple[Settings, bool]] = []
         self.outcome = outcome
 
@@ -163,7 +163,7 @@ def test_up_hands_its_flags_to_the_daemon(
     run_folder: Path, type_: Type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     daemon = Daemon(0)
-    monkeypatch.setitem(sys.modules, "hyperhive.daemon", daemon)
+    monkeypatch.setitem(sys.modules, "hyperhive.start", daemon)
     flags = ("--home", str(tmp_path), "--port", "0", "--runtime", "process", "--rehearse", "--no-browser")
     assert type_("up", *flags).code == 0
     settings, browser = daemon.given[0]
@@ -180,7 +180,7 @@ def test_up_hands_its_flags_to_the_daemon(
 def test_up_tells_why_the_daemon_refused(
     run_folder: Path, type_: Type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "hyperhive.daemon", Daemon(Refused("Another hive runs; stop it.")))
+    monkeypatch.setitem(sys.modules, "hyperhive.start", Daemon(Refused("Another hive runs; stop it.")))
     assert type_("up") == (1, "", "hyperhive: Another hive runs; stop it.\n")
 
 
@@ -204,7 +204,7 @@ def test_up_tells_why_the_daemon_refused(
 def test_settings_that_cannot_be_read_are_told_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, type_: Type, content: bytes, code: int, said: str
 ) -> None:
-    monkeypatch.setitem(sys.modules, "hyperhive.daemon", daemon := Daemon(0))
+    monkeypatch.setitem(sys.modules, "hyperhive.start", daemon := Daemon(0))
     for name in ("HYPERHIVE_HOME", "HYPERHIVE_RUN"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
@@ -223,7 +223,7 @@ def test_a_home_that_this_user_may_not_read_is_told(
     def refused(file: Path) -> object:
         raise PermissionError(13, "Permission denied", str(file))
 
-    monkeypatch.setitem(sys.modules, "hyperhive.daemon", daemon := Daemon(0))
+    monkeypatch.setitem(sys.modules, "hyperhive.start", daemon := Daemon(0))
     monkeypatch.setattr("hyperhive.settings._from_file", refused)
     typed = type_("up", "--home", "/somebody/elses")
     assert (typed.code, typed.out) == (1, "")
@@ -237,7 +237,7 @@ def test_a_home_that_this_user_may_not_read_is_told(
 def test_a_variable_that_cannot_be_read_is_told_in_one_line(
     run_folder: Path, monkeypatch: pytest.MonkeyPatch, type_: Type
 ) -> None:
-    monkeypatch.setitem(sys.modules, "hyperhive.daemon", daemon := Daemon(0))
+    monkeypatch.setitem(sys.modules, "hyperhive.start", daemon := Daemon(0))
     monkeypatch.setenv("HYPERHIVE_ALLOWED_HOSTS", "no list")
     typed = type_("up")
     assert (typed.code, typed.err.count("\n")) == (2, 1)
